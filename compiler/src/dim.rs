@@ -1,0 +1,1 @@
+//! Symbolic dimensions: sums of monomials over named dimensions with exact arithmetic.

@@ -1,0 +1,7 @@
+//! The recipe language: source text to a spanned [`Tree`](tree::Tree), the formatter, and the
+//! [`Diagnostic`](diagnostic::Diagnostic) that every later stage reports with.
+
+pub mod codes;
+pub mod diagnostic;
+pub mod source;
+pub mod tree;

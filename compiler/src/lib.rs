@@ -1,1 +1,8 @@
-//! placeholder
+//! The compiler of llmc: `Tree -> Plan -> Graph -> Program`. Pure and deterministic: no file, clock, environment or print.
+
+pub mod dim;
+pub mod op;
+pub mod plan;
+pub mod program;
+pub mod random;
+pub mod world;

@@ -32,7 +32,9 @@ impl Code {
 
 /// Looks a code up by its name, in any case.
 pub fn find(name: &str) -> Option<Code> {
-    ALL.iter().copied().find(|code| code.name.eq_ignore_ascii_case(name))
+    ALL.iter()
+        .copied()
+        .find(|code| code.name.eq_ignore_ascii_case(name))
 }
 
 macro_rules! codes {

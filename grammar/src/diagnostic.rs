@@ -48,13 +48,19 @@ impl Diagnostic {
 
     /// A warning with `code` and one sentence.
     pub fn warning(code: Code, message: impl Into<String>) -> Self {
-        Diagnostic { severity: Severity::Warning, ..Diagnostic::error(code, message) }
+        Diagnostic {
+            severity: Severity::Warning,
+            ..Diagnostic::error(code, message)
+        }
     }
 
     /// Adds a place. The first is the main one.
     pub fn label(mut self, span: &Span, text: impl Into<String>) -> Self {
         if self.named.is_none() {
-            self.named = Some(NamedSource::new(span.source.name(), span.source.text().to_owned()));
+            self.named = Some(NamedSource::new(
+                span.source.name(),
+                span.source.text().to_owned(),
+            ));
         }
         self.labels.push((span.clone(), text.into()));
         self
@@ -112,16 +118,20 @@ impl miette::Diagnostic for Diagnostic {
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         let main = self.labels.first().map(|(span, _)| span.source.clone())?;
-        Some(Box::new(self.labels.iter().filter(move |(span, _)| span.source == main).enumerate().map(
-            |(index, (span, text))| {
-                let range = span.start..span.end;
-                if index == 0 {
-                    LabeledSpan::new_primary_with_span(Some(text.clone()), range)
-                } else {
-                    LabeledSpan::new_with_span(Some(text.clone()), range)
-                }
-            },
-        )))
+        Some(Box::new(
+            self.labels
+                .iter()
+                .filter(move |(span, _)| span.source == main)
+                .enumerate()
+                .map(|(index, (span, text))| {
+                    let range = span.start..span.end;
+                    if index == 0 {
+                        LabeledSpan::new_primary_with_span(Some(text.clone()), range)
+                    } else {
+                        LabeledSpan::new_with_span(Some(text.clone()), range)
+                    }
+                }),
+        ))
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod arithmetic;
 pub mod evaluate;
+pub mod model;
 pub mod nearest;
 pub mod units;
 pub mod value;

@@ -45,7 +45,7 @@ impl<'a> Elaborator<'a, '_> {
         path: Option<&Path>,
     ) -> Result<Bound, Stop> {
         // A `function` parameter stands for the function it names.
-        let name = match self.names().get(&function.text) {
+        let name = match self.bound(&function.text) {
             Some(Bound::Constant(constant)) => match &constant.value {
                 Value::Name(name) => name.clone(),
                 Value::Open(Kind::Function) => return self.open_function(arguments, span),

@@ -81,6 +81,11 @@ impl<'a, 'd> Elaborator<'a, 'd> {
         &mut self.frames[last].names
     }
 
+    /// What a name stands for in the function that is being written out.
+    pub fn bound(&self, name: &str) -> Option<&Bound> {
+        self.frames.last()?.names.get(name)
+    }
+
     /// The frame of the function that is being written out.
     pub fn frame(&mut self) -> &mut Frame<'a> {
         let last = self.frames.len() - 1; // the stage's frame is never popped

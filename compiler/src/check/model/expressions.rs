@@ -87,7 +87,7 @@ impl Elaborator<'_, '_> {
     }
 
     fn name(&mut self, name: &str, span: &Span) -> Result<Bound, Stop> {
-        if let Some(bound) = self.names().get(name) {
+        if let Some(bound) = self.bound(name) {
             return Ok(match bound {
                 Bound::Constant(constant) => {
                     Bound::Constant(Spanned::new(constant.value.clone(), span))

@@ -164,11 +164,11 @@ impl<'a> Elaborator<'a, '_> {
     }
 
     /// A bare capitalised name that is not bound yet.
-    pub fn new_dimension<'e>(&mut self, dim: &'e Expr) -> Option<&'e str> {
+    pub fn new_dimension<'e>(&self, dim: &'e Expr) -> Option<&'e str> {
         match &dim.kind {
             ExprKind::Name(name)
                 if name.starts_with(|first: char| first.is_ascii_uppercase())
-                    && !self.names().contains_key(name) =>
+                    && self.bound(name).is_none() =>
             {
                 Some(name)
             }
@@ -364,7 +364,7 @@ impl<'a> Elaborator<'a, '_> {
                 return Err(not_batch(span));
             }
             for ((dimension, at), symbol) in names.into_iter().zip(["B", "T"]) {
-                if !self.names().contains_key(dimension) {
+                if self.bound(dimension).is_none() {
                     self.bind_dimension(dimension, &Dim::symbol(symbol), at);
                 }
             }

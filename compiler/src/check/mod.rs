@@ -1,0 +1,8 @@
+//! Tree to plan: every mistake of the user ends here.
+
+pub mod arithmetic;
+pub mod evaluate;
+pub mod model;
+pub mod nearest;
+pub mod units;
+pub mod value;

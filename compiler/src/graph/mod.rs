@@ -304,3 +304,6 @@ fn operand(dependency: &Dependency) -> u8 {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

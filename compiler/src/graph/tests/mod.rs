@@ -1,5 +1,6 @@
 //! Proofs about operators and the graph, all over one table of sample operators.
 
+mod decompositions;
 mod gradients;
 mod samples;
 mod storage;

@@ -1,6 +1,7 @@
 //! The compiler of llmc: `Tree -> Plan -> Graph -> Program`. Pure and deterministic: no file, clock, environment or print.
 
 pub mod dim;
+pub mod graph;
 pub mod op;
 pub mod plan;
 pub mod program;

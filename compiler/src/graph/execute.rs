@@ -73,7 +73,7 @@ impl Tensor {
         }
     }
 
-    fn fits(&self, ty: &Type) -> bool {
+    pub(super) fn fits(&self, ty: &Type) -> bool {
         let elements = match &self.data {
             Data::F32(values) => values.len(),
             Data::I32(values) => values.len(),

@@ -5,6 +5,8 @@
 //! arithmetic is 32-bit and limited to six dimensions. Every edit and every look goes through [`Graph`], so that
 //! passes read well and luminal's limits are met in one place.
 
+mod build;
+mod derivative;
 mod execute;
 mod infer;
 mod print;
@@ -22,9 +24,12 @@ use smallvec::SmallVec;
 use crate::op::{Op, Type};
 use crate::plan::Origin;
 
+pub use build::Builder;
+pub use derivative::gradients;
 pub use execute::{Data, Tensor};
 pub use infer::infer;
 pub use print::name;
+pub use reference::{binary, unary};
 
 /// Names a node of one graph. An id is free for another node once its node is removed.
 pub type Id = luminal::prelude::petgraph::stable_graph::NodeIndex;

@@ -27,7 +27,15 @@ pub fn persistent(graphs: &[&Graph], weights: &[WeightPlan]) -> (Vec<PersistentB
         let bytes = ty.shape.iter().product::<u64>() * ty.dtype.bytes();
         let kind = kind_of_state(&name);
         let shape = ty.shape.to_vec();
-        buffers.push(PersistentBuffer { name, shape, dtype: ty.dtype, offset: end, bytes, init, kind });
+        buffers.push(PersistentBuffer {
+            name,
+            shape,
+            dtype: ty.dtype,
+            offset: end,
+            bytes,
+            init,
+            kind,
+        });
         end = (end + bytes).next_multiple_of(ALIGNMENT);
     };
     for weight in weights {

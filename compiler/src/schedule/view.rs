@@ -32,7 +32,12 @@ impl View {
         if self.elements() == 0 {
             return None;
         }
-        let reach: u64 = self.shape.iter().zip(&self.strides).map(|(size, stride)| (size - 1) * stride).sum();
+        let reach: u64 = self
+            .shape
+            .iter()
+            .zip(&self.strides)
+            .map(|(size, stride)| (size - 1) * stride)
+            .sum();
         Some(self.offset + reach)
     }
 
@@ -118,7 +123,10 @@ impl View {
     pub fn reshape(&self, shape: &[u64]) -> Option<View> {
         if self.elements() == 0 {
             let empty = View::contiguous(self.buffer, shape);
-            return Some(View { offset: self.offset, ..empty });
+            return Some(View {
+                offset: self.offset,
+                ..empty
+            });
         }
         let old: Vec<(u64, u64)> = (0..self.shape.len())
             .filter(|&axis| self.shape[axis] != 1)
@@ -154,7 +162,12 @@ impl View {
             }
             (first, axis) = (last, end);
         }
-        let view = View { buffer: self.buffer, offset: self.offset, shape: shape.into(), strides };
+        let view = View {
+            buffer: self.buffer,
+            offset: self.offset,
+            shape: shape.into(),
+            strides,
+        };
         Some(view.canonical())
     }
 
@@ -168,7 +181,12 @@ impl View {
             return false;
         }
         // Read addresses as numbers in mixed radix, one digit per stride: views with disjoint ranges in one digit are disjoint.
-        let mut radix: Vec<u64> = self.axes().iter().chain(&other.axes()).map(|&(stride, _)| stride).collect();
+        let mut radix: Vec<u64> = self
+            .axes()
+            .iter()
+            .chain(&other.axes())
+            .map(|&(stride, _)| stride)
+            .collect();
         radix.push(1);
         radix.sort_unstable();
         radix.dedup();
@@ -202,7 +220,10 @@ impl View {
             digits[position].1 += size - 1;
         }
         for (position, digit) in digits.iter().enumerate() {
-            if radix.get(position + 1).is_some_and(|&next| (digit.1 + 1) * radix[position] > next) {
+            if radix
+                .get(position + 1)
+                .is_some_and(|&next| (digit.1 + 1) * radix[position] > next)
+            {
                 return None;
             }
         }
@@ -239,25 +260,30 @@ mod tests {
     fn addresses(view: &View) -> Vec<u64> {
         let mut addresses = vec![view.offset];
         for (&size, &stride) in view.shape.iter().zip(&view.strides) {
-            addresses = addresses.iter().flat_map(|base| (0..size).map(move |i| base + i * stride)).collect();
+            addresses = addresses
+                .iter()
+                .flat_map(|base| (0..size).map(move |i| base + i * stride))
+                .collect();
         }
         addresses
     }
 
     fn some_view() -> impl Strategy<Value = View> {
         let sizes = prop::collection::vec(1u64..5, 1..4);
-        (sizes, any::<[prop::sample::Index; 3]>(), any::<bool>()).prop_map(|(sizes, choice, swap)| {
-            let mut view = View::contiguous(0, &sizes);
-            let axis = choice[0].index(sizes.len());
-            let start = choice[1].index(sizes[axis] as usize) as u64;
-            let length = 1 + choice[2].index((sizes[axis] - start) as usize) as u64;
-            view = view.slice(axis, start, length);
-            if swap {
-                let axes: Vec<usize> = (0..sizes.len()).rev().collect();
-                view = view.permute(&axes);
-            }
-            view
-        })
+        (sizes, any::<[prop::sample::Index; 3]>(), any::<bool>()).prop_map(
+            |(sizes, choice, swap)| {
+                let mut view = View::contiguous(0, &sizes);
+                let axis = choice[0].index(sizes.len());
+                let start = choice[1].index(sizes[axis] as usize) as u64;
+                let length = 1 + choice[2].index((sizes[axis] - start) as usize) as u64;
+                view = view.slice(axis, start, length);
+                if swap {
+                    let axes: Vec<usize> = (0..sizes.len()).rev().collect();
+                    view = view.permute(&axes);
+                }
+                view
+            },
+        )
     }
 
     #[test]

@@ -1,1 +1,5 @@
 //! placeholder
+
+pub mod dim;
+pub mod plan;
+pub mod world;

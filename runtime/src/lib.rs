@@ -1,1 +1,5 @@
 //! placeholder
+
+pub mod data;
+pub mod tokenizer;
+pub mod world;

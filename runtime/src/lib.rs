@@ -1,5 +1,9 @@
-//! placeholder
+//! The runtime of llmc: commands, data, training, checkpoints and devices. All input and output lives here.
 
+pub mod checkpoint;
 pub mod data;
+pub mod failure;
+pub mod generate;
+pub mod report;
 pub mod tokenizer;
 pub mod world;

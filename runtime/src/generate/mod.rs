@@ -1,0 +1,3 @@
+//! Text from a trained model.
+
+pub mod sample;

@@ -105,30 +105,6 @@ The name exists, but it is of another kind than what may stand here.
 Wrong:  stage a { data = bpe ... }       with  tokenizer bpe { ... }
 Right:  stage a { data = rust ... }      with  dataset rust { ... }";
 
-    WRONG_TYPE = "E0301", "value of another type", "\
-A field or argument takes values of one type: a string, a whole number, a number, `true` or `false`, a name, a call. \
-`llmc explain FIELD` shows what a field takes.
-
-Wrong:  seed = \"42\"
-Right:  seed = 42";
-    UNIT_MISSING = "E0302", "number without a unit", "\
-A bare number leaves open what is counted, and tools disagree: a batch of 32 is sequences in one and tokens in another. \
-Write the unit after the number.
-
-Wrong:  global_batch = 32
-Right:  global_batch = 32 sequences
-Or:     global_batch = 8192 tokens";
-    WRONG_UNIT = "E0303", "unit that does not fit", "\
-The number has a unit that cannot be meant here. The message names those that can.
-
-Wrong:  sequence_length = 256 steps
-Right:  sequence_length = 256 tokens";
-    OUT_OF_RANGE = "E0304", "number out of range", "\
-The number is of the right type but has no sensible meaning here. `llmc explain FIELD` shows the range.
-
-Wrong:  optimizer = adamw(learning_rate: 6e-4, betas: [0.9, 1.0])
-Right:  optimizer = adamw(learning_rate: 6e-4, betas: [0.9, 0.95])";
-
     UNKNOWN_KIND = "E0401", "unknown kind of declaration", "\
 A declaration starts with its kind. The message lists the kinds there are.
 

@@ -1,6 +1,6 @@
 //! Rows of the table: `dataset` and `tokenizer`.
 
-use super::super::units::Unit;
+use super::super::units::Dimension;
 use super::{Field, Form, Presence, Range, Type};
 
 /// `dataset NAME { ... }`
@@ -19,14 +19,14 @@ pub static DATASET: Form = Form {
         },
         Field {
             name: "holdout",
-            ty: Type::Quantity(&[Unit::Percent], Range::between(0.0, 50.0)),
+            ty: Type::Quantity(&[Dimension::Share], Range::between(0.0, 0.5)),
             presence: Presence::Default("1%"),
             doc: "Share of the documents kept out of training for evaluation, chosen by a hash of each document.",
             example: "5%",
         },
         Field {
             name: "limit",
-            ty: Type::Quantity(&[Unit::Bytes], Range::POSITIVE),
+            ty: Type::Quantity(&[Dimension::Bytes], Range::POSITIVE),
             presence: Presence::Optional("everything is read"),
             doc: "Most bytes to read, sources in order.",
             example: "24 MB",
@@ -161,7 +161,7 @@ static BYTE_BPE: Form = Form {
         },
         Field {
             name: "sample",
-            ty: Type::Quantity(&[Unit::Bytes], Range::POSITIVE),
+            ty: Type::Quantity(&[Dimension::Bytes], Range::POSITIVE),
             presence: Presence::Default("16 MB"),
             doc: "Most bytes of text to train on.",
             example: "64 MB",

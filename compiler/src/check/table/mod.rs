@@ -13,7 +13,7 @@ pub use range::Range;
 pub use spellings::meaning;
 pub use stage::STAGE;
 
-use super::units::Unit;
+use super::units::Dimension;
 
 /// A kind of declaration (`stage`) or a call that a field takes (`adamw(...)`).
 #[derive(Debug)]
@@ -93,8 +93,8 @@ pub enum Type {
     Number(Range),
     /// Two numbers without a unit, as a list.
     Pair(Range),
-    /// A number with one of these units. The range holds for the number in the unit's base (one, bytes, percent).
-    Quantity(&'static [Unit], Range),
+    /// A number with a unit of one of these dimensions; the range is in base units (one token, one byte, the whole).
+    Quantity(&'static [Dimension], Range),
     /// The name of a declaration of this kind.
     Declaration(&'static str),
     /// A model, by name or called with its constant arguments.
@@ -156,7 +156,11 @@ impl Type {
             Type::Integer(_) => "a whole number".to_owned(),
             Type::Number(_) => "a number".to_owned(),
             Type::Pair(_) => "a list of two numbers".to_owned(),
-            Type::Quantity(units, _) => format!("a number of {}", alternatives(&unit_names(units))),
+            Type::Quantity(dimensions, _) => {
+                let described: Vec<String> =
+                    dimensions.iter().map(|each| each.describe().to_owned()).collect();
+                alternatives(&described)
+            }
             Type::Declaration(kind) => format!("the name of a {kind}"),
             Type::Model => "a model".to_owned(),
             Type::Call(calls) => alternatives(&call_names(calls)),
@@ -164,11 +168,6 @@ impl Type {
             Type::TextOrCall(calls) => format!("a string or {}", alternatives(&call_names(calls))),
         }
     }
-}
-
-/// How a unit is written, plural: `tokens`, `%`, `MB`.
-pub fn unit_names(units: &[Unit]) -> Vec<String> {
-    units.iter().map(|unit| format!("`{unit}`")).collect()
 }
 
 fn call_names(calls: &[&Form]) -> Vec<String> {

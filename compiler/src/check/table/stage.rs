@@ -1,6 +1,6 @@
 //! Rows of the table: `stage`.
 
-use super::super::units::Unit;
+use super::super::units::Dimension;
 use super::{Field, Form, Presence, Range, Type};
 
 /// `stage NAME [from BASE] { ... }`
@@ -57,28 +57,28 @@ pub static STAGE: Form = Form {
         },
         Field {
             name: "sequence_length",
-            ty: Type::Quantity(&[Unit::Tokens], Range::between(1.0, 16_777_216.0)),
+            ty: Type::Quantity(&[Dimension::Tokens], Range::between(1.0, 16_777_216.0)),
             presence: Presence::Required,
             doc: "Tokens in a row: the model's `T`.",
             example: "256 tokens",
         },
         Field {
             name: "global_batch",
-            ty: Type::Quantity(&[Unit::Tokens, Unit::Sequences], Range::POSITIVE),
+            ty: Type::Quantity(&[Dimension::Tokens, Dimension::Sequences], Range::POSITIVE),
             presence: Presence::Required,
             doc: "Size of one optimizer step over all micro-batches.",
             example: "32 sequences",
         },
         Field {
             name: "micro_batch",
-            ty: Type::Quantity(&[Unit::Sequences], Range::POSITIVE),
+            ty: Type::Quantity(&[Dimension::Sequences], Range::POSITIVE),
             presence: Presence::Optional("the whole global batch at once"),
             doc: "Rows of one forward and backward pass; gradients are summed until the global batch is full.",
             example: "8 sequences",
         },
         Field {
             name: "budget",
-            ty: Type::Quantity(&[Unit::Tokens, Unit::Steps, Unit::Epochs], Range::POSITIVE),
+            ty: Type::Quantity(&[Dimension::Tokens, Dimension::Steps, Dimension::Epochs], Range::POSITIVE),
             presence: Presence::Required,
             doc: "How long to train; tokens and epochs are rounded up to whole steps. \
                   Epochs need data whose size is known: `tokens(...)` without a holdout.",
@@ -93,7 +93,7 @@ pub static STAGE: Form = Form {
         },
         Field {
             name: "evaluate_on",
-            ty: Type::Quantity(&[Unit::Sequences], Range::POSITIVE),
+            ty: Type::Quantity(&[Dimension::Sequences], Range::POSITIVE),
             presence: Presence::Default("64 sequences"),
             doc: "Most held-out rows of one evaluation.",
             example: "256 sequences",
@@ -204,7 +204,7 @@ static ADAMW: Form = Form {
 
 const WARMUP: Field = Field {
     name: "warmup",
-    ty: Type::Quantity(&[Unit::Percent, Unit::Steps, Unit::Tokens], Range::NOT_NEGATIVE),
+    ty: Type::Quantity(&[Dimension::Share, Dimension::Steps, Dimension::Tokens], Range::NOT_NEGATIVE),
     presence: Presence::Default("0 steps"),
     doc: "Linear rise to the highest rate, `(step + 1) / warmup`; a share of all steps, steps or tokens.",
     example: "5%",
@@ -212,7 +212,7 @@ const WARMUP: Field = Field {
 
 const FLOOR: Field = Field {
     name: "floor",
-    ty: Type::Quantity(&[Unit::Percent], Range::between(0.0, 100.0)),
+    ty: Type::Quantity(&[Dimension::Share], Range::between(0.0, 1.0)),
     presence: Presence::Default("0%"),
     doc: "Rate at the end, as a share of the highest.",
     example: "10%",
@@ -251,7 +251,7 @@ static WARMUP_STABLE_DECAY: Form = Form {
         WARMUP,
         Field {
             name: "decay",
-            ty: Type::Quantity(&[Unit::Percent, Unit::Steps, Unit::Tokens], Range::POSITIVE),
+            ty: Type::Quantity(&[Dimension::Share, Dimension::Steps, Dimension::Tokens], Range::POSITIVE),
             presence: Presence::Default("10%"),
             doc: "Length of the final decay; a share of all steps, steps or tokens.",
             example: "20%",
@@ -267,7 +267,7 @@ static EVERY: Form = Form {
     positional: 1,
     fields: &[Field {
         name: "interval",
-        ty: Type::Quantity(&[Unit::Steps, Unit::Tokens, Unit::Percent], Range::POSITIVE),
+        ty: Type::Quantity(&[Dimension::Steps, Dimension::Tokens, Dimension::Share], Range::POSITIVE),
         presence: Presence::Required,
         doc: "Steps, tokens (rounded up to whole steps) or a share of the stage.",
         example: "50 steps",

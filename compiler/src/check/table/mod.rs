@@ -13,6 +13,9 @@ pub use range::Range;
 pub use spellings::meaning;
 pub use stage::STAGE;
 
+use llmc_grammar::source::Source;
+use llmc_grammar::tree::{Expr, Item};
+
 use super::units::Dimension;
 
 /// A kind of declaration (`stage`) or a call that a field takes (`adamw(...)`).
@@ -178,6 +181,24 @@ fn call_names(calls: &[&Form]) -> Vec<String> {
             false => format!("`{}(...)`", form.name),
         })
         .collect()
+}
+
+/// The expression that this recipe text is; none if it is not one.
+pub fn value_of(text: &'static str) -> Option<Expr> {
+    let tree = llmc_grammar::parse(&Source::new("default", format!("let value = {text}"))).ok()?;
+    match tree.items.into_iter().next()? {
+        Item::Let(item) => Some(item.value),
+        _ => None,
+    }
+}
+
+/// `a`, `a and b`, `a, b and c`.
+pub fn all(names: &[String]) -> String {
+    match names {
+        [] => String::new(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
 }
 
 /// `a`, `a or b`, `a, b or c`.

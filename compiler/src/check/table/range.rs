@@ -57,6 +57,24 @@ impl Range {
         }
     }
 
+    /// `above 0`, `at least 1`, `from 0% to 50%`, with each bound times `scale` and `unit` after it; empty for [`Range::ANY`].
+    pub fn describe(&self, scale: f64, unit: &str) -> String {
+        let low = format!("{}{unit}", self.low * scale);
+        let high = format!("{}{unit}", self.high * scale);
+        match (self.low.is_finite(), self.high.is_finite()) {
+            (false, false) => String::new(),
+            (true, false) if self.low_included => format!("at least {low}"),
+            (true, false) => format!("above {low}"),
+            (false, true) if self.high_included => format!("at most {high}"),
+            (false, true) => format!("below {high}"),
+            (true, true) => {
+                let from = if self.low_included { "from" } else { "above" };
+                let to = if self.high_included { "to" } else { "to below" };
+                format!("{from} {low} {to} {high}")
+            }
+        }
+    }
+
     /// True if `value` lies inside (never for NaN).
     pub fn contains(&self, value: f64) -> bool {
         let above = value > self.low || (self.low_included && value == self.low);
@@ -66,19 +84,7 @@ impl Range {
 }
 
 impl fmt::Display for Range {
-    /// `above 0`, `at least 1`, `from 0 to 50`, `from 0 to below 1`; empty for [`Range::ANY`].
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.low.is_finite(), self.high.is_finite()) {
-            (false, false) => Ok(()),
-            (true, false) if self.low_included => write!(formatter, "at least {}", self.low),
-            (true, false) => write!(formatter, "above {}", self.low),
-            (false, true) if self.high_included => write!(formatter, "at most {}", self.high),
-            (false, true) => write!(formatter, "below {}", self.high),
-            (true, true) => {
-                let from = if self.low_included { "from" } else { "above" };
-                let to = if self.high_included { "to" } else { "to below" };
-                write!(formatter, "{from} {} {to} {}", self.low, self.high)
-            }
-        }
+        formatter.write_str(&self.describe(1.0, ""))
     }
 }

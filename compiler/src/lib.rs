@@ -1,5 +1,6 @@
 //! The compiler of llmc: `Tree -> Plan -> Graph -> Program`. Pure and deterministic: no file, clock, environment or print.
 
+pub mod check;
 pub mod dim;
 pub mod op;
 pub mod plan;

@@ -202,6 +202,35 @@ The name exists, but it is of another kind than what may stand here.
 Wrong:  stage a { data = bpe ... }       with  tokenizer bpe { ... }
 Right:  stage a { data = rust ... }      with  dataset rust { ... }";
 
+    WRONG_KIND = "E0301", "wrong kind of value", "\
+A value of another kind is needed here: a number where a text stands, a text where a list stands, and so on. \
+Whole numbers are taken where a fraction is needed, never the other way round.";
+    NOT_EXACT = "E0302", "division is not exact", "\
+`/` between whole numbers and dimensions must be exact, since sizes are whole: `768 / 7` is an error. \
+Change one of the two, or make it a fraction on purpose: `768.0 / 7`, `floor(768.0 / 7)`.";
+    OUT_OF_RANGE = "E0303", "number out of range", "\
+The result is too large for a 64-bit number, or lies outside the range that is allowed here.";
+    DIVISION_BY_ZERO = "E0304", "division by zero", "\
+The divisor is zero. If it comes from a `param`, look at what `--set` gave it.";
+    NOT_A_NUMBER = "E0305", "not a number", "\
+The result is not a finite number, as in `sqrt(-1.0)` or `1e300 * 1e300`.";
+    UNKNOWN_UNIT = "E0306", "unknown unit", "\
+Units are `tokens`, `sequences`, `steps`, `epochs`, `%`, bytes (`KB`, `MB`, `GB`, `TB`, `KiB`, `MiB`, `GiB`, `TiB`), \
+times (`s`, `min`, `h`, `days`), `USD` and `USD/h`.";
+    WRONG_UNIT = "E0307", "wrong unit", "\
+The number has a unit of another dimension than is needed here, or none where one is needed. \
+`global_batch = 512` could mean tokens or sequences, so the unit must be said.";
+    UNIT_MISMATCH = "E0308", "units do not go together", "\
+Quantities are added, subtracted and compared only with equal units, and multiplied or divided only by plain numbers.";
+    UNKNOWN_VALUE = "E0309", "unknown name in a value", "\
+The name is not a `let`, a `param`, a parameter, a dimension or a binding that is known at this place.";
+    UNKNOWN_MEMBER = "E0310", "unknown member", "\
+What stands left of the dot has no such member. A tokenizer has `vocab`.";
+    NOT_CONSTANT = "E0311", "not a constant", "\
+Only numbers, texts, lists and arithmetic on them may stand here: the value must be known before anything runs.";
+    WRONG_ARGUMENTS = "E0312", "wrong arguments of a constant function", "\
+`min` and `max` take one or more numbers; `floor`, `ceil`, `round` and `sqrt` take one.";
+
     UNKNOWN_KIND = "E0401", "unknown kind of declaration", "\
 A declaration starts with its kind. The message lists the kinds there are.
 

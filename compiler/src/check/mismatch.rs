@@ -98,11 +98,10 @@ pub fn declaration(row: &Field, kind: &str, names: &Names<'_>, value: &Spanned) 
     let Value::Name(name) = &value.value else {
         return Err(wrong(row, value));
     };
-    let known = names.of_kind(kind);
     match names.find(name) {
         Some(named) if named.kind() == kind => Ok(Read::Declaration(name.clone())),
-        Some(named) => Err(other_kind(named, &value.span, &format!("a {kind}"), &known)),
-        None => Err(unknown_declaration(name, &value.span, kind, &known)),
+        Some(named) => Err(other_kind(named, &value.span, kind, names)),
+        None => Err(unknown_declaration(name, &value.span, kind, names)),
     }
 }
 
@@ -117,13 +116,12 @@ pub fn model(names: &Names<'_>, expr: &Expr) -> Result<(), Diagnostic> {
                 .help("write its name, or call it with its arguments: `model = gpt2(vocab: 8192)`"));
         }
     };
-    let known = names.of_kind("model");
     match names.find(name) {
         Some(named) if named.kind() == "model" => Ok(()),
-        Some(named) => Err(other_kind(named, span, "a model", &known)),
+        Some(named) => Err(other_kind(named, span, "model", names)),
         None => {
             let library = format!("std/{name}");
-            let mistake = unknown_declaration(name, span, "model", &known);
+            let mistake = unknown_declaration(name, span, "model", names);
             Err(match crate::library::find(&library) {
                 Some(_) => mistake.help(format!("write `import \"{library}\"` at the top of the recipe")),
                 None => mistake,
@@ -194,27 +192,28 @@ fn out_of_range(row: &Field, range: &str, value: &Spanned) -> Diagnostic {
         .label(&value.span, format!("{} is not", value.value))
 }
 
-fn other_kind(named: Named<'_>, span: &Span, wanted: &str, known: &[&str]) -> Diagnostic {
+fn other_kind(named: Named<'_>, span: &Span, kind: &str, names: &Names<'_>) -> Diagnostic {
     let name = &named.name().text;
     let mistake = Diagnostic::error(
         WRONG_USE_OF_NAME,
-        format!("`{name}` is a {}, not {wanted}", named.kind()),
+        format!("`{name}` is a {}, not a {kind}", named.kind()),
     )
-    .label(span, format!("{wanted} is needed here"))
+    .label(span, format!("a {kind} is needed here"))
     .label(&named.name().span, "declared here");
-    match known {
+    match names.of_kind(kind).as_slice() {
         [] => mistake,
-        _ => mistake.help(format!("there is {}", listed(known))),
+        known => mistake.help(format!("there is {}", listed(known))),
     }
 }
 
-fn unknown_declaration(name: &str, span: &Span, kind: &str, known: &[&str]) -> Diagnostic {
+fn unknown_declaration(name: &str, span: &Span, kind: &str, names: &Names<'_>) -> Diagnostic {
+    let known = names.of_kind(kind);
     let mistake = Diagnostic::error(UNKNOWN_NAME, format!("there is no {kind} called `{name}`"))
         .label(span, "unknown");
     match nearest(name, known.iter().copied()) {
         Some(near) => mistake.help(format!("did you mean `{near}`?")),
         None if known.is_empty() => mistake.help(format!("declare one: `{kind} {name} {{ ... }}`")),
-        None => mistake.help(format!("there is {}", listed(known))),
+        None => mistake.help(format!("there is {}", listed(&known))),
     }
 }
 
@@ -224,7 +223,7 @@ pub fn unknown_name(
     span: &Span,
     constants: &BTreeMap<String, Value>,
     row: &Field,
-    separator: &str,
+    example: &str,
 ) -> Diagnostic {
     let mistake = Diagnostic::error(UNKNOWN_VALUE, format!("unknown name `{name}`")).label(span, "not known here");
     let known: Vec<&str> = constants.keys().map(String::as_str).collect();
@@ -233,7 +232,7 @@ pub fn unknown_name(
         (None, Type::Text | Type::TextOrCall(_)) => mistake.help(format!("a text stands in quotes: \"{name}\"")),
         (None, _) => match suggestion(name, &known) {
             Some(help) => mistake.help(help),
-            None => mistake.help(format!("for example `{}{separator} {}`", row.name, row.example)),
+            None => mistake.help(format!("for example `{example}`")),
         },
     }
 }

@@ -36,10 +36,14 @@ enum Place {
     Call,
 }
 
-/// A value before it is read: a model stays as it is written, everything else is evaluated.
-enum Given<'e> {
-    Expr(&'e Expr),
-    Value(&'e Spanned),
+impl Place {
+    /// The field as it would be written here, with the table's example.
+    fn example(self, row: &Field) -> String {
+        match self {
+            Place::Declaration => format!("{} = {}", row.name, row.example),
+            Place::Call => format!("{}: {}", row.name, row.example),
+        }
+    }
 }
 
 impl<'t> Reader<'_, 't> {
@@ -60,7 +64,7 @@ impl<'t> Reader<'_, 't> {
             }
             match form.field(&field.name.text) {
                 Some(row) => {
-                    let read = self.given(row, Given::Expr(&field.value), Place::Declaration);
+                    let read = self.field(row, &field.value);
                     entries.insert(row.name, written(read, &field.value.span));
                 }
                 None => self.unknown(form, &field.name, Place::Declaration, &mut entries),
@@ -108,7 +112,7 @@ impl<'t> Reader<'_, 't> {
                     self.diagnostics.push(field_twice(row.name, &first.span, span));
                 }
                 _ => {
-                    let read = self.given(row, Given::Value(&argument.value), Place::Call);
+                    let read = self.value(row, &row.ty, &argument.value, Place::Call);
                     entries.insert(row.name, written(read, &argument.value.span));
                 }
             }
@@ -153,7 +157,7 @@ impl<'t> Reader<'_, 't> {
         match table::value_of(text) {
             Some(expr) => {
                 let value = evaluate(&expr, &BTreeMap::new(), self.diagnostics);
-                self.given(row, Given::Value(&value), place)
+                self.value(row, &row.ty, &value, place)
             }
             None => Read::Unknown,
         }
@@ -197,19 +201,16 @@ impl<'t> Reader<'_, 't> {
         }
     }
 
-    fn given(&mut self, row: &'static Field, given: Given<'_>, place: Place) -> Read {
-        let separator = if place == Place::Call { ":" } else { " =" };
-        match given {
-            Given::Expr(expr) if matches!(row.ty, Type::Model) => self.model(expr),
-            Given::Expr(expr) => {
-                let value = evaluate(expr, self.constants, self.diagnostics);
-                self.value(row, &row.ty, &value, separator)
-            }
-            Given::Value(value) => self.value(row, &row.ty, value, separator),
+    /// A declaration's field: a model stays as it is written, everything else is evaluated.
+    fn field(&mut self, row: &'static Field, expr: &'t Expr) -> Read {
+        if matches!(row.ty, Type::Model) {
+            return self.model(self.names.follow(expr));
         }
+        let value = evaluate(expr, self.constants, self.diagnostics);
+        self.value(row, &row.ty, &value, Place::Declaration)
     }
 
-    fn value(&mut self, row: &'static Field, ty: &'static Type, value: &Spanned, separator: &str) -> Read {
+    fn value(&mut self, row: &'static Field, ty: &'static Type, value: &Spanned, place: Place) -> Read {
         match &value.value {
             Value::Unknown => return Read::Unknown,
             Value::None if row.takes_none() => return Read::None,
@@ -229,29 +230,27 @@ impl<'t> Reader<'_, 't> {
                 Value::Text(text) => Ok(Read::Text(text.clone())),
                 _ => return self.choice(row, forms, value),
             },
-            Type::OneOrMore(inner) => return self.several(row, inner, value, separator),
+            Type::OneOrMore(inner) => return self.several(row, inner, value, place),
         };
         read.unwrap_or_else(|mistake| {
-            let known = self.resolve_mistake(value, mistake, row, separator);
+            let known = self.resolve_mistake(value, mistake, row, place);
             self.diagnostics.push(known);
             Read::Unknown
         })
     }
 
     /// A bare name where a constant is needed is a misspelt name rather than a value of the wrong type.
-    fn resolve_mistake(&self, value: &Spanned, mistake: Diagnostic, row: &Field, separator: &str) -> Diagnostic {
+    fn resolve_mistake(&self, value: &Spanned, mistake: Diagnostic, row: &Field, place: Place) -> Diagnostic {
         match &value.value {
             Value::Name(name) if self.names.find(name).is_none() && !matches!(row.ty, Type::Declaration(_)) => {
-                mismatch::unknown_name(name, &value.span, self.constants, row, separator)
+                mismatch::unknown_name(name, &value.span, self.constants, row, &place.example(row))
             }
-            _ if mistake.help.is_none() => {
-                mistake.help(format!("for example `{}{separator} {}`", row.name, row.example))
-            }
+            _ if mistake.help.is_none() => mistake.help(format!("for example `{}`", place.example(row))),
             _ => mistake,
         }
     }
 
-    fn several(&mut self, row: &'static Field, inner: &'static Type, value: &Spanned, separator: &str) -> Read {
+    fn several(&mut self, row: &'static Field, inner: &'static Type, value: &Spanned, place: Place) -> Read {
         match &value.value {
             Value::List(items) if items.is_empty() => {
                 let mistake = mismatch::wrong_with(row, &value.span, "an empty list", "nothing in it");
@@ -261,10 +260,10 @@ impl<'t> Reader<'_, 't> {
             Value::List(items) => Read::List(
                 items
                     .iter()
-                    .map(|item| (self.value(row, inner, item, separator), item.span.clone()))
+                    .map(|item| (self.value(row, inner, item, place), item.span.clone()))
                     .collect(),
             ),
-            _ => Read::List(vec![(self.value(row, inner, value, separator), value.span.clone())]),
+            _ => Read::List(vec![(self.value(row, inner, value, place), value.span.clone())]),
         }
     }
 
@@ -335,13 +334,7 @@ fn unnamed(form: &Form, argument: &CallArgument) -> Diagnostic {
 
 fn lacking(subject: &str, span: &Span, missing: &[&Field], place: Place) -> Diagnostic {
     let names: Vec<String> = missing.iter().map(|row| format!("`{}`", row.name)).collect();
-    let examples: Vec<String> = missing
-        .iter()
-        .map(|row| match place {
-            Place::Declaration => format!("{} = {}", row.name, row.example),
-            Place::Call => format!("{}: {}", row.name, row.example),
-        })
-        .collect();
+    let examples: Vec<String> = missing.iter().map(|row| place.example(row)).collect();
     let help = match (place, examples.as_slice()) {
         (_, [one]) => format!("for example `{one}`"),
         (Place::Call, _) => format!("for example `{}`", examples.join(", ")),

@@ -49,7 +49,7 @@ pub fn check(record: &Record, name: &Name, world: &dyn World, diagnostics: &mut 
         match ask(call, &plan, span, name, world) {
             Ok(found) => facts.push(found),
             Err(mistake) => {
-                sound &= mistake.severity == llmc_grammar::diagnostic::Severity::Warning;
+                sound &= !mistake.is_error();
                 diagnostics.push(*mistake);
                 facts.push(None);
             }

@@ -1,6 +1,6 @@
 //! Tree to plan: every mistake of the user ends here.
 
-mod arithmetic;
+pub mod arithmetic;
 mod constants;
 mod dataset;
 pub mod evaluate;
@@ -22,7 +22,7 @@ pub mod value;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use llmc_grammar::diagnostic::{Diagnostic, Diagnostics, Severity};
+use llmc_grammar::diagnostic::{Diagnostic, Diagnostics};
 use llmc_grammar::source::Source;
 use llmc_grammar::tree::{Declaration, Field, Tree};
 
@@ -63,7 +63,7 @@ pub fn check(source: &Source, overrides: &[Override], world: &dyn World) -> Resu
     overrides::apply(&mut trees, overrides, &mut diagnostics);
     let plan = resolve(source, &trees, world, &mut diagnostics);
     let diagnostics = in_source_order(diagnostics, &trees);
-    if diagnostics.iter().any(|each| each.severity == Severity::Error) {
+    if diagnostics.iter().any(Diagnostic::is_error) {
         return Err(diagnostics);
     }
     Ok(Checked {
@@ -79,12 +79,15 @@ fn resolve(source: &Source, trees: &[Tree], world: &dyn World, diagnostics: &mut
         resolved.add(named, &names, world, diagnostics);
     }
     let library = library(&names, resolved.constants);
+    let before = diagnostics.len();
     for function in library.functions.values() {
         model::check_function(&library, function, diagnostics);
     }
+    let sound_functions = !diagnostics[before..].iter().any(Diagnostic::is_error);
     let mut checking = stage::Checking {
         names: &names,
         library: &library,
+        sound_functions,
         datasets: &resolved.datasets,
         tokenizers: &resolved.tokenizers,
         world,
@@ -105,7 +108,7 @@ fn resolve(source: &Source, trees: &[Tree], world: &dyn World, diagnostics: &mut
         tokenizers: some(resolved.tokenizers, |tokenizer| tokenizer),
         stages,
     };
-    if diagnostics.iter().all(|each| each.severity == Severity::Warning) {
+    if !diagnostics.iter().any(Diagnostic::is_error) {
         unused::warn(&plan, &names, source, diagnostics);
     }
     plan

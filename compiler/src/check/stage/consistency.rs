@@ -5,6 +5,7 @@ use llmc_grammar::diagnostic::{Diagnostic, Diagnostics};
 use llmc_grammar::tree::Declaration;
 
 use super::super::dataset::Dataset;
+use super::super::model::longest_row;
 use super::super::record::{Read, Record};
 use super::Checking;
 use crate::plan::ModelPlan;
@@ -123,16 +124,18 @@ pub fn context(record: &Record, model: &ModelPlan, diagnostics: &mut Diagnostics
     let Some(length) = record.quantity("sequence_length").and_then(|quantity| quantity.whole_in_base()) else {
         return;
     };
-    let context = model.arguments.get("context").and_then(|text| text.parse::<u64>().ok());
-    if let Some(context) = context.filter(|context| length > *context) {
+    if let Some(context) = longest_row(model).filter(|context| length > *context) {
         diagnostics.push(
             Diagnostic::error(
                 SEQUENCE_TOO_LONG,
                 format!("rows of {length} tokens are longer than the model's context of {context}"),
             )
             .label(record.place("sequence_length"), format!("{length} tokens in a row"))
-            .label(record.place("model"), format!("`context` is {context}"))
-            .help(format!("write `context: {length}` in the model's arguments, or shorten the rows")),
+            .label(record.place("model"), format!("has positions for {context} tokens"))
+            .help(match model.arguments.contains_key("context") {
+                true => format!("write `context: {length}` in the model's arguments, or `sequence_length = {context} tokens`"),
+                false => format!("write `sequence_length = {context} tokens`"),
+            }),
         );
     }
 }

@@ -9,7 +9,7 @@ mod weights;
 
 use std::collections::BTreeMap;
 
-use llmc_grammar::diagnostic::Diagnostics;
+use llmc_grammar::diagnostic::{Diagnostic, Diagnostics};
 use llmc_grammar::tree::{Declaration, Field};
 
 use super::dataset::Dataset;
@@ -27,6 +27,8 @@ pub struct Checking<'a, 't> {
     pub names: &'a Names<'t>,
     /// Functions, constants and `huggingface` declarations.
     pub library: &'a Library<'t>,
+    /// Whether every `block` and `model` is right by itself; if not, none is written out.
+    pub sound_functions: bool,
     /// Data sets by name; none where one has a mistake.
     pub datasets: &'a BTreeMap<String, Option<Dataset>>,
     /// Tokenizers by name; none where one has a mistake.
@@ -100,7 +102,7 @@ fn check(
         )
     });
     let init = model.as_ref().and_then(|model| weights::init(&record, parent, model, checking));
-    if has_error(&checking.diagnostics[before..]) {
+    if checking.diagnostics[before..].iter().any(Diagnostic::is_error) {
         return None;
     }
     let (batch, (schedule, evaluate_every, checkpoint_every)) = (batch?, timed?);
@@ -126,12 +128,6 @@ fn check(
         seed: record.integer("seed")?,
         sample: sample(&record, data)?,
     })
-}
-
-fn has_error(diagnostics: &[llmc_grammar::diagnostic::Diagnostic]) -> bool {
-    diagnostics
-        .iter()
-        .any(|each| each.severity == llmc_grammar::diagnostic::Severity::Error)
 }
 
 fn objective(record: &Record) -> Option<Objective> {

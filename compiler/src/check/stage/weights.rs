@@ -30,6 +30,9 @@ pub fn model(record: &Record, checking: &mut Checking<'_, '_>) -> Option<ModelPl
         ),
         _ => return None,
     };
+    if !checking.sound_functions {
+        return None;
+    }
     if let Some(init) = record.optional("init", Read::call)? {
         let directory = init.text("directory")?;
         let place = init.place("directory").clone();

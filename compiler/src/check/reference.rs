@@ -1,5 +1,6 @@
 //! The language reference and `llmc explain FIELD`, both written from the table.
 
+use super::model;
 use super::table::{Field, Form, KINDS, Presence, Range, Type, calls};
 use super::units::Dimension;
 

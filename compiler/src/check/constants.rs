@@ -2,30 +2,41 @@
 
 use std::collections::BTreeMap;
 
-use llmc_grammar::codes::{DEFINED_BY_ITSELF, PARAM_WITHOUT_VALUE, UNKNOWN_CHOICE};
+use llmc_grammar::codes::{DEFINED_BY_ITSELF, PARAM_WITHOUT_VALUE, UNKNOWN_CHOICE, UNKNOWN_VALUE};
 use llmc_grammar::diagnostic::{Diagnostic, Diagnostics};
 use llmc_grammar::source::Span;
 use llmc_grammar::tree::{Expr, ExprKind, Param};
 
 use super::evaluate::evaluate;
 use super::names::{Named, Names};
-use super::nearest::suggestion;
+use super::nearest::{nearest, suggestion};
 use super::value::{Kind, Spanned, Value};
 
-/// Names of `let`s, `param`s, datasets and tokenizers, each after those that it mentions.
-/// A name that needs itself is reported.
-pub fn order<'t>(names: &Names<'t>, diagnostics: &mut Diagnostics) -> Vec<Named<'t>> {
+/// `let`s, `param`s, datasets and tokenizers in the order in which they can be evaluated.
+pub struct Order<'t> {
+    /// Each after those that it mentions.
+    pub names: Vec<Named<'t>>,
+    /// Names that are mentioned before they have a value, because they need themselves: reported already.
+    pub without_value: Vec<&'t str>,
+}
+
+/// Orders names by what they mention. A name that needs itself is reported.
+pub fn order<'t>(names: &Names<'t>, diagnostics: &mut Diagnostics) -> Order<'t> {
     let mut ordering = Ordering {
         names,
         states: BTreeMap::new(),
         order: Vec::new(),
+        without_value: Vec::new(),
     };
     for name in &names.order {
         if let Some(named) = names.find(name).filter(|named| is_ordered(*named)) {
             ordering.visit(named, diagnostics);
         }
     }
-    ordering.order
+    Order {
+        names: ordering.order,
+        without_value: ordering.without_value,
+    }
 }
 
 fn is_ordered(named: Named<'_>) -> bool {
@@ -42,6 +53,7 @@ struct Ordering<'a, 't> {
     names: &'a Names<'t>,
     states: BTreeMap<&'t str, State>,
     order: Vec<Named<'t>>,
+    without_value: Vec<&'t str>,
 }
 
 impl<'t> Ordering<'_, 't> {
@@ -62,7 +74,10 @@ impl<'t> Ordering<'_, 't> {
             };
             match self.states.get(name) {
                 None => self.open(next, &mut stack),
-                Some(State::Open) => diagnostics.push(circle(next, named, span)),
+                Some(State::Open) => {
+                    self.without_value.push(name);
+                    diagnostics.push(circle(next, named, span));
+                }
                 Some(State::Done) => {}
             }
         }
@@ -149,21 +164,31 @@ pub fn param(item: &Param, constants: &BTreeMap<String, Value>, diagnostics: &mu
         return Value::Unknown;
     };
     let value = evaluate(default, constants, diagnostics);
-    match kind {
-        None => Value::Unknown,
-        Some(kind) => kind.accept(&known(value, constants, diagnostics)).unwrap_or_else(|mistake| {
-            diagnostics.push(*mistake);
-            Value::Unknown
-        }),
-    }
+    let accepted = match (kind, &value.value) {
+        (None, _) => Ok(Value::Unknown),
+        (Some(Kind::Function), _) => Kind::Function.accept(&value),
+        (Some(kind), Value::Name(name)) => Err(not_known(name, &value, item, kind, constants)),
+        (Some(kind), _) => kind.accept(&value),
+    };
+    accepted.unwrap_or_else(|mistake| {
+        diagnostics.push(*mistake);
+        Value::Unknown
+    })
 }
 
-/// `value`, unless it is a bare name that means nothing here.
-fn known(value: Spanned, constants: &BTreeMap<String, Value>, diagnostics: &mut Diagnostics) -> Spanned {
-    let names: Vec<String> = constants.keys().cloned().collect();
-    let span = value.span.clone();
-    super::evaluate::known(value, &names).unwrap_or_else(|mistake| {
-        diagnostics.push(*mistake);
-        Spanned::new(Value::Unknown, &span)
+/// A bare name where the value of a `param` is needed.
+fn not_known(
+    name: &str,
+    value: &Spanned,
+    item: &Param,
+    kind: Kind,
+    constants: &BTreeMap<String, Value>,
+) -> Box<Diagnostic> {
+    let known: Vec<&str> = constants.keys().map(String::as_str).collect();
+    let mistake =
+        Diagnostic::error(UNKNOWN_VALUE, format!("unknown name `{name}`")).label(&value.span, "not known here");
+    Box::new(match nearest(name, known) {
+        Some(near) => mistake.help(format!("did you mean `{near}`?")),
+        None => mistake.help(format!("`{}` takes {}", item.name.text, kind.describe())),
     })
 }

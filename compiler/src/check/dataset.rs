@@ -5,7 +5,7 @@ use llmc_grammar::diagnostic::{Diagnostic, Diagnostics};
 use llmc_grammar::source::Span;
 use llmc_grammar::tree::Name;
 
-use super::mismatch::listed;
+use super::mismatch::there_are;
 use super::nearest::nearest;
 use super::record::{Read, Record};
 use crate::plan::{DatasetPlan, SourcePlan};
@@ -145,7 +145,7 @@ fn ask(
             Err(Box::new(
                 Diagnostic::error(SOURCE_UNFIT, format!("`{path}` has {} tensors", tensors.len()))
                     .label(span, "which of them?")
-                    .help(format!("say `tensor: \"...\"`; there are {}", listed(&known))),
+                    .help(format!("say `tensor: \"...\"`; {}", there_are(&known))),
             ))
         }
         _ => Ok(Some(facts)),
@@ -157,6 +157,6 @@ fn unfit(span: &Span, message: String, label: &str, name: &str, known: &[&str]) 
     Box::new(match (nearest(name, known.iter().copied()), known) {
         (Some(near), _) => mistake.help(format!("did you mean `{near}`?")),
         (None, []) => mistake.help("no field of the first record is a text"),
-        (None, _) => mistake.help(format!("there is {}", listed(known))),
+        (None, _) => mistake.help(there_are(known)),
     })
 }

@@ -10,7 +10,7 @@ use llmc_grammar::tree::{Expr, ExprKind};
 use super::names::{Named, Names};
 use super::nearest::{nearest, suggestion};
 use super::record::Read;
-use super::table::{Field, Range, Type, alternatives};
+use super::table::{Field, Range, Type, all, alternatives};
 use super::units::Dimension;
 use super::value::{Spanned, Value};
 
@@ -155,8 +155,13 @@ pub fn wrong_with(row: &Field, span: &Span, found: &str, label: &str) -> Diagnos
 
 fn no_unit(row: &Field, dimensions: &[Dimension], value: &Spanned) -> Diagnostic {
     let number = value.value.as_float().unwrap_or_default();
+    // 0.05 of a whole can only be a share, and 100 of several things hardly is one.
+    let likely = |dimension: &Dimension| {
+        dimensions.len() == 1 || (*dimension == Dimension::Share) == (number.fract() != 0.0 && number < 1.0)
+    };
     let written: Vec<String> = dimensions
         .iter()
+        .filter(|dimension| likely(dimension))
         .map(|dimension| match dimension {
             Dimension::Share if number <= 1.0 => format!("`{}%`", rounded(number * 100.0)),
             Dimension::Share => format!("`{}%`", value.value),
@@ -164,7 +169,7 @@ fn no_unit(row: &Field, dimensions: &[Dimension], value: &Spanned) -> Diagnostic
             other => format!("`{} {}`", value.value, other.units().first().copied().unwrap_or_default()),
         })
         .collect();
-    let question = if dimensions.len() > 1 { "of what?" } else { "no unit" };
+    let question = if written.len() > 1 { "of what?" } else { "no unit" };
     Diagnostic::error(WRONG_UNIT, format!("`{}` needs a unit", row.name))
         .label(&value.span, question)
         .help(format!("write {}", alternatives(&written)))
@@ -202,7 +207,7 @@ fn other_kind(named: Named<'_>, span: &Span, kind: &str, names: &Names<'_>) -> D
     .label(&named.name().span, "declared here");
     match names.of_kind(kind).as_slice() {
         [] => mistake,
-        known => mistake.help(format!("there is {}", listed(known))),
+        known => mistake.help(there_are(known)),
     }
 }
 
@@ -213,7 +218,7 @@ fn unknown_declaration(name: &str, span: &Span, kind: &str, names: &Names<'_>) -
     match nearest(name, known.iter().copied()) {
         Some(near) => mistake.help(format!("did you mean `{near}`?")),
         None if known.is_empty() => mistake.help(format!("declare one: `{kind} {name} {{ ... }}`")),
-        None => mistake.help(format!("there is {}", listed(&known))),
+        None => mistake.help(there_are(&known)),
     }
 }
 
@@ -237,8 +242,9 @@ pub fn unknown_name(
     }
 }
 
-/// `` `a`, `b` ``
-pub fn listed(names: &[&str]) -> String {
+/// `` there are `a`, `b` and `c` ``
+pub fn there_are(names: &[&str]) -> String {
     let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-    quoted.join(", ")
+    let verb = if names.len() == 1 { "is" } else { "are" };
+    format!("there {verb} {}", all(&quoted))
 }

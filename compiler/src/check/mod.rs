@@ -75,7 +75,12 @@ pub fn check(source: &Source, overrides: &[Override], world: &dyn World) -> Resu
 fn resolve(source: &Source, trees: &[Tree], world: &dyn World, diagnostics: &mut Diagnostics) -> Plan {
     let names = Names::collect(trees, diagnostics);
     let mut resolved = Resolved::default();
-    for named in constants::order(&names, diagnostics) {
+    let order = constants::order(&names, diagnostics);
+    for name in order.without_value {
+        resolved.constants.insert(name.to_owned(), Value::Unknown);
+        resolved.constants.insert(format!("{name}.vocab"), Value::Unknown);
+    }
+    for named in order.names {
         resolved.add(named, &names, world, diagnostics);
     }
     let library = library(&names, resolved.constants);

@@ -39,15 +39,15 @@ fn set_param(trees: &mut [Tree], name: &str, each: &Override) -> Result<(), Diag
     let bare = param.kind.text == "string" && !each.value.trim_start().starts_with('"');
     param.default = Some(match bare {
         true => literal_text(each),
-        false => parse_value(each, &format!("let {name} = "), "")?,
+        false => parse_value(each, &format!("let {name} = "), "")?.value,
     });
     Ok(())
 }
 
 fn set_field(trees: &mut [Tree], name: &str, field: &str, each: &Override) -> Result<(), Diagnostics> {
     let item = declaration(trees, name, each)?;
-    let value = parse_value(each, &format!("{} {name} {{ {field} = ", item.kind.text), " }")?;
-    put(item, field, value);
+    let parsed = parse_value(each, &format!("{} {name} {{ {field} = ", item.kind.text), " }")?;
+    put(item, parsed);
     Ok(())
 }
 
@@ -80,10 +80,12 @@ fn set_argument(
     let span = parsed.span.clone();
     arguments.retain(|other| other.name.as_ref().is_none_or(|name| name.text != argument));
     arguments.push(Argument {
-        name: Some(Name { text: argument.to_owned(), span: span.clone() }),
-        value: parsed,
+        name: Some(parsed.name),
+        value: parsed.value,
     });
-    put(item, field, Expr { kind: ExprKind::Call { function, arguments }, span });
+    let value = Expr { kind: ExprKind::Call { function, arguments }, span: span.clone() };
+    let name = Name { text: field.to_owned(), span: span.clone() };
+    put(item, Field { name, value, span });
     Ok(())
 }
 
@@ -101,11 +103,9 @@ fn inherited(trees: &[Tree], name: &str, field: &str) -> Option<Expr> {
     None
 }
 
-fn put(item: &mut Declaration, field: &str, value: Expr) {
-    let name = Name { text: field.to_owned(), span: value.span.clone() };
-    let span = value.span.clone();
-    item.fields.retain(|written| written.name.text != field);
-    item.fields.push(Field { name, value, span });
+fn put(item: &mut Declaration, field: Field) {
+    item.fields.retain(|written| written.name.text != field.name.text);
+    item.fields.push(field);
 }
 
 fn declaration<'t>(trees: &'t mut [Tree], name: &str, each: &Override) -> Result<&'t mut Declaration, Diagnostics> {
@@ -149,25 +149,26 @@ fn params_mut(trees: &mut [Tree]) -> impl Iterator<Item = &mut Param> {
 }
 
 /// The value, read as the recipe text that would say the same, so that mistakes in it are shown in place.
-fn parse_value(each: &Override, before: &str, after: &str) -> Result<Expr, Diagnostics> {
+fn parse_value(each: &Override, before: &str, after: &str) -> Result<Field, Diagnostics> {
     let value = each.value.trim();
     let source = Source::new(format!("--set {}", each.name), format!("{before}{value}{after}"));
     let tree = llmc_grammar::parse(&source)?;
     let place = (before.len(), before.len() + value.len());
     let found = match tree.items.into_iter().next() {
-        Some(Item::Let(item)) => Some(item.value),
-        Some(Item::Declaration(item)) => item.fields.into_iter().next().map(|field| field.value),
+        Some(Item::Let(item)) => Some((item.name, item.value)),
+        Some(Item::Declaration(item)) => item.fields.into_iter().next().map(|field| (field.name, field.value)),
         _ => None,
     };
-    let argument = match found {
-        Some(Expr { kind: ExprKind::Call { mut arguments, .. }, span }) if span.start < place.0 => {
-            arguments.pop().map(|argument| argument.value)
+    let found = match found {
+        Some((_, Expr { kind: ExprKind::Call { mut arguments, .. }, span })) if span.start < place.0 => {
+            arguments.pop().and_then(|argument| Some((argument.name?, argument.value)))
         }
         other => other,
     };
     // A value that closes the declaration and opens another is no value.
-    argument
-        .filter(|expr| (expr.span.start, expr.span.end) == place)
+    found
+        .filter(|(_, value)| (value.span.start, value.span.end) == place)
+        .map(|(name, value)| Field { span: name.span.to(&value.span), name, value })
         .ok_or_else(|| vec![nothing_to_set(each, &format!("`{value}` is not one value"))])
 }
 

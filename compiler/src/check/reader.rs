@@ -12,7 +12,7 @@ use llmc_grammar::tree::{Expr, Field as Written, Name};
 use super::evaluate::evaluate;
 use super::mismatch;
 use super::names::{Names, field_twice};
-use super::nearest::{nearest, suggestion};
+use super::nearest::nearest;
 use super::record::{Entry, Read, Record};
 use super::table::{self, Field, Form, Presence, Type};
 use super::value::{Call, CallArgument, Spanned, Value};
@@ -171,21 +171,27 @@ impl<'t> Reader<'_, 't> {
         place: Place,
         entries: &mut BTreeMap<&'static str, Entry>,
     ) {
-        let word = if place == Place::Call { "argument" } else { "field" };
+        let (word, owner) = match place {
+            Place::Declaration => ("field", format!("a {}", form.name)),
+            Place::Call => ("argument", format!("`{}`", form.name)),
+        };
         let known: Vec<&str> = form.fields.iter().map(|row| row.name).collect();
         let near = nearest(&name.text, known.iter().copied());
         let other = table::meaning(form.name, &name.text);
         let mistake = match other {
-            Some(meaning) => Diagnostic::error(OTHER_SPELLING, format!("`{}` has another name here", name.text))
-                .label(&name.span, format!("{} has no `{}`", form.name, name.text))
-                .help(format!("llmc calls this {meaning}")),
+            Some(meaning) => Diagnostic::error(OTHER_SPELLING, format!("{owner} has no {word} `{}`", name.text))
+                .label(&name.span, "not called this, or not here")
+                .help(match meaning.starts_with('`') {
+                    true => format!("llmc calls this {meaning}"),
+                    false => meaning.to_owned(),
+                }),
             None => {
-                let mistake = Diagnostic::error(UNKNOWN_FIELD, format!("unknown {word} `{}`", name.text))
-                    .label(&name.span, format!("{} has no such {word}", form.name));
+                let mistake = Diagnostic::error(UNKNOWN_FIELD, format!("{owner} has no {word} `{}`", name.text))
+                    .label(&name.span, format!("unknown {word}"));
                 match near {
                     Some(near) => mistake.help(format!("did you mean `{near}`?")),
-                    None if known.is_empty() => mistake.help(format!("`{}` takes no arguments", form.name)),
-                    None => mistake.help(format!("there are {}", mismatch::listed(&known))),
+                    None if known.is_empty() => mistake.help(format!("{owner} takes no arguments")),
+                    None => mistake.help(mismatch::there_are(&known)),
                 }
             }
         };
@@ -225,10 +231,10 @@ impl<'t> Reader<'_, 't> {
             Type::Quantity(dimensions, range) => mismatch::quantity(row, dimensions, *range, value),
             Type::Declaration(kind) => mismatch::declaration(row, kind, self.names, value),
             Type::Model => Err(mismatch::wrong(row, value)),
-            Type::Call(forms) => return self.choice(row, forms, value),
+            Type::Call(forms) => return self.choice(row, forms, value, place),
             Type::TextOrCall(forms) => match &value.value {
                 Value::Text(text) => Ok(Read::Text(text.clone())),
-                _ => return self.choice(row, forms, value),
+                _ => return self.choice(row, forms, value, place),
             },
             Type::OneOrMore(inner) => return self.several(row, inner, value, place),
         };
@@ -267,18 +273,14 @@ impl<'t> Reader<'_, 't> {
         }
     }
 
-    fn choice(&mut self, row: &'static Field, forms: &'static [&'static Form], value: &Spanned) -> Read {
+    fn choice(&mut self, row: &'static Field, forms: &'static [&'static Form], value: &Spanned, place: Place) -> Read {
         let none: [CallArgument; 0] = [];
         let (name, span, arguments) = match &value.value {
             Value::Call(Call { function, arguments }) => (&function.text, &function.span, arguments.as_slice()),
             Value::Name(name) => (name, &value.span, none.as_slice()),
             _ => {
-                let known: Vec<&str> = forms.iter().map(|form| form.name).collect();
                 let mistake = mismatch::wrong(row, value);
-                self.diagnostics.push(match row.ty {
-                    Type::TextOrCall(_) => mistake,
-                    _ => mistake.help(format!("there are {}", mismatch::listed(&known))),
-                });
+                self.diagnostics.push(mistake.help(format!("for example `{}`", place.example(row))));
                 return Read::Unknown;
             }
         };
@@ -347,10 +349,10 @@ fn lacking(subject: &str, span: &Span, missing: &[&Field], place: Place) -> Diag
 
 fn unknown_choice(row: &Field, forms: &[&Form], name: &str, span: &Span) -> Diagnostic {
     let known: Vec<&str> = forms.iter().map(|form| form.name).collect();
-    let mistake = Diagnostic::error(UNKNOWN_CHOICE, format!("`{name}` is nothing that `{}` takes", row.name))
-        .label(span, format!("not {}", row.ty.describe()));
-    match suggestion(name, &known) {
-        Some(help) => mistake.help(help),
-        None => mistake,
+    let mistake = Diagnostic::error(UNKNOWN_CHOICE, format!("`{}` cannot be `{name}`", row.name))
+        .label(span, "unknown here");
+    match nearest(name, known.iter().copied()) {
+        Some(near) => mistake.help(format!("did you mean `{near}`?")),
+        None => mistake.help(mismatch::there_are(&known)),
     }
 }

@@ -18,6 +18,8 @@ pub fn reference() -> String {
     for form in calls() {
         text.push_str(&section(form));
     }
+    text.push('\n');
+    text.push_str(&model::reference());
     text
 }
 

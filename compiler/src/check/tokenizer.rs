@@ -8,7 +8,7 @@ use llmc_grammar::source::Span;
 use llmc_grammar::tree::Name;
 
 use super::dataset::Dataset;
-use super::mismatch::listed;
+use super::mismatch::there_are;
 use super::record::{Read, Record};
 use crate::plan::{TokenizerPlan, TokenizerSource};
 use crate::world::World;
@@ -109,7 +109,7 @@ fn loaded(
             .label(end_place, format!("`end_of_text` is {end:?} here"));
         diagnostics.push(match known.is_empty() {
             true => mistake.help("it has no special tokens: write `end_of_text = none`"),
-            false => mistake.help(format!("set `end_of_text` to one of {}, or to `none`", listed(&known))),
+            false => mistake.help(format!("{}; write one, as in `end_of_text = {}`, or `end_of_text = none`", there_are(&known), known.last().copied().unwrap_or_default())),
         });
         return None;
     }

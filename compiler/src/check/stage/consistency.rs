@@ -8,7 +8,7 @@ use super::super::dataset::Dataset;
 use super::super::model::longest_row;
 use super::super::record::{Read, Record};
 use super::Checking;
-use crate::plan::ModelPlan;
+use crate::plan::{ModelPlan, TokenizerPlan, TokenizerSource};
 use crate::world::SourceFacts;
 
 /// True if the stage itself (not its base) writes the field, and not as `none`.
@@ -111,12 +111,21 @@ pub fn vocabulary(record: &Record, data: Option<&Dataset>, model: &ModelPlan, ch
     )
     .label(record.place("model"), format!("logits over {} ids", model.vocab));
     let mistake = match checking.names.declaration("tokenizer", name) {
-        Some(item) => mistake.label(&item.name.span, format!("{} ids", tokenizer.vocab)),
+        Some(item) => mistake.label(&item.name.span, origin(tokenizer)),
         None => mistake,
     };
     checking.diagnostics.push(mistake.help(format!(
         "write the size once: `vocab: {name}.vocab` in the model's arguments"
     )));
+}
+
+fn origin(tokenizer: &TokenizerPlan) -> String {
+    let vocab = tokenizer.vocab;
+    match &tokenizer.source {
+        TokenizerSource::ByteBpe { .. } => format!("is trained to {vocab} ids"),
+        TokenizerSource::File { path } => format!("has {vocab} ids in `{path}`"),
+        TokenizerSource::Bytes => format!("has {vocab} ids: the bytes and end-of-text"),
+    }
 }
 
 /// Rows must not be longer than the model's learned positions.

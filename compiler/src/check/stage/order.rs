@@ -6,7 +6,7 @@ use llmc_grammar::codes::{STAGE_CYCLE, UNKNOWN_NAME, WRONG_USE_OF_NAME};
 use llmc_grammar::diagnostic::{Diagnostic, Diagnostics};
 use llmc_grammar::tree::{Declaration, Name};
 
-use super::super::mismatch::listed;
+use super::super::mismatch::there_are;
 use super::super::names::Names;
 use super::super::nearest::nearest;
 
@@ -72,6 +72,6 @@ fn no_stage(names: &Names<'_>, from: &Name) -> Diagnostic {
         .label(&from.span, "unknown");
     match nearest(&from.text, known.iter().copied()) {
         Some(near) => mistake.help(format!("did you mean `{near}`?")),
-        None => mistake.help(format!("there is {}", listed(&known))),
+        None => mistake.help(there_are(&known)),
     }
 }

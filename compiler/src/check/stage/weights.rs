@@ -178,7 +178,8 @@ pub fn init(
                         format!("this stage cannot start from the weights of `{}`", parent.name),
                     )
                     .label(record.place("model"), reason)
-                    .label(&record.span, format!("continues `{}`", parent.name)),
+                    .label(&record.span, format!("continues `{}`", parent.name))
+                    .help(format!("keep the model of `{}`, or start without `from`", parent.name)),
                 );
                 return None;
             }

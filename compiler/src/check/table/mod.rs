@@ -160,8 +160,19 @@ impl Type {
             Type::Number(_) => "a number".to_owned(),
             Type::Pair(_) => "a list of two numbers".to_owned(),
             Type::Quantity(dimensions, _) => {
-                let described: Vec<String> =
-                    dimensions.iter().map(|each| each.describe().to_owned()).collect();
+                let counted: Vec<String> = dimensions
+                    .iter()
+                    .filter_map(|each| each.describe().strip_prefix("a number of "))
+                    .map(str::to_owned)
+                    .collect();
+                let mut described: Vec<String> = dimensions
+                    .iter()
+                    .map(|each| each.describe().to_owned())
+                    .filter(|each| !each.starts_with("a number of "))
+                    .collect();
+                if !counted.is_empty() {
+                    described.push(format!("a number of {}", alternatives(&counted)));
+                }
                 alternatives(&described)
             }
             Type::Declaration(kind) => format!("the name of a {kind}"),

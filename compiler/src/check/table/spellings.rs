@@ -56,7 +56,7 @@ static SPELLINGS: &[(&[&str], &[&str], &str)] = &[
     (
         &["stage", "constant", "linear", "cosine", "warmup_stable_decay"],
         &["learning_rate", "lr", "max_lr", "peak_lr"],
-        "`learning_rate`, an argument of the optimizer: `optimizer = adamw(learning_rate: 6e-4)`",
+        "it is an argument of the optimizer: `optimizer = adamw(learning_rate: 6e-4)`",
     ),
     (
         &["adamw"],
@@ -95,17 +95,17 @@ static SPELLINGS: &[(&[&str], &[&str], &str)] = &[
             "grad_clip",
             "gradient_clipping",
         ],
-        "`clip_norm`, an argument of the optimizer: `optimizer = adamw(..., clip_norm: 1.0)`",
+        "it is an argument of the optimizer: `optimizer = adamw(learning_rate: 6e-4, clip_norm: 1.0)`",
     ),
     (
         &["stage"],
         &["weight_decay", "wd", "betas", "beta1", "beta2", "eps", "epsilon"],
-        "this inside the optimizer: `optimizer = adamw(learning_rate: 6e-4, betas: [0.9, 0.95], epsilon: 1e-8, weight_decay: 0.1)`",
+        "it is an argument of the optimizer: `optimizer = adamw(learning_rate: 6e-4, betas: [0.9, 0.95], epsilon: 1e-8, weight_decay: 0.1)`",
     ),
     (
         &["stage"],
         &["warmup", "warmup_steps", "warmup_ratio", "warmup_iters", "lr_warmup_steps"],
-        "`warmup`, an argument of the schedule: `schedule = cosine(warmup: 5%)`",
+        "it is an argument of the schedule: `schedule = cosine(warmup: 5%)`",
     ),
     (
         &["constant", "linear", "cosine", "warmup_stable_decay"],
@@ -116,6 +116,11 @@ static SPELLINGS: &[(&[&str], &[&str], &str)] = &[
         &["linear", "cosine", "warmup_stable_decay"],
         &["min", "minimum", "min_lr", "min_lr_ratio", "end", "final"],
         "`floor`, a share of the highest rate, as in `floor: 10%`",
+    ),
+    (
+        &["constant"],
+        &["floor", "decay", "min_lr"],
+        "the rate of `constant` never falls; `linear`, `cosine` and `warmup_stable_decay` have a `floor`",
     ),
     (
         &["warmup_stable_decay"],
@@ -188,7 +193,7 @@ static SPELLINGS: &[(&[&str], &[&str], &str)] = &[
     (
         &["stage"],
         &["output_dir", "out_dir", "output", "save_folder"],
-        "this on the command line: `llmc run --out DIR`",
+        "the command line says where a run goes: `llmc run --out DIR`",
     ),
     (
         &["dataset"],
@@ -218,7 +223,7 @@ static SPELLINGS: &[(&[&str], &[&str], &str)] = &[
     (
         &["tokenizer"],
         &["vocab", "vocab_size", "vocabulary"],
-        "`vocab`, an argument of the trainer: `train = byte_bpe(vocab: 8192, on: DATASET)`",
+        "it is an argument of the training: `train = byte_bpe(vocab: 8192, on: DATASET)`",
     ),
     (&["byte_bpe"], &["vocab_size", "vocabulary", "size", "num_tokens"], "`vocab`"),
     (&["byte_bpe"], &["data", "dataset", "corpus", "from"], "`on`"),

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use llmc_grammar::codes::{DEFINED_BY_ITSELF, PARAM_WITHOUT_VALUE, UNKNOWN_CHOICE, UNKNOWN_VALUE};
 use llmc_grammar::diagnostic::{Diagnostic, Diagnostics};
 use llmc_grammar::source::Span;
-use llmc_grammar::tree::{Expr, ExprKind, Param};
+use llmc_grammar::tree::Param;
 
 use super::evaluate::evaluate;
+use super::mentions::{Mention, in_expression};
 use super::names::{Named, Names};
 use super::nearest::{nearest, suggestion};
 use super::value::{Kind, Spanned, Value};
@@ -83,7 +84,7 @@ impl<'t> Ordering<'_, 't> {
         }
     }
 
-    fn open(&mut self, named: Named<'t>, stack: &mut Vec<(Named<'t>, Vec<(&'t str, &'t Span)>)>) {
+    fn open(&mut self, named: Named<'t>, stack: &mut Vec<(Named<'t>, Vec<Mention<'t>>)>) {
         let name = &named.name().text;
         if self.states.contains_key(name.as_str()) {
             return;
@@ -91,7 +92,7 @@ impl<'t> Ordering<'_, 't> {
         self.states.insert(name, State::Open);
         let mut mentions = Vec::new();
         for expr in named.expressions() {
-            collect_mentions(expr, &mut mentions);
+            in_expression(expr, &mut mentions);
         }
         mentions.reverse();
         stack.push((named, mentions));
@@ -105,50 +106,28 @@ fn circle(named: Named<'_>, from: Named<'_>, span: &Span) -> Diagnostic {
         true => format!("`{name}` needs its own value here"),
         false => format!("`{through}` needs `{name}`, which needs `{through}`"),
     };
-    let mistake = Diagnostic::error(DEFINED_BY_ITSELF, format!("`{name}` is defined by itself")).label(span, label);
+    let mistake = Diagnostic::error(DEFINED_BY_ITSELF, format!("`{name}` is defined by itself"))
+        .label(span, label);
     match name == through {
         true => mistake,
         false => mistake.label(&named.name().span, format!("`{name}` is declared here")),
     }
 }
 
-/// Every name that an expression mentions, with its place, in the order of the text.
-pub fn collect_mentions<'t>(expr: &'t Expr, mentions: &mut Vec<(&'t str, &'t Span)>) {
-    match &expr.kind {
-        ExprKind::Number(_) | ExprKind::String(_) | ExprKind::Bool(_) | ExprKind::None => {}
-        ExprKind::Name(name) => mentions.push((name, &expr.span)),
-        ExprKind::Member { base, .. } => collect_mentions(base, mentions),
-        ExprKind::List(items) => {
-            for item in items {
-                collect_mentions(item, mentions);
-            }
-        }
-        ExprKind::Call { function, arguments } => {
-            mentions.push((&function.text, &function.span));
-            for argument in arguments {
-                collect_mentions(&argument.value, mentions);
-            }
-        }
-        ExprKind::Unary { operand, .. } => collect_mentions(operand, mentions),
-        ExprKind::Binary { left, right, .. } => {
-            collect_mentions(left, mentions);
-            collect_mentions(right, mentions);
-        }
-        ExprKind::Named { value, .. } => collect_mentions(value, mentions),
-        ExprKind::Of { count, what } => {
-            collect_mentions(count, mentions);
-            mentions.push((&what.text, &what.span));
-        }
-    }
-}
-
 /// The value of a `param`: what `--set` gave (already in place of the default) or the default, of the declared type.
-pub fn param(item: &Param, constants: &BTreeMap<String, Value>, diagnostics: &mut Diagnostics) -> Value {
+pub fn param(
+    item: &Param,
+    constants: &BTreeMap<String, Value>,
+    diagnostics: &mut Diagnostics,
+) -> Value {
     let kinds: Vec<&str> = Kind::ALL.iter().map(|(name, _)| *name).collect();
     let kind = Kind::find(&item.kind.text);
     if kind.is_none() {
-        let mistake = Diagnostic::error(UNKNOWN_CHOICE, format!("there is no type `{}`", item.kind.text))
-            .label(&item.kind.span, "not a type of a param");
+        let mistake = Diagnostic::error(
+            UNKNOWN_CHOICE,
+            format!("there is no type `{}`", item.kind.text),
+        )
+        .label(&item.kind.span, "not a type of a param");
         diagnostics.push(match suggestion(&item.kind.text, &kinds) {
             Some(help) => mistake.help(help),
             None => mistake,
@@ -159,7 +138,9 @@ pub fn param(item: &Param, constants: &BTreeMap<String, Value>, diagnostics: &mu
         diagnostics.push(
             Diagnostic::error(PARAM_WITHOUT_VALUE, format!("`{name}` has no value"))
                 .label(&item.name.span, "declared without a default")
-                .help(format!("give it one on the command line: `--set {name}=...`")),
+                .help(format!(
+                    "give it one on the command line: `--set {name}=...`"
+                )),
         );
         return Value::Unknown;
     };
@@ -185,8 +166,8 @@ fn not_known(
     constants: &BTreeMap<String, Value>,
 ) -> Box<Diagnostic> {
     let known: Vec<&str> = constants.keys().map(String::as_str).collect();
-    let mistake =
-        Diagnostic::error(UNKNOWN_VALUE, format!("unknown name `{name}`")).label(&value.span, "not known here");
+    let mistake = Diagnostic::error(UNKNOWN_VALUE, format!("unknown name `{name}`"))
+        .label(&value.span, "not known here");
     Box::new(match nearest(name, known) {
         Some(near) => mistake.help(format!("did you mean `{near}`?")),
         None => mistake.help(format!("`{}` takes {}", item.name.text, kind.describe())),

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use llmc_grammar::codes::{OUT_OF_RANGE, UNKNOWN_NAME, UNKNOWN_VALUE, WRONG_KIND, WRONG_UNIT, WRONG_USE_OF_NAME};
+use llmc_grammar::codes::{
+    OUT_OF_RANGE, UNKNOWN_NAME, UNKNOWN_VALUE, WRONG_KIND, WRONG_UNIT, WRONG_USE_OF_NAME,
+};
 use llmc_grammar::diagnostic::Diagnostic;
 use llmc_grammar::source::Span;
 use llmc_grammar::tree::{Expr, ExprKind};
@@ -14,13 +16,13 @@ use super::table::{Field, Range, Type, all, alternatives};
 use super::units::Dimension;
 use super::value::{Spanned, Value};
 
-type Outcome = Result<Read, Diagnostic>;
+type Outcome = Result<Read, Box<Diagnostic>>;
 
 /// A string.
 pub fn text(row: &Field, value: &Spanned) -> Outcome {
     match &value.value {
         Value::Text(text) => Ok(Read::Text(text.clone())),
-        _ => Err(wrong(row, value)),
+        _ => Err(Box::new(wrong(row, value))),
     }
 }
 
@@ -28,7 +30,7 @@ pub fn text(row: &Field, value: &Spanned) -> Outcome {
 pub fn bool(row: &Field, value: &Spanned) -> Outcome {
     match value.value {
         Value::Bool(value) => Ok(Read::Bool(value)),
-        _ => Err(wrong(row, value)),
+        _ => Err(Box::new(wrong(row, value))),
     }
 }
 
@@ -37,18 +39,18 @@ pub fn integer(row: &Field, range: Range, value: &Spanned) -> Outcome {
     match value.value {
         Value::Int(whole) => match u64::try_from(whole) {
             Ok(count) if range.contains(count as f64) => Ok(Read::Integer(count)),
-            _ => Err(out_of_range(row, &range.to_string(), value)),
+            _ => Err(Box::new(out_of_range(row, &range.to_string(), value))),
         },
-        _ => Err(wrong(row, value)),
+        _ => Err(Box::new(wrong(row, value))),
     }
 }
 
 /// A number in a range.
-pub fn number(row: &Field, range: Range, value: &Spanned) -> Result<f64, Diagnostic> {
+pub fn number(row: &Field, range: Range, value: &Spanned) -> Result<f64, Box<Diagnostic>> {
     match value.value.as_float() {
         Some(number) if range.contains(number) => Ok(number),
-        Some(_) => Err(out_of_range(row, &range.to_string(), value)),
-        None => Err(wrong(row, value)),
+        Some(_) => Err(Box::new(out_of_range(row, &range.to_string(), value))),
+        None => Err(Box::new(wrong(row, value))),
     }
 }
 
@@ -56,15 +58,18 @@ pub fn number(row: &Field, range: Range, value: &Spanned) -> Result<f64, Diagnos
 pub fn pair(row: &Field, range: Range, value: &Spanned) -> Outcome {
     match &value.value {
         Value::List(items) => match items.as_slice() {
-            [first, second] => Ok(Read::Pair([number(row, range, first)?, number(row, range, second)?])),
-            _ => Err(wrong_with(
+            [first, second] => Ok(Read::Pair([
+                number(row, range, first)?,
+                number(row, range, second)?,
+            ])),
+            _ => Err(Box::new(wrong_with(
                 row,
                 &value.span,
                 &format!("a list of {}", items.len()),
                 &format!("{} in the list", items.len()),
-            )),
+            ))),
         },
-        _ => Err(wrong(row, value)),
+        _ => Err(Box::new(wrong(row, value))),
     }
 }
 
@@ -72,23 +77,23 @@ pub fn pair(row: &Field, range: Range, value: &Spanned) -> Outcome {
 pub fn quantity(row: &Field, dimensions: &[Dimension], range: Range, value: &Spanned) -> Outcome {
     let quantity = match &value.value {
         Value::Quantity(quantity) => *quantity,
-        Value::Int(_) | Value::Float(_) => return Err(no_unit(row, dimensions, value)),
-        _ => return Err(wrong(row, value)),
+        Value::Int(_) | Value::Float(_) => return Err(Box::new(no_unit(row, dimensions, value))),
+        _ => return Err(Box::new(wrong(row, value))),
     };
     let dimension = quantity.unit.dimension;
     if !dimensions.contains(&dimension) {
-        return Err(wrong_unit(row, dimensions, value));
+        return Err(Box::new(wrong_unit(row, dimensions, value)));
     }
     if !range.contains(quantity.in_base()) {
         let described = match dimension {
             Dimension::Share => range.describe(100.0, "%"),
             _ => range.describe(1.0, ""),
         };
-        return Err(out_of_range(row, &described, value));
+        return Err(Box::new(out_of_range(row, &described, value)));
     }
     let counted = !matches!(dimension, Dimension::Share | Dimension::Epochs);
     if counted && quantity.whole_in_base().is_none() {
-        return Err(out_of_range(row, "a whole number", value));
+        return Err(Box::new(out_of_range(row, "a whole number", value)));
     }
     Ok(Read::Quantity(quantity))
 }
@@ -96,36 +101,45 @@ pub fn quantity(row: &Field, dimensions: &[Dimension], range: Range, value: &Spa
 /// The name of a declaration of one kind.
 pub fn declaration(row: &Field, kind: &str, names: &Names<'_>, value: &Spanned) -> Outcome {
     let Value::Name(name) = &value.value else {
-        return Err(wrong(row, value));
+        return Err(Box::new(wrong(row, value)));
     };
     match names.find(name) {
         Some(named) if named.kind() == kind => Ok(Read::Declaration(name.clone())),
-        Some(named) => Err(other_kind(named, &value.span, kind, names)),
-        None => Err(unknown_declaration(name, &value.span, kind, names)),
+        Some(named) => Err(Box::new(other_kind(named, &value.span, kind, names))),
+        None => Err(Box::new(unknown_declaration(
+            name,
+            &value.span,
+            kind,
+            names,
+        ))),
     }
 }
 
 /// A model's name or call.
-pub fn model(names: &Names<'_>, expr: &Expr) -> Result<(), Diagnostic> {
+pub fn model(names: &Names<'_>, expr: &Expr) -> Result<(), Box<Diagnostic>> {
     let (name, span) = match &expr.kind {
         ExprKind::Name(name) => (name.as_str(), &expr.span),
         ExprKind::Call { function, .. } => (function.text.as_str(), &function.span),
         _ => {
-            return Err(Diagnostic::error(WRONG_KIND, "`model` takes a model")
+            return Err(Box::new(Diagnostic::error(WRONG_KIND, "`model` takes a model")
                 .label(&expr.span, "not a model")
-                .help("write its name, or call it with its arguments: `model = gpt2(vocab: 8192)`"));
+                .help(
+                    "write its name, or call it with its arguments: `model = gpt2(vocab: 8192)`",
+                )));
         }
     };
     match names.find(name) {
         Some(named) if named.kind() == "model" => Ok(()),
-        Some(named) => Err(other_kind(named, span, "model", names)),
+        Some(named) => Err(Box::new(other_kind(named, span, "model", names))),
         None => {
             let library = format!("std/{name}");
             let mistake = unknown_declaration(name, span, "model", names);
-            Err(match crate::library::find(&library) {
-                Some(_) => mistake.help(format!("write `import \"{library}\"` at the top of the recipe")),
+            Err(Box::new(match crate::library::find(&library) {
+                Some(_) => mistake.help(format!(
+                    "write `import \"{library}\"` at the top of the recipe"
+                )),
                 None => mistake,
-            })
+            }))
         }
     }
 }
@@ -135,11 +149,15 @@ pub fn wrong(row: &Field, value: &Spanned) -> Diagnostic {
     let found = value.value.describe();
     let mistake = wrong_with(row, &value.span, &found, &format!("this is {found}"));
     match (&value.value, &row.ty) {
-        (Value::Name(name), Type::Text) => mistake.help(format!("a text stands in quotes: \"{name}\"")),
+        (Value::Name(name), Type::Text) => {
+            mistake.help(format!("a text stands in quotes: \"{name}\""))
+        }
         (Value::Quantity(_), Type::Integer(_) | Type::Number(_) | Type::Pair(_)) => {
             mistake.help("write the number without a unit")
         }
-        (Value::Text(text), Type::Declaration(_)) => mistake.help(format!("write the name without quotes: {text}")),
+        (Value::Text(text), Type::Declaration(_)) => {
+            mistake.help(format!("write the name without quotes: {text}"))
+        }
         _ => mistake,
     }
 }
@@ -157,7 +175,8 @@ fn no_unit(row: &Field, dimensions: &[Dimension], value: &Spanned) -> Diagnostic
     let number = value.value.as_float().unwrap_or_default();
     // 0.05 of a whole can only be a share, and 100 of several things hardly is one.
     let likely = |dimension: &Dimension| {
-        dimensions.len() == 1 || (*dimension == Dimension::Share) == (number.fract() != 0.0 && number < 1.0)
+        dimensions.len() == 1
+            || (*dimension == Dimension::Share) == (number.fract() != 0.0 && number < 1.0)
     };
     let written: Vec<String> = dimensions
         .iter()
@@ -166,10 +185,18 @@ fn no_unit(row: &Field, dimensions: &[Dimension], value: &Spanned) -> Diagnostic
             Dimension::Share if number <= 1.0 => format!("`{}%`", rounded(number * 100.0)),
             Dimension::Share => format!("`{}%`", value.value),
             Dimension::Bytes => format!("`{} MB`", value.value),
-            other => format!("`{} {}`", value.value, other.units().first().copied().unwrap_or_default()),
+            other => format!(
+                "`{} {}`",
+                value.value,
+                other.units().first().copied().unwrap_or_default()
+            ),
         })
         .collect();
-    let question = if written.len() > 1 { "of what?" } else { "no unit" };
+    let question = if written.len() > 1 {
+        "of what?"
+    } else {
+        "no unit"
+    };
     Diagnostic::error(WRONG_UNIT, format!("`{}` needs a unit", row.name))
         .label(&value.span, question)
         .help(format!("write {}", alternatives(&written)))
@@ -187,9 +214,12 @@ fn wrong_unit(row: &Field, dimensions: &[Dimension], value: &Spanned) -> Diagnos
         .flat_map(|dimension| dimension.units())
         .map(|unit| format!("`{unit}`"))
         .collect();
-    Diagnostic::error(WRONG_UNIT, format!("`{}` is {}, not {found}", row.name, row.ty.describe()))
-        .label(&value.span, format!("this is {found}"))
-        .help(format!("write it in {}", alternatives(&units)))
+    Diagnostic::error(
+        WRONG_UNIT,
+        format!("`{}` is {}, not {found}", row.name, row.ty.describe()),
+    )
+    .label(&value.span, format!("this is {found}"))
+    .help(format!("write it in {}", alternatives(&units)))
 }
 
 fn out_of_range(row: &Field, range: &str, value: &Spanned) -> Diagnostic {
@@ -230,11 +260,14 @@ pub fn unknown_name(
     row: &Field,
     example: &str,
 ) -> Diagnostic {
-    let mistake = Diagnostic::error(UNKNOWN_VALUE, format!("unknown name `{name}`")).label(span, "not known here");
+    let mistake = Diagnostic::error(UNKNOWN_VALUE, format!("unknown name `{name}`"))
+        .label(span, "not known here");
     let known: Vec<&str> = constants.keys().map(String::as_str).collect();
     match (nearest(name, known.iter().copied()), &row.ty) {
         (Some(near), _) => mistake.help(format!("did you mean `{near}`?")),
-        (None, Type::Text | Type::TextOrCall(_)) => mistake.help(format!("a text stands in quotes: \"{name}\"")),
+        (None, Type::Text | Type::TextOrCall(_)) => {
+            mistake.help(format!("a text stands in quotes: \"{name}\""))
+        }
         (None, _) => match suggestion(name, &known) {
             Some(help) => mistake.help(help),
             None => mistake.help(format!("for example `{example}`")),

@@ -4,12 +4,14 @@ pub mod arithmetic;
 mod constants;
 mod dataset;
 pub mod evaluate;
+mod mentions;
 mod mismatch;
 pub mod model;
 mod modules;
 mod names;
 pub mod nearest;
 mod overrides;
+mod place;
 mod reader;
 mod record;
 pub mod reference;
@@ -57,7 +59,11 @@ pub struct Override {
 /// # Errors
 /// Every mistake found, and every warning, in source order: the recipe first, then its imports. Mistakes of syntax
 /// and imports are reported alone, since without them nothing else can be judged.
-pub fn check(source: &Source, overrides: &[Override], world: &dyn World) -> Result<Checked, Diagnostics> {
+pub fn check(
+    source: &Source,
+    overrides: &[Override],
+    world: &dyn World,
+) -> Result<Checked, Diagnostics> {
     let mut trees = modules::load(source, world)?;
     let mut diagnostics = Diagnostics::new();
     overrides::apply(&mut trees, overrides, &mut diagnostics);
@@ -72,13 +78,20 @@ pub fn check(source: &Source, overrides: &[Override], world: &dyn World) -> Resu
     })
 }
 
-fn resolve(source: &Source, trees: &[Tree], world: &dyn World, diagnostics: &mut Diagnostics) -> Plan {
+fn resolve(
+    source: &Source,
+    trees: &[Tree],
+    world: &dyn World,
+    diagnostics: &mut Diagnostics,
+) -> Plan {
     let names = Names::collect(trees, diagnostics);
     let mut resolved = Resolved::default();
     let order = constants::order(&names, diagnostics);
     for name in order.without_value {
         resolved.constants.insert(name.to_owned(), Value::Unknown);
-        resolved.constants.insert(format!("{name}.vocab"), Value::Unknown);
+        resolved
+            .constants
+            .insert(format!("{name}.vocab"), Value::Unknown);
     }
     for named in order.names {
         resolved.add(named, &names, world, diagnostics);
@@ -104,7 +117,12 @@ fn resolve(source: &Source, trees: &[Tree], world: &dyn World, diagnostics: &mut
         .order
         .iter()
         .filter(|name| matches!(known(name), Some(Named::Param(_))))
-        .filter_map(|name| Some(((*name).to_owned(), library.constants.get(*name)?.to_string())))
+        .filter_map(|name| {
+            Some((
+                (*name).to_owned(),
+                library.constants.get(*name)?.to_string(),
+            ))
+        })
         .collect();
     let plan = Plan {
         recipe: recipe_name(source),
@@ -128,7 +146,13 @@ struct Resolved {
 }
 
 impl Resolved {
-    fn add(&mut self, named: Named<'_>, names: &Names<'_>, world: &dyn World, diagnostics: &mut Diagnostics) {
+    fn add(
+        &mut self,
+        named: Named<'_>,
+        names: &Names<'_>,
+        world: &dyn World,
+        diagnostics: &mut Diagnostics,
+    ) {
         let name = named.name();
         match named {
             Named::Let(item) => {
@@ -153,10 +177,14 @@ impl Resolved {
                     let dataset = dataset::check(&record, name, world, diagnostics);
                     self.datasets.insert(name.text.clone(), dataset);
                 } else {
-                    let tokenizer = tokenizer::check(&record, name, &self.datasets, world, diagnostics);
-                    let vocab = tokenizer.as_ref().and_then(|it| i64::try_from(it.vocab).ok());
+                    let tokenizer =
+                        tokenizer::check(&record, name, &self.datasets, world, diagnostics);
+                    let vocab = tokenizer
+                        .as_ref()
+                        .and_then(|it| i64::try_from(it.vocab).ok());
                     let member = format!("{}.vocab", name.text);
-                    self.constants.insert(member, vocab.map_or(Value::Unknown, Value::Int));
+                    self.constants
+                        .insert(member, vocab.map_or(Value::Unknown, Value::Int));
                     self.tokenizers.insert(name.text.clone(), tokenizer);
                 }
             }

@@ -59,12 +59,12 @@ impl Loading<'_> {
         for import in imports {
             match self.find(&import, source) {
                 Ok(imported) => self.follow(&import, &imported),
-                Err(mistake) => self.diagnostics.push(mistake),
+                Err(mistake) => self.diagnostics.push(*mistake),
             }
         }
     }
 
-    fn find(&self, import: &Import, from: &Source) -> Result<Source, Diagnostic> {
+    fn find(&self, import: &Import, from: &Source) -> Result<Source, Box<Diagnostic>> {
         let missing = |reason: String| {
             Diagnostic::error(IMPORT_NOT_FOUND, format!("cannot import `{}`", import.path))
                 .label(&import.path_span, reason)
@@ -72,18 +72,18 @@ impl Loading<'_> {
         if import.path == "std" || import.path.starts_with("std/") {
             return library::find(&import.path).ok_or_else(|| {
                 let mistake = missing("not in the standard library".to_owned());
-                match suggestion(&import.path, &library::paths()) {
+                Box::new(match suggestion(&import.path, &library::paths()) {
                     Some(help) => mistake.help(help),
                     None => mistake,
-                }
+                })
             });
         }
         self.world.import(&import.path, from).map_err(|reason| {
             let library = format!("std/{}", import.path.trim_end_matches(".recipe"));
-            match library::find(&library) {
+            Box::new(match library::find(&library) {
                 Some(_) => missing(reason).help(format!("did you mean `import \"{library}\"`?")),
                 None => missing(reason).help("paths are relative to the recipe that imports"),
-            }
+            })
         })
     }
 
@@ -94,13 +94,18 @@ impl Loading<'_> {
             circle.push(name);
             self.diagnostics.push(
                 Diagnostic::error(IMPORT_CYCLE, format!("`{name}` imports itself"))
-                    .label(&import.path_span, format!("in a circle: {}", circle.join(" -> ")))
+                    .label(
+                        &import.path_span,
+                        format!("in a circle: {}", circle.join(" -> ")),
+                    )
                     .help("move what both need into a third recipe that both import"),
             );
         } else if self.open.len() >= DEEPEST {
             self.diagnostics.push(
-                Diagnostic::error(IMPORT_CYCLE, "imports are nested too deeply")
-                    .label(&import.path_span, format!("{DEEPEST} recipes import one another")),
+                Diagnostic::error(IMPORT_CYCLE, "imports are nested too deeply").label(
+                    &import.path_span,
+                    format!("{DEEPEST} recipes import one another"),
+                ),
             );
         } else if !self.known.iter().any(|known| known == name) {
             self.known.push(name.to_owned());

@@ -44,7 +44,10 @@ pub fn explain(name: &str) -> Option<String> {
 }
 
 fn section(form: &Form) -> String {
-    let mut text = format!("\n### `{}`\n\n{}\n\n```\n{}\n```\n", form.name, form.doc, form.example);
+    let mut text = format!(
+        "\n### `{}`\n\n{}\n\n```\n{}\n```\n",
+        form.name, form.doc, form.example
+    );
     if !form.fields.is_empty() {
         text.push_str("\n| name | takes | if not written | meaning |\n| --- | --- | --- | --- |\n");
     }
@@ -52,9 +55,9 @@ fn section(form: &Form) -> String {
         text.push_str(&format!(
             "| `{}` | {} | {} | {} |\n",
             row.name,
-            takes(row),
-            presence(row),
-            row.doc
+            cell(&takes(row)),
+            cell(&presence(row)),
+            cell(row.doc)
         ));
     }
     text
@@ -63,8 +66,14 @@ fn section(form: &Form) -> String {
 fn entry(form: &Form, row: &Field) -> String {
     let declaration = KINDS.iter().any(|kind| std::ptr::eq(*kind, form));
     let (example, owner) = match declaration {
-        true => (format!("{} = {}", row.name, row.example), format!("field of a `{}`", form.name)),
-        false => (format!("{}: {}", row.name, row.example), format!("argument of `{}`", form.name)),
+        true => (
+            format!("{} = {}", row.name, row.example),
+            format!("field of a `{}`", form.name),
+        ),
+        false => (
+            format!("{}: {}", row.name, row.example),
+            format!("argument of `{}`", form.name),
+        ),
     };
     format!(
         "`{}`: {owner}\n\n{}\n\n  takes           {}\n  if not written  {}\n  example         {example}",
@@ -73,6 +82,11 @@ fn entry(form: &Form, row: &Field) -> String {
         takes(row),
         presence(row)
     )
+}
+
+/// Text in a Markdown table, where a bar would end the cell.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
 }
 
 fn takes(row: &Field) -> String {

@@ -1,5 +1,6 @@
 //! The checker from outside: recipes in, plans or messages out.
 
+mod damage;
 mod fields;
 mod recipes;
 mod reference;

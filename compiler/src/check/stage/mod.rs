@@ -93,7 +93,8 @@ fn check(
     }
     let batch = batch::check(&record, checking.diagnostics);
     consistency::row_length(&record, data, checking.diagnostics);
-    let steps = batch.and_then(|batch| duration::budget(&record, batch, data, checking.diagnostics));
+    let steps =
+        batch.and_then(|batch| duration::budget(&record, batch, data, checking.diagnostics));
     let timed = batch.zip(steps).map(|(batch, steps)| {
         (
             schedule::schedule(&record, batch, steps, checking.diagnostics),
@@ -101,8 +102,13 @@ fn check(
             duration::interval(&record, "checkpoint", batch, steps, checking.diagnostics),
         )
     });
-    let init = model.as_ref().and_then(|model| weights::init(&record, parent, model, checking));
-    if checking.diagnostics[before..].iter().any(Diagnostic::is_error) {
+    let init = model
+        .as_ref()
+        .and_then(|model| weights::init(&record, parent, model, checking));
+    if checking.diagnostics[before..]
+        .iter()
+        .any(Diagnostic::is_error)
+    {
         return None;
     }
     let (batch, (schedule, evaluate_every, checkpoint_every)) = (batch?, timed?);
@@ -136,7 +142,10 @@ fn objective(record: &Record) -> Option<Objective> {
 
 /// Nothing after a mistake; `Some(None)` where nothing is sampled.
 fn sample(record: &Record, data: &Dataset) -> Option<Option<SamplePlan>> {
-    let Some(call) = record.optional("sample", Read::call)?.filter(|_| !data.is_tokens()) else {
+    let Some(call) = record
+        .optional("sample", Read::call)?
+        .filter(|_| !data.is_tokens())
+    else {
         return Some(None);
     };
     Some(Some(SamplePlan {

@@ -261,6 +261,13 @@ fn assignment(scene: &Scene) -> Option<Slip> {
             format!("a parameter is written `{before}: [B, T, D]` or `{before}: int`"),
         );
     }
+    if matches!(found, "," | ")") && scene.in_function() && scene.expected == [Expected::Colon] {
+        return slip(
+            format!("expected `:` and what `{before}` takes, found `{found}`"),
+            "expected `:`",
+            format!("a parameter is written `{before}: [B, T, D]` or `{before}: int`"),
+        );
+    }
     if found == "=" && scene.text(0) == "param" && scene.expects(Expected::Colon) {
         return slip(
             "expected `:` and a type, found `=`",
@@ -347,7 +354,7 @@ fn name(scene: &Scene) -> Option<Slip> {
             slip(
                 format!("expected a value, found the keyword `{found}`"),
                 "expected a value",
-                "keywords are no names",
+                "a value is a number, a string, a name, a list or a call",
             )
         }
         _ if !scene.expects(Expected::Name) => None,
@@ -368,6 +375,11 @@ fn name(scene: &Scene) -> Option<Slip> {
 /// `as` where it cannot stand.
 fn suffix(scene: &Scene) -> Option<Slip> {
     match scene.found_text() {
+        "as" if scene.text(0) == "import" => slip(
+            "an import takes no `as`",
+            "this `as`",
+            "write `import \"std/gpt2\"` alone on its line",
+        ),
         "as" if !scene.line_ended => slip(
             "`as` can only follow a call or a name",
             "this `as`",

@@ -133,7 +133,7 @@ impl Expected {
             Expected::CloseBracket => "`]`",
             Expected::NewLine => "a new line",
             Expected::CloseBrace => "`}`",
-            Expected::End => "the end of the item",
+            Expected::End => "a new line",
             Expected::Operator => "an operator",
         }
     }

@@ -14,18 +14,32 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/grammar")
 }
 
-/// Right and wrong recipes, in order of path.
+/// Right and wrong recipes.
 pub fn all() -> Vec<String> {
-    let mut paths: Vec<PathBuf> = ["trees", "errors"]
+    let mut all = recipes(&["trees", "errors"]);
+    all.extend(reference_examples());
+    all
+}
+
+/// Right recipes.
+pub fn right() -> Vec<String> {
+    let mut right = recipes(&["trees"]);
+    right.extend(reference_examples());
+    right
+}
+
+/// The recipes in these folders, in order of path.
+fn recipes(folders: &[&str]) -> Vec<String> {
+    let mut paths: Vec<PathBuf> = folders
         .iter()
         .flat_map(|name| fs::read_dir(folder().join(name)).expect("the folder of recipes"))
         .map(|entry| entry.expect("a readable folder").path())
         .collect();
     paths.sort();
-    let files = paths
+    paths
         .iter()
-        .map(|path| fs::read_to_string(path).expect("a readable recipe"));
-    files.chain(reference_examples()).collect()
+        .map(|path| fs::read_to_string(path).expect("a readable recipe"))
+        .collect()
 }
 
 /// The text of every block fenced as `recipe` in the language's reference page.

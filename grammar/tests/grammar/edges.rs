@@ -145,6 +145,61 @@ fn the_number_of_errors_is_bounded() {
     assert_eq!(errors.len(), 100);
 }
 
+/// Every shape of input that tempts a scanner to look at the same text again and again.
+#[test]
+fn time_is_linear_in_the_text() {
+    let size = 1 << 18;
+    for unit in [
+        "/ ",
+        "'",
+        "\"",
+        "\"\n",
+        "# ",
+        "/*\n",
+        "é ",
+        "(",
+        "}",
+        "{}\n",
+        "1.",
+        "1 ",
+        "a ",
+        "\\",
+        "- ",
+        ".",
+        ",",
+        "a=",
+        "let x=1\n",
+        "let x=[1]\n",
+        "stage s{\n",
+        "stage s{}\n",
+        "else ",
+        "//\n",
+        "a={\n",
+        "}\n",
+    ] {
+        let text = unit.repeat(size / unit.len());
+        for text in [
+            std::format!("let x = [{text}"),
+            std::format!("stage s {{{text}"),
+            text,
+        ] {
+            let started = std::time::Instant::now();
+            let result = parse(&source(&text));
+            assert!(
+                result.is_err()
+                    || unit.starts_with("let")
+                    || unit.starts_with("stage")
+                    || unit == "//\n"
+            );
+            assert!(
+                started.elapsed().as_secs() < 5,
+                "{unit:?} took {:?}",
+                started.elapsed()
+            );
+        }
+    }
+}
+
 #[test]
 fn byte_order_mark_and_line_ends_change_nothing() {
     let text = "let a = 1 +\n  2 // x\nstage s {\n  b = [\n    1,\n  ]\n}\n";

@@ -108,9 +108,12 @@ fn damage(random: &mut Random, bytes: &mut Vec<u8>, other: &[u8]) {
     }
 }
 
-fn check(text: &str) {
+/// Checks a text and says whether it is right.
+fn check(text: &str) -> bool {
     let source = corpus::source(text);
-    match parse(&source) {
+    let parsed = parse(&source);
+    let right = parsed.is_ok();
+    match parsed {
         Ok(tree) => {
             let layout = format(&source).expect("what parses can be formatted");
             let again = corpus::source(&layout);
@@ -137,6 +140,7 @@ fn check(text: &str) {
             }
         }
     }
+    right
 }
 
 /// The comments of a right recipe, in order, as they are written.
@@ -180,6 +184,47 @@ fn never_panic() {
             check(&String::from_utf8_lossy(&bytes));
         }
     };
+    on_small_stack(work);
+}
+
+/// Comments, blanks and line breaks at random places: where the recipe stays right, its layout keeps them.
+#[test]
+fn comments_survive_formatting() {
+    const INSERTED: [&str; 9] = [
+        " // c\n",
+        "\n// own\n",
+        "// d\n\n// e\n",
+        "\n",
+        " ",
+        "\n\n\n",
+        "\t",
+        ";",
+        ",",
+    ];
+    let corpus = corpus::right();
+    on_small_stack(move || {
+        let mut right = 0;
+        for seed in 0..20_000 {
+            let mut random = Random(seed);
+            let mut text = corpus[random.below(corpus.len())].clone();
+            for _ in 0..1 + random.below(4) {
+                let mut at = random.below(text.len());
+                while !text.is_char_boundary(at) {
+                    at -= 1;
+                }
+                text.insert_str(at, INSERTED[random.below(INSERTED.len())]);
+            }
+            right += usize::from(check(&text));
+        }
+        assert!(
+            right > 1_000,
+            "only {right} of the texts were right recipes"
+        );
+    });
+}
+
+/// Runs on the stack that Rust gives every thread but the first.
+fn on_small_stack(work: impl FnOnce() + Send + 'static) {
     std::thread::Builder::new()
         .stack_size(2 << 20)
         .spawn(work)

@@ -7,7 +7,7 @@ use llmc_grammar::diagnostic::Diagnostic;
 use llmc_grammar::source::Span;
 use llmc_grammar::tree::{Argument, Function, Name, Path};
 
-use super::super::arithmetic::{constant_function, is_constant_function};
+use super::super::constant_functions::{constant_function, is_constant_function};
 use super::super::nearest::suggestion;
 use super::super::value::{Call, CallArgument, Kind, Spanned, Value};
 use super::arguments::{Evaluated, missing};
@@ -60,7 +60,7 @@ impl<'a> Elaborator<'a, '_> {
         if let Some(block) = self.library.functions.get(name.as_str()).copied() {
             return self.inline(block, arguments, span, path);
         }
-        if let Some(path) = path.filter(|_| name != "weight") {
+        if let Some(path) = path.filter(|_| name != "weight" && self.is_function(&name)) {
             return Err(nothing_to_name(&path.span).into());
         }
         if matches!(name.as_str(), "normal" | "uniform") {
@@ -83,9 +83,15 @@ impl<'a> Elaborator<'a, '_> {
         self.library.functions.contains_key(name) || functions::find(name).is_some()
     }
 
+    /// Every block and every function of the language.
+    pub fn function_names(&self) -> Vec<&'a str> {
+        let own = self.library.functions.keys().copied();
+        own.chain(functions::FUNCTIONS.iter().map(|function| function.name))
+            .collect()
+    }
+
     fn unknown_function(&mut self, function: &Name) -> Diagnostic {
-        let mut known: Vec<&str> = self.library.functions.keys().copied().collect();
-        known.extend(functions::FUNCTIONS.iter().map(|function| function.name));
+        let mut known = self.function_names();
         known.extend(["normal", "uniform", "min", "floor", "ceil", "round"]);
         let near = suggestion(&function.text, &known).filter(|help| help.starts_with("did"));
         Diagnostic::error(

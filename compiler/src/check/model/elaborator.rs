@@ -9,7 +9,7 @@ use llmc_grammar::tree::Function;
 
 use super::Library;
 use super::inputs::{Made, Stop};
-use super::tensor::{Bound, LEADING, Tensor, show};
+use super::tensor::{Bound, Tensor, show};
 use crate::plan::{DType, ModelNode, ModelOp, Origin, WeightPlan};
 
 /// Operations a model may have.
@@ -29,6 +29,15 @@ pub(super) struct Frame<'a> {
     pub dims: Vec<String>,
 }
 
+/// Where a weight was made.
+#[derive(Clone)]
+pub(super) struct Place {
+    /// The `weight(...)` itself.
+    pub made: Span,
+    /// The call in the user's own text that leads to it, if `made` belongs to the standard library.
+    pub call: Option<Span>,
+}
+
 /// Writes out one model, or checks one function alone.
 pub(super) struct Elaborator<'a, 'd> {
     pub library: &'a Library<'a>,
@@ -38,7 +47,7 @@ pub(super) struct Elaborator<'a, 'd> {
     pub nodes: Vec<ModelNode>,
     pub weights: Vec<WeightPlan>,
     /// Where each weight was made, by path.
-    pub weight_places: BTreeMap<String, Span>,
+    pub weight_places: BTreeMap<String, Place>,
     /// Parts of the current weight path.
     pub path: Vec<String>,
     pub frames: Vec<Frame<'a>>,
@@ -171,9 +180,7 @@ impl<'a, 'd> Elaborator<'a, 'd> {
             let help = mistake.help.take().unwrap_or_default();
             mistake.help = Some(format!("{help}\n{sizes}").trim().to_owned());
         }
-        if !self.alone {
-            self.add_call(&mut mistake);
-        }
+        self.add_call(&mut mistake);
         let same = |other: &Diagnostic| {
             other.code == mistake.code
                 && other.labels.first().map(|(span, _)| span)
@@ -193,8 +200,7 @@ impl<'a, 'd> Elaborator<'a, 'd> {
             .filter_map(|name| match frame.names.get(name) {
                 Some(Bound::Constant(constant)) => {
                     let value = constant.value.to_string();
-                    let open = value == *name || LEADING.contains(&value.as_str());
-                    (!open).then(|| format!("{name} = {value}"))
+                    (value != *name).then(|| format!("{name} = {value}"))
                 }
                 _ => None,
             })
@@ -205,24 +211,38 @@ impl<'a, 'd> Elaborator<'a, 'd> {
     /// A mistake inside a called block also shows the call. Where the block belongs to the standard library, the call in
     /// the user's own text comes first.
     fn add_call(&self, mistake: &mut Diagnostic) {
-        let own = |span: &Span| !span.source.name().starts_with("std/");
-        let calls: Vec<&Span> = self.frames.iter().filter_map(|f| f.call.as_ref()).collect();
         let Some((main, _)) = mistake.labels.first() else {
             return;
         };
-        let innermost_own = calls.iter().rev().find(|span| own(span));
-        match (own(main), innermost_own, calls.last()) {
-            (false, Some(call), _) => {
-                mistake
-                    .labels
-                    .insert(0, ((*call).clone(), "in this call".to_owned()));
-            }
-            (true, _, Some(call)) => {
-                mistake
-                    .labels
-                    .push(((*call).clone(), "in this call".to_owned()));
-            }
-            _ => {}
+        let call = if is_own(main) {
+            // The first call is the stage's: what is wrong in a model's own text does not need it.
+            let inner = self.frames.iter().skip(2).rev();
+            inner.filter_map(|frame| frame.call.as_ref()).next()
+        } else {
+            self.own_call()
+        };
+        if let Some(call) = call.cloned() {
+            let at = if is_own(main) {
+                mistake.labels.len()
+            } else {
+                0
+            };
+            mistake.labels.insert(at, (call, "in this call".to_owned()));
         }
     }
+
+    /// The innermost call that stands in the user's own text.
+    pub fn own_call(&self) -> Option<&Span> {
+        let calls = self
+            .frames
+            .iter()
+            .rev()
+            .filter_map(|frame| frame.call.as_ref());
+        calls.into_iter().find(|span| is_own(span))
+    }
+}
+
+/// Whether a place lies outside the standard library.
+pub(super) fn is_own(span: &Span) -> bool {
+    !span.source.name().starts_with("std/")
 }

@@ -10,7 +10,6 @@ use super::super::value::{Kind, Spanned, Value};
 use super::arguments::{Evaluated, missing};
 use super::elaborator::Elaborator;
 use super::expressions::several;
-use super::functions;
 use super::inputs::{Made, Stop};
 use super::tensor::{Bound, LEADING, Tensor, show};
 use crate::dim::Dim;
@@ -257,7 +256,7 @@ impl<'a> Elaborator<'a, '_> {
         if self.is_function(name) {
             return Ok(());
         }
-        let known: Vec<&str> = functions::FUNCTIONS.iter().map(|each| each.name).collect();
+        let known = self.function_names();
         let mistake = Diagnostic::error(UNKNOWN_FUNCTION, format!("there is no function `{name}`"))
             .label(span, "not a function");
         Err(match suggestion(name, &known) {

@@ -17,6 +17,7 @@ use super::expressions::{need_floats, nothing_to_name, several};
 use super::functions::{self, Default, Rule};
 use super::inputs::{Given, Inputs, Made, Stop};
 use super::rules::{elementwise, reduce};
+use super::table::FUNCTIONS;
 use super::tensor::{Bound, Tensor};
 use crate::plan::{DType, ModelOp, UnaryFunction};
 
@@ -86,7 +87,7 @@ impl<'a> Elaborator<'a, '_> {
     /// Every block and every function of the language.
     pub fn function_names(&self) -> Vec<&'a str> {
         let own = self.library.functions.keys().copied();
-        own.chain(functions::FUNCTIONS.iter().map(|function| function.name))
+        own.chain(FUNCTIONS.iter().map(|function| function.name))
             .collect()
     }
 

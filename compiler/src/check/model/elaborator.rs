@@ -10,12 +10,13 @@ use llmc_grammar::tree::Function;
 use super::Library;
 use super::inputs::{Made, Stop};
 use super::tensor::{Bound, Tensor, show};
+use crate::dim::Dim;
 use crate::plan::{DType, ModelNode, ModelOp, Origin, WeightPlan};
 
-/// Operations a model may have.
+/// Operations a model may have; a function that is checked alone, a fortieth.
 const MOST_NODES: usize = 200_000;
-/// Expressions evaluated for one model, so that nested calls cannot run for ever.
-const MOST_STEPS: usize = 4_000_000;
+/// Expressions evaluated for one model, so that nested calls cannot run for ever; likewise.
+const MOST_STEPS: usize = 2_000_000;
 
 /// A function whose body is being written out.
 pub(super) struct Frame<'a> {
@@ -46,6 +47,8 @@ pub(super) struct Elaborator<'a, 'd> {
     pub alone: bool,
     pub nodes: Vec<ModelNode>,
     pub weights: Vec<WeightPlan>,
+    /// Values of all weights together.
+    pub values: u64,
     /// Where each weight was made, by path.
     pub weight_places: BTreeMap<String, Place>,
     /// Parts of the current weight path.
@@ -73,6 +76,7 @@ impl<'a, 'd> Elaborator<'a, 'd> {
             alone,
             nodes: Vec::new(),
             weights: Vec::new(),
+            values: 0,
             weight_places: BTreeMap::new(),
             path: Vec::new(),
             frames: vec![stage],
@@ -104,12 +108,14 @@ impl<'a, 'd> Elaborator<'a, 'd> {
     /// Counts one evaluated expression; false once the model is too large.
     pub fn step(&mut self, span: &Span) -> bool {
         self.steps += 1;
-        if !self.exhausted && (self.steps > MOST_STEPS || self.nodes.len() > MOST_NODES) {
+        let part = if self.alone { 40 } else { 1 };
+        let over = self.steps > MOST_STEPS / part || self.nodes.len() > MOST_NODES / part;
+        if over && !self.exhausted {
             self.exhausted = true;
             self.report(
                 Diagnostic::error(MODEL_TOO_LARGE, "the model has too many operations")
-                    .label(span, "more than 200,000 operations up to here")
-                    .help("look at the counts of `repeat`"),
+                    .label(span, "too many up to here")
+                    .help("look at the counts of `repeat`, and at blocks that call others several times"),
             );
         }
         !self.exhausted
@@ -118,16 +124,19 @@ impl<'a, 'd> Elaborator<'a, 'd> {
     /// Adds a node. A size that depends on more than the batch is `E0519`.
     pub fn add(&mut self, made: Made, span: &Span) -> Result<Tensor, Stop> {
         if !self.alone {
-            let foreign = |symbol: &&str| !matches!(*symbol, "B" | "T");
-            for size in &made.shape {
-                if let Some(symbol) = size.symbols().into_iter().find(foreign) {
-                    return Err(Diagnostic::error(
-                        UNKNOWN_SIZE,
-                        format!("the size `{symbol}` is not known when the model is made"),
-                    )
-                    .label(span, format!("this is {}", show(&made.shape)))
-                    .into());
-                }
+            // Whatever the batch, down to one token when text is generated, a size must be one.
+            let fits = |size: &&Dim| {
+                let foreign = |symbol: &str| !matches!(symbol, "B" | "T");
+                size.is_always_whole() && !size.symbols().into_iter().any(foreign)
+            };
+            if let Some(size) = made.shape.iter().find(|size| !fits(size)) {
+                return Err(Diagnostic::error(
+                    UNKNOWN_SIZE,
+                    format!("`{size}` is not a size for every batch"),
+                )
+                .label(span, format!("this is {}", show(&made.shape)))
+                .help("`B` and `T` differ from batch to batch, down to 1: add and multiply them, nothing else")
+                .into());
             }
         }
         self.nodes.push(ModelNode {
@@ -221,7 +230,8 @@ impl<'a, 'd> Elaborator<'a, 'd> {
         } else {
             self.own_call()
         };
-        if let Some(call) = call.cloned() {
+        let shown = |call: &&Span| mistake.labels.iter().all(|(span, _)| span != *call);
+        if let Some(call) = call.filter(shown).cloned() {
             let at = if is_own(main) {
                 mistake.labels.len()
             } else {

@@ -103,14 +103,16 @@ impl Elaborator<'_, '_> {
         Ok(())
     }
 
-    fn must_fit(&self, sizes: &[u64], span: &Span) -> Result<(), Stop> {
-        let already: u64 = self.weights.iter().map(WeightPlan::elements).sum();
+    fn must_fit(&mut self, sizes: &[u64], span: &Span) -> Result<(), Stop> {
         let values = sizes
             .iter()
             .try_fold(1u64, |product, size| product.checked_mul(*size))
-            .and_then(|values| values.checked_add(already));
+            .and_then(|values| values.checked_add(self.values));
         match values {
-            Some(values) if values <= MOST_VALUES => Ok(()),
+            Some(values) if values <= MOST_VALUES => {
+                self.values = values;
+                Ok(())
+            }
             _ => Err(
                 Diagnostic::error(MODEL_TOO_LARGE, "the weights are too large")
                     .label(span, "more than 2^50 values in all")

@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod dim;
+pub mod library;
 pub mod op;
 pub mod plan;
 pub mod program;

@@ -1,9 +1,12 @@
 //! Tree to plan: every mistake of the user ends here.
 
 pub mod arithmetic;
+pub mod constant_functions;
 mod constants;
 mod dataset;
 pub mod evaluate;
+#[cfg(test)]
+mod evaluate_tests;
 mod mentions;
 mod mismatch;
 pub mod model;
@@ -12,6 +15,7 @@ mod names;
 pub mod nearest;
 mod overrides;
 mod place;
+mod quantities;
 mod reader;
 mod record;
 pub mod reference;

@@ -69,7 +69,7 @@ The last line of a function is an expression, its value. A function that ends wi
 A parameter is a tensor (`x: [B, T, D]`, `x: [..., D]`) or a constant (`int`, `float`, `bool`, `string`, \
 `function`). A model's tensors are `tokens`, `positions` and `documents`, each `[B, T]`.";
     MODEL_TOO_LARGE = "E0523", "model too large", "\
-Written out, the model has more operations than the compiler takes (a million). Look at the counts of `repeat`.";
+Written out, the model has more operations than the compiler takes (200,000). Look at the counts of `repeat`.";
     RESERVED_NAME = "E0524", "name is taken by the language", "\
 A `block` or `model` cannot have the name of a built-in function such as `matmul` or `softmax`.";
     NOTHING_TO_NAME = "E0525", "nothing to name", "\

@@ -7,7 +7,7 @@ use llmc_grammar::diagnostic::{Diagnostic, Diagnostics};
 use llmc_grammar::tree::Declaration;
 
 use super::super::dataset::Dataset;
-use super::super::model::longest_row;
+use super::super::model::rows_looked_up;
 use super::super::record::{Read, Record};
 use super::Checking;
 use crate::plan::{ModelPlan, TokenizerPlan, TokenizerSource};
@@ -181,7 +181,7 @@ pub fn context(record: &Record, model: &ModelPlan, diagnostics: &mut Diagnostics
     else {
         return;
     };
-    if let Some(context) = longest_row(model).filter(|context| length > *context) {
+    if let Some(context) = rows_looked_up(model, "positions").filter(|context| length > *context) {
         diagnostics.push(
             Diagnostic::error(
                 SEQUENCE_TOO_LONG,

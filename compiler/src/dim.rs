@@ -44,9 +44,12 @@ impl Dim {
         names.map(String::as_str).collect()
     }
 
-    /// True if it cannot be negative whatever its (non-negative) symbols are: no coefficient is negative.
-    pub fn is_never_negative(&self) -> bool {
-        self.terms.values().all(|&coefficient| coefficient >= 0)
+    /// True if it is whole and not negative whatever (whole, not negative) its symbols are: no coefficient and no power
+    /// is negative.
+    pub fn is_always_whole(&self) -> bool {
+        self.terms.iter().all(|(monomial, &coefficient)| {
+            coefficient >= 0 && monomial.values().all(|&power| power > 0)
+        })
     }
 
     /// A named dimension.

@@ -5,6 +5,7 @@ pub mod dim;
 pub mod execute;
 pub mod graph;
 pub mod lower;
+pub mod library;
 pub mod op;
 pub mod optimise;
 pub mod plan;

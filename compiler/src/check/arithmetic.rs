@@ -1,14 +1,12 @@
 //! Arithmetic on constants: exact on whole numbers and dimensions, finite on fractions.
 
-use llmc_grammar::codes::{
-    DIVISION_BY_ZERO, NOT_A_NUMBER, NOT_EXACT, OUT_OF_RANGE, UNIT_MISMATCH, WRONG_ARGUMENTS,
-    WRONG_KIND,
-};
+use llmc_grammar::codes::{DIVISION_BY_ZERO, NOT_A_NUMBER, NOT_EXACT, OUT_OF_RANGE, WRONG_KIND};
 use llmc_grammar::diagnostic::Diagnostic;
 use llmc_grammar::source::Span;
 use llmc_grammar::tree::{BinaryOperator, UnaryOperator};
 
-use super::value::{Kind, Outcome, Quantity, Spanned, Value};
+use super::quantities::{quantity_left, quantity_right, units_apart};
+use super::value::{Kind, Outcome, Spanned, Value};
 use crate::dim::Dim;
 
 /// `left operator right`. `at` is the operator's place. Names must be resolved before.
@@ -141,7 +139,7 @@ fn whole(operator: BinaryOperator, at: &Span, a: i64, b: i64) -> Outcome<Value> 
     result.map(Value::Int).ok_or_else(|| overflow(at))
 }
 
-fn fraction(operator: BinaryOperator, at: &Span, a: f64, b: f64) -> Outcome<Value> {
+pub(super) fn fraction(operator: BinaryOperator, at: &Span, a: f64, b: f64) -> Outcome<Value> {
     let result = match operator {
         BinaryOperator::Add => a + b,
         BinaryOperator::Subtract => a - b,
@@ -209,145 +207,7 @@ fn dimensions(
     result.map(whole_value).ok_or_else(|| overflow(at))
 }
 
-fn quantity_left(
-    operator: BinaryOperator,
-    at: &Span,
-    a: Quantity,
-    b: &Value,
-    right: &Spanned,
-) -> Outcome<Value> {
-    match (operator, b) {
-        (BinaryOperator::Add | BinaryOperator::Subtract, Value::Quantity(b))
-            if a.unit == b.unit =>
-        {
-            combine(operator, at, a, b.value, b.integer)
-        }
-        (BinaryOperator::Divide, Value::Quantity(b)) if a.unit == b.unit => {
-            match (a.integer, b.integer) {
-                (Some(a), Some(b)) if b != 0 && a % b == 0 => i64::try_from(a / b)
-                    .map(Value::Int)
-                    .map_err(|_| overflow(at)),
-                _ => fraction(operator, at, a.value, b.value),
-            }
-        }
-        (BinaryOperator::Multiply | BinaryOperator::Divide, Value::Int(b)) => {
-            combine(operator, at, a, *b as f64, u64::try_from(*b).ok())
-        }
-        (BinaryOperator::Multiply | BinaryOperator::Divide, Value::Float(b)) => {
-            combine(operator, at, a, *b, None)
-        }
-        _ => Err(units_apart(
-            at,
-            a.unit.dimension.describe(),
-            &right.value.describe(),
-        )),
-    }
-}
-
-fn quantity_right(
-    operator: BinaryOperator,
-    at: &Span,
-    a: &Value,
-    b: Quantity,
-    left: &Spanned,
-    right: &Spanned,
-) -> Outcome<Value> {
-    match (operator, a) {
-        (BinaryOperator::Multiply, Value::Int(_) | Value::Float(_)) => {
-            quantity_left(operator, at, b, a, left)
-        }
-        _ => Err(units_apart(
-            at,
-            &left.value.describe(),
-            &right.value.describe(),
-        )),
-    }
-}
-
-/// `a operator b` in the unit of `a`, exact where both are whole and the result is.
-fn combine(
-    operator: BinaryOperator,
-    at: &Span,
-    a: Quantity,
-    value: f64,
-    integer: Option<u64>,
-) -> Outcome<Value> {
-    let Value::Float(value) = fraction(operator, at, a.value, value)? else {
-        return Ok(Value::Unknown);
-    };
-    let exact = a.integer.zip(integer).and_then(|(a, b)| match operator {
-        BinaryOperator::Add => a.checked_add(b),
-        BinaryOperator::Subtract => a.checked_sub(b),
-        BinaryOperator::Multiply => a.checked_mul(b),
-        _ => (a.checked_rem(b) == Some(0)).then(|| a / b),
-    });
-    Ok(Value::Quantity(Quantity {
-        value,
-        integer: exact,
-        unit: a.unit,
-    }))
-}
-
-/// Whether `name` is a function on constants.
-pub fn is_constant_function(name: &str) -> bool {
-    matches!(name, "min" | "max" | "floor" | "ceil" | "round" | "sqrt")
-}
-
-/// `min max floor ceil round sqrt` of numbers. On whole numbers that still have symbols the result is a symbol of its own.
-pub fn constant_function(name: &str, arguments: &[Spanned], at: &Span) -> Outcome<Value> {
-    let several = matches!(name, "min" | "max");
-    if arguments.is_empty() || (!several && arguments.len() > 1) {
-        let count = if several {
-            "one or more numbers"
-        } else {
-            "one number"
-        };
-        return Err(Box::new(
-            Diagnostic::error(WRONG_ARGUMENTS, format!("`{name}` takes {count}"))
-                .label(at, format!("{} given", arguments.len())),
-        ));
-    }
-    if arguments.iter().any(|each| each.value == Value::Unknown) {
-        return Ok(Value::Unknown);
-    }
-    if let Some(other) = arguments.iter().find(|each| !is_number(&each.value)) {
-        return Err(other.wrong_kind("a number"));
-    }
-    let whole: Option<Vec<i64>> = arguments.iter().map(|each| each.int().ok()).collect();
-    let numbers: Option<Vec<f64>> = arguments.iter().map(|each| each.float().ok()).collect();
-    let fraction_in = arguments
-        .iter()
-        .any(|each| matches!(each.value, Value::Float(_) | Value::Open(_)));
-    match (name, whole.as_deref(), numbers.as_deref()) {
-        ("min", Some(values), _) => Ok(Value::Int(values.iter().copied().fold(i64::MAX, i64::min))),
-        ("max", Some(values), _) => Ok(Value::Int(values.iter().copied().fold(i64::MIN, i64::max))),
-        ("min", _, Some(values)) => {
-            finite(values.iter().copied().fold(f64::INFINITY, f64::min), at)
-        }
-        ("max", _, Some(values)) => {
-            finite(values.iter().copied().fold(f64::NEG_INFINITY, f64::max), at)
-        }
-        ("sqrt", _, Some(values)) => finite(values[0].sqrt(), at),
-        ("floor" | "ceil" | "round", Some(values), _) => Ok(Value::Int(values[0])),
-        ("floor", _, Some(values)) => rounded(values[0].floor(), at),
-        ("ceil", _, Some(values)) => rounded(values[0].ceil(), at),
-        ("round", _, Some(values)) => rounded(values[0].round(), at),
-        ("sqrt", ..) => Ok(Value::Open(Kind::Float)),
-        ("min" | "max", ..) if fraction_in => Ok(Value::Open(Kind::Float)),
-        _ => Ok(Value::Dim(Dim::symbol(at.text()))),
-    }
-}
-
-fn rounded(value: f64, at: &Span) -> Outcome<Value> {
-    // Every whole f64 strictly between these bounds is an i64.
-    if value.abs() < 9.2e18 {
-        Ok(Value::Int(value as i64))
-    } else {
-        Err(overflow(at))
-    }
-}
-
-fn is_number(value: &Value) -> bool {
+pub(super) fn is_number(value: &Value) -> bool {
     matches!(
         value,
         Value::Int(_) | Value::Float(_) | Value::Dim(_) | Value::Open(Kind::Float)
@@ -361,7 +221,7 @@ fn whole_value(dim: Dim) -> Value {
     }
 }
 
-fn finite(value: f64, at: &Span) -> Outcome<Value> {
+pub(super) fn finite(value: f64, at: &Span) -> Outcome<Value> {
     if value.is_finite() {
         Ok(Value::Float(value))
     } else {
@@ -369,7 +229,7 @@ fn finite(value: f64, at: &Span) -> Outcome<Value> {
     }
 }
 
-fn overflow(at: &Span) -> Box<Diagnostic> {
+pub(super) fn overflow(at: &Span) -> Box<Diagnostic> {
     Box::new(
         Diagnostic::error(
             OUT_OF_RANGE,
@@ -418,17 +278,6 @@ pub fn nearest_divisors(number: u64, wanted: u64) -> Vec<u64> {
     let below = (lowest..start).rev().find(divides);
     let above = (wanted.saturating_add(1)..=highest).find(divides);
     below.into_iter().chain(above).collect()
-}
-
-fn units_apart(at: &Span, left: &str, right: &str) -> Box<Diagnostic> {
-    Box::new(
-        Diagnostic::error(
-            UNIT_MISMATCH,
-            format!("{left} and {right} do not go together"),
-        )
-        .label(at, "units differ")
-        .help("add and compare equal units; multiply and divide by plain numbers"),
-    )
 }
 
 fn mismatch(what: &str, at: &Span, left: &Spanned, right: &Spanned) -> Box<Diagnostic> {

@@ -9,7 +9,8 @@ use llmc_grammar::diagnostic::{Diagnostic, Diagnostics};
 use llmc_grammar::source::Span;
 use llmc_grammar::tree::{Expr, ExprKind, Name, Number};
 
-use super::arithmetic::{binary, constant_function, is_constant_function, unary};
+use super::arithmetic::{binary, unary};
+use super::constant_functions::{constant_function, is_constant_function};
 use super::nearest::suggestion;
 use super::units;
 use super::value::{Call, CallArgument, Outcome, Quantity, Spanned, Value};

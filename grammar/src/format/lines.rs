@@ -76,6 +76,12 @@ fn move_comments_behind_braces(source: &Source, tokens: &mut [Token]) {
             .count();
         tokens[index - comments..=index].rotate_right(1);
         tokens[index - comments].line_breaks = 0;
+        // A comment that stood behind the brace now stands behind another comment.
+        if comments > 0
+            && let Some(next) = tokens.get_mut(index + 1)
+        {
+            next.line_breaks = next.line_breaks.max(1);
+        }
     }
 }
 

@@ -33,8 +33,53 @@ pub(crate) fn check(source: &Source, chunk: Chunk) -> Option<Diagnostic> {
             _ => {}
         }
     }
-    open.last()
-        .map(|&opener| unclosed(source, tokens, opener, tokens.len()))
+    let &opener = open.last()?;
+    Some(
+        badly_indented(source, tokens, opener)
+            .unwrap_or_else(|| unclosed(source, tokens, opener, tokens.len())),
+    )
+}
+
+/// Among the blocks inside `opener`, the last whose `}` stands left of the line that opened it: more likely than
+/// `opener`, that is the one whose own `}` is missing.
+fn badly_indented(source: &Source, tokens: &[Token], opener: usize) -> Option<Diagnostic> {
+    let mut open = Vec::new();
+    let mut suspect = None;
+    for (index, token) in tokens.iter().enumerate().skip(opener + 1) {
+        match token.text(source) {
+            "{" => open.push(index),
+            "}" => {
+                let inner = open.pop()?;
+                let starts_line = token.line_breaks > 0;
+                if starts_line && column(source, token) < column(source, line_head(tokens, inner)) {
+                    suspect = Some(inner);
+                }
+            }
+            _ => {}
+        }
+    }
+    let inner = suspect?;
+    let indent = column(source, line_head(tokens, inner));
+    let end = (inner + 1..tokens.len())
+        .find(|&index| tokens[index].line_breaks > 0 && column(source, &tokens[index]) <= indent)?;
+    Some(unclosed(source, tokens, inner, end))
+}
+
+/// The first token of the line that a token stands on.
+fn line_head(tokens: &[Token], index: usize) -> &Token {
+    let head = (0..=index)
+        .rev()
+        .find(|&index| tokens[index].line_breaks > 0);
+    &tokens[head.unwrap_or(0)]
+}
+
+/// Bytes between the start of the line and a token.
+fn column(source: &Source, token: &Token) -> usize {
+    let before = &source.text()[..token.start];
+    token.start
+        - before
+            .rfind(['\n', '\r'])
+            .map_or(0, |line_break| line_break + 1)
 }
 
 fn closing(open: &str) -> &'static str {
@@ -72,7 +117,6 @@ fn unclosed(source: &Source, tokens: &[Token], opener: usize, end: usize) -> Dia
     )
     .label(&span, format!("expected `{expected}`"))
     .label(&tokens[opener].span(source), "opened here")
-    .help(format!("close it with `{expected}`"))
 }
 
 fn mismatched(source: &Source, tokens: &[Token], opener: usize, found: &Token) -> Diagnostic {

@@ -4,6 +4,8 @@ use pest::iterators::{Pair, Pairs};
 
 use super::Rule;
 use super::parts::{Builder, Built, Parts};
+use crate::codes;
+use crate::diagnostic::Diagnostic;
 use crate::tree::{
     Declaration, Expr, Field, Function, FunctionKind, Import, Item, Let, Param, Parameter,
     ParameterKind,
@@ -149,5 +151,15 @@ impl Builder<'_> {
             dims,
             span,
         })
+    }
+
+    /// `...` after the first place of a shape.
+    fn late_ellipsis(&self, pair: &Pair<Rule>) -> Diagnostic {
+        Diagnostic::error(
+            codes::UNEXPECTED_TOKEN,
+            "`...` can only be the first entry of a shape",
+        )
+        .label(&self.span(pair), "this `...`")
+        .help("`[..., D]` takes any number of leading dimensions")
     }
 }

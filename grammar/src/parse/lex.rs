@@ -2,6 +2,7 @@
 //! items, matching brackets, bounding depth, naming mistakes and formatting. Mistakes inside a token
 //! (strings, numbers, foreign characters) are found here, where they can be named best.
 
+use super::MAX_DIAGNOSTICS;
 use super::foreign;
 use super::literal;
 use crate::codes;
@@ -67,7 +68,7 @@ const SYMBOLS: [&str; 24] = [
     "*", "/", "^", "<", ">", "%",
 ];
 
-/// Scans the whole text.
+/// Scans the whole text, or up to the mistake that is one too many to be read.
 pub(crate) fn lex(source: &Source) -> Lexed {
     let mut lexer = Lexer {
         source,
@@ -79,7 +80,7 @@ pub(crate) fn lex(source: &Source) -> Lexed {
     if source.text().starts_with('\u{FEFF}') {
         lexer.position = '\u{FEFF}'.len_utf8();
     }
-    while lexer.position < source.text().len() {
+    while lexer.position < source.text().len() && lexer.mistakes.len() < MAX_DIAGNOSTICS {
         lexer.step();
     }
     Lexed {
@@ -150,17 +151,22 @@ impl<'a> Lexer<'a> {
                     self.run(0, |byte| byte != b'\n' && byte != b'\r'),
                 );
             }
-            _ => self.symbol(rest),
+            _ => self.symbol(rest, first),
         }
     }
 
-    fn symbol(&mut self, rest: &str) {
+    fn symbol(&mut self, rest: &str, first: char) {
         let foreign = foreign::recognise(rest);
         match SYMBOLS.iter().find(|symbol| rest.starts_with(**symbol)) {
             Some(symbol) if foreign.is_none() => self.token(TokenKind::Symbol, symbol.len()),
             _ => {
-                let foreign = foreign.unwrap_or_else(|| foreign::unknown(rest));
-                let (start, end) = (self.position, self.position + foreign.marked);
+                let foreign = foreign.unwrap_or_else(|| foreign::unknown(rest, first));
+                // A foreign letter belongs to the word before it: `größe`.
+                let word = self.tokens.last().filter(|last| {
+                    last.kind == TokenKind::Word && last.end == self.position && foreign.is_letters
+                });
+                let start = word.map_or(self.position, |word| word.start);
+                let end = self.position + foreign.marked;
                 let diagnostic =
                     Diagnostic::error(codes::FOREIGN_TEXT, foreign.message).help(foreign.help);
                 self.mistake(start, end, diagnostic, "here");

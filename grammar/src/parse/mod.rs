@@ -101,7 +101,7 @@ fn check_size(source: &Source) -> Result<(), Diagnostics> {
 
 /// Parses the one item that a chunk must hold.
 fn parse_item(source: &Source, chunk: Chunk) -> Result<Item, Box<Diagnostic>> {
-    let wrong = delimiters::check(source, chunk).or_else(|| depth::check(source, chunk));
+    let wrong = depth::check(source, chunk).or_else(|| delimiters::check(source, chunk));
     if let Some(diagnostic) = wrong {
         return Err(Box::new(diagnostic));
     }

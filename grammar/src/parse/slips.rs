@@ -1,13 +1,7 @@
 //! Mistakes that people often make, each with the way out.
 
-use super::Rule;
 use super::lex::{KEYWORDS, TokenKind};
-use super::parts::Builder;
 use super::unexpected::{Expected, Scene};
-use crate::codes;
-use crate::diagnostic::Diagnostic;
-use crate::tree::Expr;
-use pest::iterators::Pair;
 
 /// A recognised mistake.
 pub(crate) struct Slip {
@@ -35,15 +29,22 @@ pub(crate) fn recognise(scene: &Scene) -> Option<Slip> {
         .or_else(|| line_break(scene))
         .or_else(|| heading(scene))
         .or_else(|| assignment(scene))
+        .or_else(|| suffix(scene))
         .or_else(|| separator(scene))
         .or_else(|| name(scene))
-        .or_else(|| suffix(scene))
 }
 
 /// Statements of other languages.
 fn foreign_word(scene: &Scene) -> Option<Slip> {
     if !scene.in_function() || scene.inside().is_none_or(|(open, _)| open != "{") {
         return None;
+    }
+    if matches!(scene.found_text(), "elif" | "elseif" | "elsif") {
+        return slip(
+            format!("there is no `{}`", scene.found_text()),
+            "another condition",
+            "write `} else if condition {`",
+        );
     }
     match scene.before_text() {
         "return" => slip(
@@ -63,11 +64,6 @@ fn foreign_word(scene: &Scene) -> Option<Slip> {
             format!("there is no `{word}`"),
             "a loop's head",
             "write `repeat 12 as layers { ... }`; the number of rounds is a constant",
-        ),
-        "elif" | "elseif" => slip(
-            "there is no `elif`",
-            "a condition",
-            "write `} else if condition {`",
         ),
         _ => None,
     }
@@ -169,7 +165,15 @@ fn is_infix(text: &str) -> bool {
 fn heading(scene: &Scene) -> Option<Slip> {
     let found = scene.found_text();
     let head = scene.text(0);
-    if scene.found == 1 && found == "=" && scene.expects(Expected::Name) {
+    if scene.found == 1 && scene.expects(Expected::String) {
+        return slip(
+            "expected a path in double quotes",
+            "expected a string",
+            "an import is written `import \"std/gpt2\"`",
+        );
+    }
+    let declares = !matches!(head, "let" | "param" | "block" | "model");
+    if scene.found == 1 && found == "=" && scene.expects(Expected::Name) && declares {
         return slip(
             "a value stands outside of every item",
             "expected a name",
@@ -198,6 +202,16 @@ fn heading(scene: &Scene) -> Option<Slip> {
             "expected `{`, found `=`",
             "expected `{`",
             format!("write `{head} {} {{ ... }}` without `=`", scene.text(1)),
+        );
+    }
+    if scene.found == 2 && scene.expects(Expected::OpenBrace) {
+        return slip(
+            format!("expected `{{`, found {}", scene.found_words()),
+            "expected `{`",
+            format!(
+                "the fields of a `{head}` stand in braces: `{head} {} {{ ... }}`",
+                scene.text(1)
+            ),
         );
     }
     if scene.expects(Expected::As) && found == "{" {
@@ -247,6 +261,13 @@ fn assignment(scene: &Scene) -> Option<Slip> {
             format!("a parameter is written `{before}: [B, T, D]` or `{before}: int`"),
         );
     }
+    if matches!(found, "," | ")") && scene.in_function() && scene.expected == [Expected::Colon] {
+        return slip(
+            format!("expected `:` and what `{before}` takes, found `{found}`"),
+            "expected `:`",
+            format!("a parameter is written `{before}: [B, T, D]` or `{before}: int`"),
+        );
+    }
     if found == "=" && scene.text(0) == "param" && scene.expects(Expected::Colon) {
         return slip(
             "expected `:` and a type, found `=`",
@@ -287,16 +308,22 @@ fn separator(scene: &Scene) -> Option<Slip> {
             slip(
                 format!("expected `,` between {between}"),
                 "a comma is missing before this",
-                format!("write `{}, {found}`", scene.before_text()),
+                format!("put a `,` before `{found}`"),
             )
         }
+        Some(("{", _)) if scene.expects(Expected::NewLine) && !scene.line_ended => slip(
+            format!("expected a new line, found {}", scene.found_words()),
+            "expected a new line",
+            "put every statement on a line of its own, or a `;` between two",
+        )
+        .filter(|_| scene.kind(scene.found) == Some(TokenKind::Word)),
         Some(("{", _)) if matches!(found, "," | ";") && !scene.in_function() => slip(
             format!("fields are not separated by `{found}`"),
             format!("this `{found}`"),
             "put every field on a line of its own",
         ),
         Some((open @ ("(" | "["), _)) if found == "," => slip(
-            "expected a value, found a second `,`",
+            "expected a value, found `,`",
             "nothing stands before this comma",
             format!("delete it: between `{open}` and the next comma there must be a value"),
         )
@@ -327,7 +354,7 @@ fn name(scene: &Scene) -> Option<Slip> {
             slip(
                 format!("expected a value, found the keyword `{found}`"),
                 "expected a value",
-                "keywords are no names",
+                "a value is a number, a string, a name, a list or a call",
             )
         }
         _ if !scene.expects(Expected::Name) => None,
@@ -345,52 +372,19 @@ fn name(scene: &Scene) -> Option<Slip> {
     }
 }
 
-/// `as` and units where they cannot stand.
+/// `as` where it cannot stand.
 fn suffix(scene: &Scene) -> Option<Slip> {
     match scene.found_text() {
-        "as" => slip(
+        "as" if scene.text(0) == "import" => slip(
+            "an import takes no `as`",
+            "this `as`",
+            "write `import \"std/gpt2\"` alone on its line",
+        ),
+        "as" if !scene.line_ended => slip(
             "`as` can only follow a call or a name",
             "this `as`",
             "name the part that holds the weights: `linear(x, 64) as proj`",
         ),
         _ => None,
-    }
-}
-
-impl Builder<'_> {
-    /// A bare expression that is not the last line of a function.
-    pub(crate) fn bare_expression(&self, value: &Expr, nested: bool) -> Diagnostic {
-        let text = value.span.text();
-        let (message, help) = if nested {
-            (
-                "a bare expression cannot stand in a `repeat` or `if`",
-                "give its value a name: `x = ...`; names bound here are known after the block",
-            )
-        } else {
-            (
-                "only the last line of a function can be a bare expression",
-                "give its value a name: `x = ...`, or delete it",
-            )
-        };
-        let help = if text.starts_with(['-', '(', '[']) {
-            format!(
-                "{help}; to go on with the line before, end that line with an operator or comma"
-            )
-        } else {
-            help.to_owned()
-        };
-        Diagnostic::error(codes::MISPLACED_EXPRESSION, message)
-            .label(&value.span, "this value is not used")
-            .help(help)
-    }
-
-    /// `...` after the first place of a shape.
-    pub(crate) fn late_ellipsis(&self, pair: &Pair<Rule>) -> Diagnostic {
-        Diagnostic::error(
-            codes::UNEXPECTED_TOKEN,
-            "`...` can only be the first entry of a shape",
-        )
-        .label(&self.span(pair), "this `...`")
-        .help("`[..., D]` takes any number of leading dimensions")
     }
 }

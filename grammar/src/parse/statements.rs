@@ -4,6 +4,8 @@ use pest::iterators::Pair;
 
 use super::Rule;
 use super::parts::{Builder, Built, Parts};
+use crate::codes;
+use crate::diagnostic::Diagnostic;
 use crate::tree::{Body, Expr, Path, Statement};
 
 /// What a `{ ... }` of a function holds: the grammar lets a bare expression stand anywhere.
@@ -105,5 +107,31 @@ impl Builder<'_> {
             parts: Parts::of(pair).map(|part| self.name(&part)).collect(),
             span,
         }
+    }
+
+    /// A bare expression that is not the last line of a function.
+    fn bare_expression(&self, value: &Expr, nested: bool) -> Diagnostic {
+        let text = value.span.text();
+        let (message, help) = if nested {
+            (
+                "a bare expression cannot stand in a `repeat` or `if`",
+                "give its value a name: `x = ...`; names bound here are known after the block",
+            )
+        } else {
+            (
+                "only the last line of a function can be a bare expression",
+                "give its value a name: `x = ...`, or delete it",
+            )
+        };
+        let help = if text.starts_with(['-', '(', '[']) {
+            format!(
+                "{help}; to go on with the line before, end that line with an operator or comma"
+            )
+        } else {
+            help.to_owned()
+        };
+        Diagnostic::error(codes::MISPLACED_EXPRESSION, message)
+            .label(&value.span, "this value is not used")
+            .help(help)
     }
 }

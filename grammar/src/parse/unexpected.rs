@@ -133,7 +133,7 @@ impl Expected {
             Expected::CloseBracket => "`]`",
             Expected::NewLine => "a new line",
             Expected::CloseBrace => "`}`",
-            Expected::End => "the end of the item",
+            Expected::End => "a new line",
             Expected::Operator => "an operator",
         }
     }
@@ -242,10 +242,15 @@ pub(crate) fn explain(source: &Source, chunk: Chunk, error: &Error<Rule>) -> Dia
     expected.sort();
     expected.dedup();
     let found = chunk.tokens.partition_point(|token| token.end <= failed_at);
-    let line_ended = chunk
+    let mut line_ended = chunk
         .tokens
         .get(found)
         .is_some_and(|token| token.line_breaks > 0 && token.start > failed_at);
+    if line_ended && expected.contains(&Expected::End) {
+        // The item was complete: what follows it on the next line is none.
+        line_ended = false;
+        expected = vec![Expected::Item];
+    }
     let scene = Scene {
         source,
         tokens: chunk.tokens,

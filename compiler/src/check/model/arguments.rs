@@ -43,6 +43,7 @@ impl Elaborator<'_, '_> {
         let mut arranged: Vec<Option<Evaluated>> = parameters.iter().map(|_| None).collect();
         let mut fits = true;
         let mut position = 0;
+        let mut surplus = false;
         for argument in arguments {
             let slot = match &argument.name {
                 Some(name) => parameters.iter().position(|known| *known == name.text),
@@ -52,7 +53,11 @@ impl Elaborator<'_, '_> {
                 }
             };
             let mistake = match slot {
-                None => Some(fits_nowhere(function, parameters, &argument)),
+                None if argument.name.is_none() && surplus => None,
+                None => {
+                    surplus |= argument.name.is_none();
+                    Some(fits_nowhere(function, parameters, &argument))
+                }
                 Some(slot) => match &arranged[slot] {
                     Some(earlier) => Some(given_twice(parameters[slot], earlier, &argument)),
                     None => {

@@ -7,7 +7,7 @@ use llmc_grammar::diagnostic::Diagnostic;
 use llmc_grammar::source::Span;
 use llmc_grammar::tree::{Argument, Function, Name, Path};
 
-use super::super::arithmetic::{constant_function, is_constant_function};
+use super::super::constant_functions::{constant_function, is_constant_function};
 use super::super::nearest::suggestion;
 use super::super::value::{Call, CallArgument, Kind, Spanned, Value};
 use super::arguments::{Evaluated, missing};
@@ -17,6 +17,7 @@ use super::expressions::{need_floats, nothing_to_name, several};
 use super::functions::{self, Default, Rule};
 use super::inputs::{Given, Inputs, Made, Stop};
 use super::rules::{elementwise, reduce};
+use super::table::FUNCTIONS;
 use super::tensor::{Bound, Tensor};
 use crate::plan::{DType, ModelOp, UnaryFunction};
 
@@ -60,7 +61,7 @@ impl<'a> Elaborator<'a, '_> {
         if let Some(block) = self.library.functions.get(name.as_str()).copied() {
             return self.inline(block, arguments, span, path);
         }
-        if let Some(path) = path.filter(|_| name != "weight") {
+        if let Some(path) = path.filter(|_| name != "weight" && self.is_function(&name)) {
             return Err(nothing_to_name(&path.span).into());
         }
         if matches!(name.as_str(), "normal" | "uniform") {
@@ -83,9 +84,15 @@ impl<'a> Elaborator<'a, '_> {
         self.library.functions.contains_key(name) || functions::find(name).is_some()
     }
 
+    /// Every block and every function of the language.
+    pub fn function_names(&self) -> Vec<&'a str> {
+        let own = self.library.functions.keys().copied();
+        own.chain(FUNCTIONS.iter().map(|function| function.name))
+            .collect()
+    }
+
     fn unknown_function(&mut self, function: &Name) -> Diagnostic {
-        let mut known: Vec<&str> = self.library.functions.keys().copied().collect();
-        known.extend(functions::FUNCTIONS.iter().map(|function| function.name));
+        let mut known = self.function_names();
         known.extend(["normal", "uniform", "min", "floor", "ceil", "round"]);
         let near = suggestion(&function.text, &known).filter(|help| help.starts_with("did"));
         Diagnostic::error(

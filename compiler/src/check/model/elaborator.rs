@@ -9,13 +9,14 @@ use llmc_grammar::tree::Function;
 
 use super::Library;
 use super::inputs::{Made, Stop};
-use super::tensor::{Bound, LEADING, Tensor, show};
+use super::tensor::{Bound, Tensor, show};
+use crate::dim::Dim;
 use crate::plan::{DType, ModelNode, ModelOp, Origin, WeightPlan};
 
-/// Operations a model may have.
+/// Operations a model may have; a function that is checked alone, a fortieth.
 const MOST_NODES: usize = 200_000;
-/// Expressions evaluated for one model, so that nested calls cannot run for ever.
-const MOST_STEPS: usize = 4_000_000;
+/// Expressions evaluated for one model, so that nested calls cannot run for ever; likewise.
+const MOST_STEPS: usize = 2_000_000;
 
 /// A function whose body is being written out.
 pub(super) struct Frame<'a> {
@@ -29,6 +30,15 @@ pub(super) struct Frame<'a> {
     pub dims: Vec<String>,
 }
 
+/// Where a weight was made.
+#[derive(Clone)]
+pub(super) struct Place {
+    /// The `weight(...)` itself.
+    pub made: Span,
+    /// The call in the user's own text that leads to it, if `made` belongs to the standard library.
+    pub call: Option<Span>,
+}
+
 /// Writes out one model, or checks one function alone.
 pub(super) struct Elaborator<'a, 'd> {
     pub library: &'a Library<'a>,
@@ -37,8 +47,10 @@ pub(super) struct Elaborator<'a, 'd> {
     pub alone: bool,
     pub nodes: Vec<ModelNode>,
     pub weights: Vec<WeightPlan>,
+    /// Values of all weights together.
+    pub values: u64,
     /// Where each weight was made, by path.
-    pub weight_places: BTreeMap<String, Span>,
+    pub weight_places: BTreeMap<String, Place>,
     /// Parts of the current weight path.
     pub path: Vec<String>,
     pub frames: Vec<Frame<'a>>,
@@ -64,6 +76,7 @@ impl<'a, 'd> Elaborator<'a, 'd> {
             alone,
             nodes: Vec::new(),
             weights: Vec::new(),
+            values: 0,
             weight_places: BTreeMap::new(),
             path: Vec::new(),
             frames: vec![stage],
@@ -95,12 +108,14 @@ impl<'a, 'd> Elaborator<'a, 'd> {
     /// Counts one evaluated expression; false once the model is too large.
     pub fn step(&mut self, span: &Span) -> bool {
         self.steps += 1;
-        if !self.exhausted && (self.steps > MOST_STEPS || self.nodes.len() > MOST_NODES) {
+        let part = if self.alone { 40 } else { 1 };
+        let over = self.steps > MOST_STEPS / part || self.nodes.len() > MOST_NODES / part;
+        if over && !self.exhausted {
             self.exhausted = true;
             self.report(
                 Diagnostic::error(MODEL_TOO_LARGE, "the model has too many operations")
-                    .label(span, "more than 200,000 operations up to here")
-                    .help("look at the counts of `repeat`"),
+                    .label(span, "too many up to here")
+                    .help("look at the counts of `repeat`, and at blocks that call others several times"),
             );
         }
         !self.exhausted
@@ -109,16 +124,19 @@ impl<'a, 'd> Elaborator<'a, 'd> {
     /// Adds a node. A size that depends on more than the batch is `E0519`.
     pub fn add(&mut self, made: Made, span: &Span) -> Result<Tensor, Stop> {
         if !self.alone {
-            let foreign = |symbol: &&str| !matches!(*symbol, "B" | "T");
-            for size in &made.shape {
-                if let Some(symbol) = size.symbols().into_iter().find(foreign) {
-                    return Err(Diagnostic::error(
-                        UNKNOWN_SIZE,
-                        format!("the size `{symbol}` is not known when the model is made"),
-                    )
-                    .label(span, format!("this is {}", show(&made.shape)))
-                    .into());
-                }
+            // Whatever the batch, down to one token when text is generated, a size must be one.
+            let fits = |size: &&Dim| {
+                let foreign = |symbol: &str| !matches!(symbol, "B" | "T");
+                size.is_always_whole() && !size.symbols().into_iter().any(foreign)
+            };
+            if let Some(size) = made.shape.iter().find(|size| !fits(size)) {
+                return Err(Diagnostic::error(
+                    UNKNOWN_SIZE,
+                    format!("`{size}` is not a size for every batch"),
+                )
+                .label(span, format!("this is {}", show(&made.shape)))
+                .help("`B` and `T` differ from batch to batch, down to 1: add and multiply them, nothing else")
+                .into());
             }
         }
         self.nodes.push(ModelNode {
@@ -171,9 +189,7 @@ impl<'a, 'd> Elaborator<'a, 'd> {
             let help = mistake.help.take().unwrap_or_default();
             mistake.help = Some(format!("{help}\n{sizes}").trim().to_owned());
         }
-        if !self.alone {
-            self.add_call(&mut mistake);
-        }
+        self.add_call(&mut mistake);
         let same = |other: &Diagnostic| {
             other.code == mistake.code
                 && other.labels.first().map(|(span, _)| span)
@@ -193,8 +209,7 @@ impl<'a, 'd> Elaborator<'a, 'd> {
             .filter_map(|name| match frame.names.get(name) {
                 Some(Bound::Constant(constant)) => {
                     let value = constant.value.to_string();
-                    let open = value == *name || LEADING.contains(&value.as_str());
-                    (!open).then(|| format!("{name} = {value}"))
+                    (value != *name).then(|| format!("{name} = {value}"))
                 }
                 _ => None,
             })
@@ -205,24 +220,39 @@ impl<'a, 'd> Elaborator<'a, 'd> {
     /// A mistake inside a called block also shows the call. Where the block belongs to the standard library, the call in
     /// the user's own text comes first.
     fn add_call(&self, mistake: &mut Diagnostic) {
-        let own = |span: &Span| !span.source.name().starts_with("std/");
-        let calls: Vec<&Span> = self.frames.iter().filter_map(|f| f.call.as_ref()).collect();
         let Some((main, _)) = mistake.labels.first() else {
             return;
         };
-        let innermost_own = calls.iter().rev().find(|span| own(span));
-        match (own(main), innermost_own, calls.last()) {
-            (false, Some(call), _) => {
-                mistake
-                    .labels
-                    .insert(0, ((*call).clone(), "in this call".to_owned()));
-            }
-            (true, _, Some(call)) => {
-                mistake
-                    .labels
-                    .push(((*call).clone(), "in this call".to_owned()));
-            }
-            _ => {}
+        let call = if is_own(main) {
+            // The first call is the stage's: what is wrong in a model's own text does not need it.
+            let inner = self.frames.iter().skip(2).rev();
+            inner.filter_map(|frame| frame.call.as_ref()).next()
+        } else {
+            self.own_call()
+        };
+        let shown = |call: &&Span| mistake.labels.iter().all(|(span, _)| span != *call);
+        if let Some(call) = call.filter(shown).cloned() {
+            let at = if is_own(main) {
+                mistake.labels.len()
+            } else {
+                0
+            };
+            mistake.labels.insert(at, (call, "in this call".to_owned()));
         }
     }
+
+    /// The innermost call that stands in the user's own text.
+    pub fn own_call(&self) -> Option<&Span> {
+        let calls = self
+            .frames
+            .iter()
+            .rev()
+            .filter_map(|frame| frame.call.as_ref());
+        calls.into_iter().find(|span| is_own(span))
+    }
+}
+
+/// Whether a place lies outside the standard library.
+pub(super) fn is_own(span: &Span) -> bool {
+    !span.source.name().starts_with("std/")
 }

@@ -7,6 +7,7 @@ use llmc_grammar::tree::{BinaryOperator, Expr, ExprKind, Name, UnaryOperator};
 
 use super::super::arithmetic;
 use super::super::evaluate::{not_constant, number, too_deep, unknown_member, unknown_value};
+use super::super::nearest::nearest;
 use super::super::value::{Kind, Outcome, Spanned, Value};
 use super::elaborator::Elaborator;
 use super::inputs::{Made, Stop};
@@ -104,7 +105,12 @@ impl Elaborator<'_, '_> {
                 span,
             )));
         }
-        let known = self.known_names();
+        let mut known = self.known_names();
+        // Functions are names too, but only worth naming when one is near.
+        if nearest(name, known.iter().map(String::as_str)).is_none() {
+            let functions = self.function_names();
+            known.extend(nearest(name, functions).map(str::to_owned));
+        }
         Err(unknown_value(name, span, &known).into())
     }
 

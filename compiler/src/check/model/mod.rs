@@ -9,10 +9,12 @@ mod expressions;
 mod functions;
 mod import;
 mod inputs;
+mod open;
 mod parameters;
 mod reference;
 mod rules;
 mod statements;
+mod table;
 mod tensor;
 #[cfg(test)]
 mod tests;
@@ -312,16 +314,16 @@ fn unknown_model(library: &Library<'_>, name: &Name) -> Diagnostic {
     }
 }
 
-/// The most tokens a row may have: the rows of the smallest table that `positions` look up (none: no limit).
-pub fn longest_row(plan: &ModelPlan) -> Option<u64> {
-    let positions =
-        |node: &ModelNode| matches!(&node.op, ModelOp::Input(name) if name == "positions");
+/// The rows of the smallest table that an input of the batch looks up (none: it looks up none). Ids in `tokens` and
+/// `positions` must stay below.
+pub fn rows_looked_up(plan: &ModelPlan, input: &str) -> Option<u64> {
+    let reads = |node: &ModelNode| matches!(&node.op, ModelOp::Input(name) if name == input);
     let lookups = plan.nodes.iter().filter(|node| node.op == ModelOp::Lookup);
     lookups
         .filter(|node| {
             node.inputs
                 .get(1)
-                .is_some_and(|&ids| positions(&plan.nodes[ids]))
+                .is_some_and(|&ids| reads(&plan.nodes[ids]))
         })
         .filter_map(|node| {
             plan.nodes[*node.inputs.first()?]

@@ -10,11 +10,9 @@ use super::super::value::{Kind, Spanned, Value};
 use super::arguments::{Evaluated, missing};
 use super::elaborator::Elaborator;
 use super::expressions::several;
-use super::functions;
-use super::inputs::{Made, Stop};
-use super::tensor::{Bound, LEADING, Tensor, show};
+use super::inputs::Stop;
+use super::tensor::{Bound, Tensor, show};
 use crate::dim::Dim;
-use crate::plan::{DType, ModelOp};
 
 impl<'a> Elaborator<'a, '_> {
     /// Binds every parameter in the frame on top: in order, so that defaults may use what stands before them.
@@ -189,7 +187,7 @@ impl<'a> Elaborator<'a, '_> {
     }
 
     /// A dimension in a parameter's list, all names in it being bound.
-    fn dimension(&mut self, dim: &Expr) -> Result<Dim, Stop> {
+    pub fn dimension(&mut self, dim: &Expr) -> Result<Dim, Stop> {
         match self.expression(dim) {
             Bound::Constant(constant) => match constant.value.as_dim() {
                 Some(size) => Ok(size),
@@ -205,7 +203,7 @@ impl<'a> Elaborator<'a, '_> {
         }
     }
 
-    fn bind_constant(
+    pub fn bind_constant(
         &mut self,
         function: &Function,
         parameter: &Parameter,
@@ -257,133 +255,13 @@ impl<'a> Elaborator<'a, '_> {
         if self.is_function(name) {
             return Ok(());
         }
-        let known: Vec<&str> = functions::FUNCTIONS.iter().map(|each| each.name).collect();
+        let known = self.function_names();
         let mistake = Diagnostic::error(UNKNOWN_FUNCTION, format!("there is no function `{name}`"))
             .label(span, "not a function");
         Err(match suggestion(name, &known) {
             Some(help) => mistake.help(help).into(),
             None => mistake.into(),
         })
-    }
-
-    /// Binds the parameters of a function that is checked alone: dimensions and constants are symbols of their names.
-    pub fn bind_alone(&mut self, function: &'a Function) {
-        for parameter in &function.parameters {
-            let outcome = match &parameter.kind {
-                ParameterKind::Tensor { leading, dims, .. } => {
-                    self.open_tensor(parameter, *leading, dims)
-                }
-                ParameterKind::Constant(kind) => self.open_constant(function, parameter, kind),
-            };
-            let bound = self.settle(outcome).unwrap_or(Bound::Unknown);
-            self.names().insert(parameter.name.text.clone(), bound);
-        }
-    }
-
-    fn open_tensor(
-        &mut self,
-        parameter: &Parameter,
-        leading: bool,
-        dims: &[Expr],
-    ) -> Result<Bound, Stop> {
-        let mut shape = Vec::new();
-        if leading {
-            shape.extend(LEADING.map(Dim::symbol));
-        }
-        for dim in dims {
-            if let Some(new) = self.new_dimension(dim) {
-                self.bind_dimension(new, &Dim::symbol(new), &dim.span);
-            }
-            shape.push(self.dimension(dim)?);
-        }
-        if let Some(default) = parameter
-            .default
-            .as_ref()
-            .filter(|d| d.kind != ExprKind::None)
-        {
-            return Err(
-                Diagnostic::error(WRONG_PARAMETER, "a tensor has no default but `none`")
-                    .label(&default.span, "not a tensor")
-                    .into(),
-            );
-        }
-        let made = Made {
-            op: ModelOp::Input(parameter.name.text.clone()),
-            inputs: Vec::new(),
-            shape,
-            dtype: None,
-        };
-        self.add(made, &parameter.span).map(Bound::Tensor)
-    }
-
-    fn open_constant(
-        &mut self,
-        function: &'a Function,
-        parameter: &Parameter,
-        kind: &Name,
-    ) -> Result<Bound, Stop> {
-        let kind_of = parameter_kind(kind)?;
-        if parameter.default.is_some() {
-            self.bind_constant(function, parameter, kind, None, &parameter.span)?;
-        }
-        let value = match kind_of {
-            Kind::Int => Value::Dim(Dim::symbol(&parameter.name.text)),
-            other => Value::Open(other),
-        };
-        Ok(Bound::Constant(Spanned::new(value, &parameter.span)))
-    }
-
-    /// Binds a model's tensors, `tokens`, `positions` and `documents`, each `[B, T]`.
-    pub fn bind_inputs(&mut self, function: &'a Function) -> Result<(), Stop> {
-        let mut tokens = false;
-        for parameter in &function.parameters {
-            let ParameterKind::Tensor {
-                leading,
-                dims,
-                span,
-            } = &parameter.kind
-            else {
-                continue;
-            };
-            let name = parameter.name.text.as_str();
-            tokens |= name == "tokens";
-            if !matches!(name, "tokens" | "positions" | "documents") {
-                return Err(wrong_input(
-                    &parameter.name,
-                    suggestion(name, &["tokens", "positions", "documents"]),
-                ));
-            }
-            let mut names = Vec::new();
-            for dim in dims {
-                match &dim.kind {
-                    ExprKind::Name(name) => names.push((name, &dim.span)),
-                    _ => return Err(not_batch(span)),
-                }
-            }
-            if *leading || names.len() != 2 || names[0].0 == names[1].0 {
-                return Err(not_batch(span));
-            }
-            for ((dimension, at), symbol) in names.into_iter().zip(["B", "T"]) {
-                if self.bound(dimension).is_none() {
-                    self.bind_dimension(dimension, &Dim::symbol(symbol), at);
-                }
-            }
-            let made = Made {
-                op: ModelOp::Input(name.to_owned()),
-                inputs: Vec::new(),
-                shape: vec![Dim::symbol("B"), Dim::symbol("T")],
-                dtype: Some(DType::I32),
-            };
-            let tensor = self.add(made, &parameter.span)?;
-            self.names().insert(name.to_owned(), Bound::Tensor(tensor));
-        }
-        if !tokens {
-            return Err(wrong_input(
-                &function.name,
-                Some("add the parameter `tokens: [B, T]`".to_owned()),
-            ));
-        }
-        Ok(())
     }
 }
 
@@ -401,7 +279,8 @@ impl Pattern<'_> {
     }
 }
 
-fn parameter_kind(kind: &Name) -> Result<Kind, Stop> {
+/// The kind that a parameter names, or `E0522`.
+pub(super) fn parameter_kind(kind: &Name) -> Result<Kind, Stop> {
     Kind::find(&kind.text).ok_or_else(|| {
         let known = Kind::ALL.map(|(name, _)| name);
         let mistake = Diagnostic::error(
@@ -414,23 +293,4 @@ fn parameter_kind(kind: &Name) -> Result<Kind, Stop> {
             None => mistake.into(),
         }
     })
-}
-
-fn wrong_input(name: &Name, help: Option<String>) -> Stop {
-    let mistake = Diagnostic::error(
-        WRONG_PARAMETER,
-        "a model reads `tokens`, and perhaps `positions` and `documents`",
-    )
-    .label(&name.span, "does not fit");
-    match help {
-        Some(help) => mistake.help(help).into(),
-        None => mistake.into(),
-    }
-}
-
-fn not_batch(span: &Span) -> Stop {
-    Diagnostic::error(WRONG_PARAMETER, "the tensors of a model are `[B, T]`")
-        .label(span, "not two named dimensions")
-        .help("rows of the batch, then tokens of a row: `tokens: [B, T]`")
-        .into()
 }

@@ -1,6 +1,7 @@
 //! The reference page of the language's functions, made from their table.
 
-use super::functions::{Default, FUNCTIONS, Function};
+use super::functions::{Default, Function};
+use super::table::FUNCTIONS;
 
 /// Markdown: every function a model can be made of, with its parameters, shape rule and an example.
 pub fn reference() -> String {

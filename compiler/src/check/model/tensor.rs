@@ -36,21 +36,20 @@ pub(super) enum Bound {
 
 /// `[B, T, 768]`
 pub(super) fn show(shape: &[Dim]) -> String {
-    let sizes: Vec<String> = shape.iter().map(show_size).collect();
+    let leading = shape.starts_with(&LEADING.map(Dim::symbol));
+    let (dots, shape) = match leading {
+        true => (Some("...".to_owned()), &shape[LEADING.len()..]),
+        false => (None, shape),
+    };
+    let sizes: Vec<String> = dots
+        .into_iter()
+        .chain(shape.iter().map(Dim::to_string))
+        .collect();
     format!("[{}]", sizes.join(", "))
 }
 
 /// The symbols that stand for the `...` of a block that is checked alone.
 pub(super) const LEADING: [&str; 2] = ["..", "..."];
-
-fn show_size(size: &Dim) -> String {
-    let text = size.to_string();
-    if LEADING.contains(&text.as_str()) {
-        LEADING[0].to_owned()
-    } else {
-        text
-    }
-}
 
 /// The product of all sizes; none if it does not fit.
 pub(super) fn elements(shape: &[Dim]) -> Option<Dim> {

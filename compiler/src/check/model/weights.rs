@@ -7,7 +7,7 @@ use llmc_grammar::diagnostic::Diagnostic;
 use llmc_grammar::source::Span;
 use llmc_grammar::tree::{FunctionKind, Path};
 
-use super::elaborator::Elaborator;
+use super::elaborator::{Elaborator, Place, is_own};
 use super::inputs::{Given, Inputs, Made, Stop};
 use super::tensor::{Tensor, show};
 use crate::plan::{DType, Initializer, ModelOp, WeightPlan};
@@ -82,39 +82,37 @@ impl Elaborator<'_, '_> {
                 .help("add `as name`: that is what it is called in a checkpoint")
                 .into());
         }
+        let call = self.own_call().filter(|_| !is_own(span)).cloned();
+        let place = Place {
+            made: span.clone(),
+            call,
+        };
         if let Some(first) = self.weight_places.get(path) {
             let what = if path.is_empty() {
                 "two weights of this block have the same path".to_owned()
             } else {
                 format!("two weights have the path `{path}`")
             };
-            let mistake = Diagnostic::error(DUPLICATE_WEIGHT, what);
-            // The same line twice means that its block is called twice: the calls are what must be named.
-            let call = self.frames.last().and_then(|frame| frame.call.as_ref());
-            let mistake = match call.filter(|_| first == span) {
-                Some(call) if call != span => mistake
-                    .label(call, "this call makes it again")
-                    .label(span, "made here"),
-                _ => mistake
-                    .label(span, "made again here")
-                    .label(&first.clone(), "first made here"),
-            };
-            return Err(mistake
-                .help("add `as name` to the calls: `linear(x, 64) as up`")
+            return Err(Diagnostic::error(DUPLICATE_WEIGHT, what)
+                .label(place.shown(), "made again here")
+                .label(first.shown(), "first made here")
+                .help("add `as name` to the calls, as in `linear(x, 64) as up`")
                 .into());
         }
-        self.weight_places.insert(path.to_owned(), span.clone());
+        self.weight_places.insert(path.to_owned(), place);
         Ok(())
     }
 
-    fn must_fit(&self, sizes: &[u64], span: &Span) -> Result<(), Stop> {
-        let already: u64 = self.weights.iter().map(WeightPlan::elements).sum();
+    fn must_fit(&mut self, sizes: &[u64], span: &Span) -> Result<(), Stop> {
         let values = sizes
             .iter()
             .try_fold(1u64, |product, size| product.checked_mul(*size))
-            .and_then(|values| values.checked_add(already));
+            .and_then(|values| values.checked_add(self.values));
         match values {
-            Some(values) if values <= MOST_VALUES => Ok(()),
+            Some(values) if values <= MOST_VALUES => {
+                self.values = values;
+                Ok(())
+            }
             _ => Err(
                 Diagnostic::error(MODEL_TOO_LARGE, "the weights are too large")
                     .label(span, "more than 2^50 values in all")
@@ -145,7 +143,7 @@ impl Elaborator<'_, '_> {
             })
             .collect();
         for path in lost {
-            let Some(span) = self.weight_places.get(&path).cloned() else {
+            let Some(place) = self.weight_places.get(&path).cloned() else {
                 continue;
             };
             self.report(
@@ -153,10 +151,17 @@ impl Elaborator<'_, '_> {
                     UNREACHED_WEIGHT,
                     format!("the weight `{path}` never reaches the output"),
                 )
-                .label(&span, "made here, without effect")
+                .label(place.shown(), "made here, without effect")
                 .help("use what is made of it, or remove it"),
             );
         }
+    }
+}
+
+impl Place {
+    /// What a user can change.
+    fn shown(&self) -> &Span {
+        self.call.as_ref().unwrap_or(&self.made)
     }
 }
 

@@ -30,10 +30,10 @@ pub(in super::super) fn mismatch(
     }
     for (operand, shape) in [left, right].into_iter().zip(&shapes) {
         let made = &operand.tensor.span;
-        let inside = made.source == operand.span.source
-            && made.start <= operand.span.start
-            && operand.span.end <= made.end;
-        if !inside && !(made.start >= operand.span.start && made.end <= operand.span.end) {
+        let overlaps = made.source == operand.span.source
+            && made.start < operand.span.end
+            && operand.span.start < made.end;
+        if !overlaps {
             diagnostic = diagnostic.label(made, format!("{shape} was made here"));
         }
     }

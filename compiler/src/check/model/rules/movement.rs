@@ -73,8 +73,7 @@ pub(in super::super) fn slice(inputs: &Inputs) -> Result<Vec<Made>, Stop> {
     let (start, length) = (inputs.size(2)?, inputs.size(3)?);
     let size = &x.shape[axis];
     let left_over = start.add(length).and_then(|end| size.subtract(&end));
-    let inside =
-        start.is_never_negative() && left_over.as_ref().is_some_and(Dim::is_never_negative);
+    let inside = start.is_always_whole() && left_over.as_ref().is_some_and(Dim::is_always_whole);
     // A difference with symbols may turn out either way: that is for the real call to decide.
     let open = inputs.alone && left_over.is_some_and(|rest| rest.as_integer().is_none());
     if !inside && !open {

@@ -1,6 +1,7 @@
 //! Models of the standard library, wrong models, configs.
 
 mod configs;
+mod limits;
 mod standard;
 mod wrong;
 

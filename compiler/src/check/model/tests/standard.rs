@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use super::super::{longest_row, reference};
+use super::super::{reference, rows_looked_up};
 use super::plan;
 use crate::plan::{ModelPlan, WeightPlan};
 
@@ -49,12 +49,13 @@ fn own_model_plan() {
 fn parameter_counts_are_those_of_the_published_models() {
     let gpt2 = plan("stage s { model = gpt2 }");
     assert_eq!(parameters(&gpt2), 124_439_808);
-    assert_eq!(longest_row(&gpt2), Some(1024));
+    assert_eq!(rows_looked_up(&gpt2, "positions"), Some(1024));
+    assert_eq!(rows_looked_up(&gpt2, "tokens"), Some(50257));
     let llama = plan(
         "stage s { model = llama(vocab: 128256, width: 4096, depth: 32, heads: 32, kv_heads: 8, hidden: 14336) }",
     );
     assert_eq!(parameters(&llama), 8_030_261_248);
-    assert_eq!(longest_row(&llama), None);
+    assert_eq!(rows_looked_up(&llama, "positions"), None);
 }
 
 #[test]

@@ -6,6 +6,7 @@
 //! passes read well and luminal's limits are met in one place.
 
 mod build;
+mod decompose;
 mod derivative;
 mod execute;
 mod infer;
@@ -25,6 +26,7 @@ use crate::op::{Op, Type};
 use crate::plan::Origin;
 
 pub use build::Builder;
+pub use decompose::decompose;
 pub use derivative::gradients;
 pub use execute::{Data, Tensor};
 pub use infer::infer;
@@ -304,3 +306,6 @@ fn operand(dependency: &Dependency) -> u8 {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

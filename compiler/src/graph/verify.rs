@@ -2,10 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use luminal::graph::Dependency;
 use luminal::prelude::petgraph::Direction;
 
-use super::{Graph, Id, Target};
+use super::{Graph, Id, Target, operand};
 use crate::op::{Op, Type};
 
 impl Graph {
@@ -41,13 +40,12 @@ impl Graph {
     }
 
     fn verify_node(&self, id: Id, position: &[usize]) -> Result<(), String> {
-        let mut operands: Vec<u8> = Vec::new();
-        for edge in self.storage.graph.edges_directed(id, Direction::Incoming) {
-            match edge.weight() {
-                Dependency::Data { input_order, .. } => operands.push(*input_order),
-                Dependency::Schedule => return Err("has a schedule edge".to_owned()),
-            }
-        }
+        let mut operands: Vec<u8> = self
+            .storage
+            .graph
+            .edges_directed(id, Direction::Incoming)
+            .map(|edge| operand(edge.weight()))
+            .collect();
         operands.sort_unstable();
         if !operands
             .iter()

@@ -192,3 +192,19 @@ fn decoding_equals_the_full_forward_pass() {
         }
     }
 }
+
+/// The lowered graph, the optimised graph and the program of tiny models, as text.
+#[test]
+fn text_forms() {
+    for (name, stage) in tiny_stages(1) {
+        let mut graphs = lower(&stage).unwrap();
+        insta::assert_snapshot!(format!("{name}.lowered"), graphs.update.print());
+        for graph in [&mut graphs.update, &mut graphs.evaluate] {
+            optimise(graph);
+        }
+        insta::assert_snapshot!(format!("{name}.optimised"), graphs.update.print());
+        let programs = schedule(&graphs, &stage);
+        insta::assert_snapshot!(format!("{name}.update"), programs.update.print());
+        insta::assert_snapshot!(format!("{name}.evaluate"), programs.evaluate.print());
+    }
+}

@@ -77,4 +77,4 @@ pub fn schedule_single(graph: &Graph, name: &str, persistent: &[PersistentBuffer
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -11,7 +11,7 @@ use crate::testing::values::{Values, assert_close, values};
 const TOLERANCE: f32 = 2e-6;
 
 /// Runs a graph by luminal's `execute` and its program by the interpreter; both must give the same results and states.
-fn agree(graph: &mut Graph) {
+pub(crate) fn agree(graph: &mut Graph) {
     let (inputs, states) = values(graph);
     let mut expected_states = states.clone();
     let expected = graph.execute(&inputs, &mut expected_states).unwrap();

@@ -25,11 +25,14 @@ impl Memory {
         }
     }
 
-    /// Sets states.
+    /// Sets the states that have values.
     pub(crate) fn write_states(&mut self, layout: &[PersistentBuffer], states: &Values) {
         for buffer in layout {
+            let Some(state) = states.get(&buffer.name) else {
+                continue;
+            };
             let start = buffer.offset as usize / 4;
-            for (index, word) in words(&states[&buffer.name]).into_iter().enumerate() {
+            for (index, word) in words(state).into_iter().enumerate() {
                 self.persistent[start + index] = word;
             }
         }

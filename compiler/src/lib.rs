@@ -12,4 +12,6 @@ pub mod plan;
 pub mod program;
 pub mod random;
 pub mod schedule;
+#[cfg(test)]
+mod testing;
 pub mod world;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::plan::{BinaryFunction, UnaryFunction};
+use crate::plan::BinaryFunction;
 use crate::program::{Instruction, LoopBody, View};
 
 /// An expression in the making, with the views it loads from.

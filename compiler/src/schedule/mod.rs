@@ -75,3 +75,6 @@ pub fn schedule_single(graph: &Graph, name: &str, persistent: &[PersistentBuffer
     }
     program
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

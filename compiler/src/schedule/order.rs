@@ -10,6 +10,9 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use super::draft::{Draft, Storage};
 use crate::program::{BufferId, Instruction, Kernel, LoopBody, MemoryKind, Step, View};
 
+/// Buffers of so few bytes do not count: scalars, and rows of scalars that are summed up.
+const NEGLIGIBLE: u64 = 256;
+
 /// Puts the steps of a draft in the order they run in.
 pub(super) fn order(draft: &mut Draft) {
     let mut scheduler = Scheduler::new(draft);
@@ -187,6 +190,9 @@ impl Scheduler {
                 Storage::Scratch | Storage::Input => draft.buffers[buffer].bytes(),
                 Storage::Initial(_) | Storage::Final(_) => 0,
             };
+            if bytes <= NEGLIGIBLE {
+                continue;
+            }
             if !self.alive[buffer] {
                 taken += bytes;
             }

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use super::arena::ALIGNMENT;
 use super::draft::kind_of_state;
-use crate::graph::Graph;
+use crate::graph::{Graph, Target};
 use crate::op::{Op, Type};
 use crate::plan::{Initializer, WeightPlan};
 use crate::program::PersistentBuffer;
 
-/// Every state that one of the graphs uses, with its place, and the bytes of the whole region.
+/// Every state that one of the graphs reads or writes, with its place, and the bytes of the whole region.
 ///
 /// Weights come first, in the order of the model; then all other states by name.
 pub fn persistent(graphs: &[&Graph], weights: &[WeightPlan]) -> (Vec<PersistentBuffer>, u64) {
@@ -18,6 +18,13 @@ pub fn persistent(graphs: &[&Graph], weights: &[WeightPlan]) -> (Vec<PersistentB
         for id in graph.order() {
             if let Op::State { name, ty } = graph.op(id) {
                 states.entry(name.clone()).or_insert_with(|| ty.clone());
+            }
+        }
+        for (target, id) in graph.outputs() {
+            if let Target::State(name) = target {
+                states
+                    .entry(name.clone())
+                    .or_insert_with(|| graph.ty(*id).clone());
             }
         }
     }

@@ -186,6 +186,7 @@ impl View {
             .iter()
             .chain(&other.axes())
             .map(|&(stride, _)| stride)
+            .filter(|&stride| stride > 0)
             .collect();
         radix.push(1);
         radix.sort_unstable();
@@ -215,7 +216,7 @@ impl View {
             })
             .collect();
         digits.reverse();
-        for (stride, size) in self.axes() {
+        for (stride, size) in self.axes().into_iter().filter(|&(stride, _)| stride > 0) {
             let position = radix.binary_search(&stride).ok()?;
             digits[position].1 += size - 1;
         }

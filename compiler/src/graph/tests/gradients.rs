@@ -3,7 +3,8 @@
 use super::samples::{Operand, operands, operators};
 use super::{Named, input, origin, single, total};
 use crate::graph::{Builder, Graph, Id, Tensor, gradients, name};
-use crate::op::{Op, Type};
+use crate::op::{AttentionSettings, Op, Type};
+use crate::plan::UnaryFunction;
 use crate::random::{Stream, stream_of};
 
 /// Whether the operator has a derivative. A new operator does not compile until somebody has decided.
@@ -156,6 +157,88 @@ fn differences(
     }
     bound.insert(key, original);
     slopes
+}
+
+/// A small transformer: tied embedding, one projection split in three, two residual branches.
+#[test]
+fn a_whole_model_agrees_with_finite_differences() {
+    let shapes: [&[u64]; 6] = [&[7, 6], &[6], &[6], &[6, 18], &[6, 9], &[9, 6]];
+    let mut graph = Graph::new();
+    let mut bound = Named::new();
+    let mut weights = Vec::new();
+    for (position, shape) in shapes.into_iter().enumerate() {
+        weights.push(input(&mut graph, &position.to_string(), shape));
+        bound.insert(position.to_string(), mixture(&Type::f32(shape)));
+    }
+    let [table, scale, shift, projection, up, down] = weights[..] else {
+        unreachable!("six weights were made")
+    };
+    let ids = super::source(&mut graph, "ids", Type::i32(&[2, 3]));
+    let targets = super::source(&mut graph, "targets", Type::i32(&[6]));
+    bound.insert(
+        "ids".to_owned(),
+        Tensor::i32(&[2, 3], vec![0, 5, 5, 6, 2, 0]),
+    );
+    bound.insert(
+        "targets".to_owned(),
+        Tensor::i32(&[6], vec![5, 5, -100, 2, 0, 1]),
+    );
+    let mut build = Builder::new(&mut graph, origin());
+    let embedded = build.add_op(Op::Gather, &[table, ids]);
+    let normal = build.add_op(Op::LayerNorm { eps: 1e-3 }, &[embedded, scale, shift]);
+    let rows = build.reshape(normal, &[6, 6]);
+    let joined = build.matmul(rows, false, projection, false);
+    let joined = build.reshape(joined, &[2, 3, 18]);
+    let heads: Vec<Id> = [0, 6, 12]
+        .into_iter()
+        .map(|start| {
+            let part = build.add_op(
+                Op::Slice {
+                    axis: 2,
+                    start,
+                    length: 6,
+                },
+                &[joined],
+            );
+            build.reshape(part, &[2, 3, 3, 2])
+        })
+        .collect();
+    let settings = AttentionSettings {
+        causal: true,
+        scale: 0.7,
+        documents: false,
+    };
+    let mixed = build.add_op(Op::Attention(settings), &heads);
+    let mixed = build.reshape(mixed, &[2, 3, 6]);
+    let first = build.add(embedded, mixed);
+    let rows = build.reshape(first, &[6, 6]);
+    let hidden = build.matmul(rows, false, up, false);
+    let hidden = build.unary(UnaryFunction::GeluTanh, hidden);
+    let branch = build.matmul(hidden, false, down, false);
+    let second = build.add(rows, branch);
+    let logits = build.matmul(second, false, table, true);
+    let losses = build.add_op(Op::CrossEntropy, &[logits, targets]);
+    let loss = total(&mut build, losses);
+    let gradients = gradients(&mut graph, loss, &weights);
+    graph.verify().expect("well-formed");
+    for (operand, gradient) in gradients.into_iter().enumerate() {
+        let gradient = gradient.expect("the loss depends on every weight");
+        let measured = differences(&mut graph, losses, &mut bound, operand, &[1.0; 6]);
+        let computed = graph
+            .evaluate(&bound, &Named::new(), &[gradient])
+            .expect("valid")[0]
+            .to_f32();
+        let size = measured
+            .iter()
+            .fold(0.1f64, |size, value| size.max(value.abs()));
+        for (measured, computed) in measured.iter().zip(computed) {
+            let distance = (measured - f64::from(computed)).abs();
+            assert!(
+                distance <= 1e-4 * size,
+                "weight {operand}: {computed} computed, {measured} measured"
+            );
+        }
+    }
 }
 
 #[test]

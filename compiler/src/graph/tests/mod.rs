@@ -2,7 +2,10 @@
 
 mod decompositions;
 mod gradients;
+mod primitives;
+mod rules;
 mod samples;
+mod special;
 mod storage;
 mod text;
 mod verifier;

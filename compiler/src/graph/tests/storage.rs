@@ -82,6 +82,9 @@ fn equal_looking_states_and_nodes_stay_apart() {
         graph.output(Target::State(name.to_owned()), negated);
         sum.push(negated);
     }
+    // What luminal would merge by: a node equals itself only.
+    assert_eq!(graph.op(sum[0]), graph.op(sum[1]));
+    assert!(graph.node(sum[0]) != graph.node(sum[1]));
     let total = graph.add(Op::Binary(BinaryFunction::Add), &sum, &origin());
     result(&mut graph, "sum", total);
     let mut state = bound(&[

@@ -16,6 +16,8 @@ mod paths;
 mod prepare;
 mod split;
 mod store;
+#[cfg(test)]
+mod tests;
 mod token_file;
 mod token_rows;
 

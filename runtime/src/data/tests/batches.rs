@@ -1,0 +1,183 @@
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::data::{Batch, Evaluation, IGNORED, Loader};
+
+/// Ids 0 to 99 in one stream: 12 rows of 8 inputs, 97 tokens used.
+fn stream(holdout: f64) -> Project {
+    let project = Project::tokens("x.bin", holdout);
+    project.write(
+        "x.bin",
+        (0..100u16).flat_map(u16::to_le_bytes).collect::<Vec<u8>>(),
+    );
+    project
+}
+
+fn loader(project: &Project) -> Loader {
+    Loader::new(project.prepare().unwrap().train, &project.stage)
+}
+
+fn rows(batch: &Batch) -> Vec<(Vec<i32>, Vec<i32>)> {
+    let rows = batch
+        .tokens
+        .chunks(batch.row_length)
+        .zip(batch.targets.chunks(batch.row_length));
+    rows.map(|(tokens, targets)| (tokens.to_vec(), targets.to_vec()))
+        .collect()
+}
+
+#[test]
+fn every_token_is_predicted_once_an_epoch() {
+    let project = stream(0.0);
+    let loader = loader(&project);
+    assert_eq!((loader.rows_per_epoch(), loader.unused_tokens()), (12, 3));
+    // Two steps of two micro-batches of three rows are one epoch.
+    for epoch in 0..3 {
+        let mut predicted = BTreeMap::new();
+        for step in [2 * epoch, 2 * epoch + 1] {
+            assert_eq!(loader.epochs_before(step), step as f64 / 2.0);
+            for (tokens, targets) in (0..2).flat_map(|micro| rows(&loader.batch(step, micro))) {
+                for (token, target) in tokens.into_iter().zip(targets) {
+                    assert_eq!(token + 1, target);
+                    *predicted.entry(target).or_insert(0) += 1;
+                }
+            }
+        }
+        assert!(predicted.into_iter().eq((1..=96).map(|token| (token, 1))));
+    }
+}
+
+#[test]
+fn batches_depend_on_the_step_alone() {
+    let project = stream(0.0);
+    let (one, other) = (loader(&project), loader(&project));
+    let uninterrupted: Vec<Batch> = (0..9)
+        .flat_map(|step| [one.batch(step, 0), one.batch(step, 1)])
+        .collect();
+    let resumed: Vec<Batch> = (5..9)
+        .flat_map(|step| [other.batch(step, 0), other.batch(step, 1)])
+        .collect();
+    assert_eq!(resumed, uninterrupted[10..]);
+    assert_ne!(
+        uninterrupted[0], uninterrupted[4],
+        "the second epoch is shuffled anew"
+    );
+}
+
+#[test]
+fn accumulation_regroups_the_same_rows() {
+    let mut project = stream(0.0);
+    let accumulated = loader(&project);
+    project.stage.accumulation = 1;
+    project.stage.micro_batch = 6;
+    let whole = loader(&project).batch(1, 0);
+    let parts = [accumulated.batch(1, 0), accumulated.batch(1, 1)];
+    assert_eq!(
+        rows(&whole),
+        parts.iter().flat_map(rows).collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn unshuffled_rows_come_in_order_across_epochs() {
+    let mut project = stream(0.0);
+    project.stage.shuffle = false;
+    let loader = loader(&project);
+    let starts: Vec<i32> = (0..3)
+        .flat_map(|step| [loader.batch(step, 0), loader.batch(step, 1)])
+        .flat_map(|batch| batch.tokens.into_iter().step_by(8))
+        .collect();
+    let expected: Vec<i32> = (0..18).map(|row| row % 12 * 8).collect();
+    assert_eq!(starts, expected);
+}
+
+#[test]
+fn documents_and_positions_are_counted_in_the_row() {
+    let mut project = Project::files("*.txt", 0.0);
+    project.write("a.txt", "abc");
+    project.write("b.txt", "defgh");
+    project.write("c.txt", "ijklmnop");
+    project.stage.shuffle = false;
+    project.stage.micro_batch = 2;
+    let prepared = project.prepare().unwrap();
+    let lengths = prepared.tokenizer.as_ref().unwrap().byte_lengths();
+    let batch = Loader::new(prepared.train, &project.stage).batch(0, 0);
+    assert_eq!(batch.rows, 2);
+    assert_eq!(
+        batch.documents,
+        [0, 0, 0, 0, 1, 1, 1, 1, 0, 0, 1, 1, 1, 1, 1, 1]
+    );
+    assert_eq!(
+        batch.positions,
+        [0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7]
+    );
+    let targets: Vec<i32> = "bc\0defgh\0ijklmn"
+        .bytes()
+        .map(|byte| if byte == 0 { 256 } else { i32::from(byte) })
+        .collect();
+    assert_eq!(batch.targets[..15], targets);
+    assert_eq!(
+        (batch.target_tokens(), batch.target_bytes(&lengths)),
+        (16, 14)
+    );
+}
+
+#[test]
+fn held_out_rows_cover_every_token() {
+    let project = stream(0.3);
+    let heldout = project.prepare().unwrap().heldout.unwrap();
+    assert_eq!(heldout.len(), 30);
+    let evaluation = Evaluation::new(heldout.clone(), &project.stage);
+    assert_eq!((evaluation.rows(), evaluation.batches()), (4, 2));
+    let batches: Vec<Batch> = (0..2).map(|index| evaluation.batch(index)).collect();
+    let targets: Vec<i32> = batches
+        .iter()
+        .flat_map(|batch| batch.targets.clone())
+        .filter(|&target| target != IGNORED)
+        .collect();
+    assert_eq!(targets, (71..100).collect::<Vec<_>>());
+    for batch in &batches {
+        assert_eq!(
+            (batch.rows, batch.tokens.len(), batch.targets.len()),
+            (3, 24, 24)
+        );
+        assert_eq!((batch.positions.len(), batch.documents.len()), (24, 24));
+    }
+    assert_eq!(batches[1].target_tokens(), 5);
+    let mut stage = project.stage.clone();
+    stage.evaluate_rows = 2;
+    let fewer = Evaluation::new(heldout, &stage);
+    assert_eq!(
+        (
+            fewer.rows(),
+            fewer.batches(),
+            fewer.batch(0).target_tokens()
+        ),
+        (2, 1, 16)
+    );
+}
+
+#[test]
+fn rows_of_ids_keep_their_ends() {
+    let mut project = Project::tokens("x.npy", 0.0);
+    project.stage.shuffle = false;
+    let mut file = b"\x93NUMPY\x01\0".to_vec();
+    let header = "{'descr': '<u2', 'fortran_order': False, 'shape': (2, 2, 8), }";
+    file.extend((header.len() as u16).to_le_bytes());
+    file.extend(header.as_bytes());
+    file.extend((0..32u16).flat_map(u16::to_le_bytes));
+    project.write("x.npy", &file);
+    let loader = loader(&project);
+    assert_eq!((loader.rows_per_epoch(), loader.unused_tokens()), (4, 0));
+    let batch = loader.batch(0, 0);
+    let row = |start: i32| -> (Vec<i32>, Vec<i32>) {
+        (
+            (start..start + 8).collect(),
+            (start + 1..start + 8).chain([IGNORED]).collect(),
+        )
+    };
+    assert_eq!(rows(&batch), [row(0), row(8), row(16)]);
+    assert_eq!(batch.documents, [0; 24]);
+    assert_eq!(batch.target_tokens(), 21);
+    assert_eq!(rows(&loader.batch(0, 1)), [row(24), row(0), row(8)]);
+}

@@ -1,6 +1,6 @@
 //! Symbolic dimensions: sums of monomials over named dimensions with exact arithmetic.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::Serialize;
@@ -14,13 +14,39 @@ pub struct Dim {
 }
 
 impl Dim {
-    /// A number.
+    /// A number. Sizes beyond `i64::MAX` do not occur: literals and arithmetic are bounded by it.
     pub fn constant(value: u64) -> Self {
+        Dim::integer(i64::try_from(value).unwrap_or(i64::MAX))
+    }
+
+    /// A number that may be negative, as a part of a sum.
+    pub fn integer(value: i64) -> Self {
         let mut terms = BTreeMap::new();
         if value != 0 {
-            terms.insert(BTreeMap::new(), value as i64);
+            terms.insert(BTreeMap::new(), value);
         }
         Dim { terms }
+    }
+
+    /// The value, perhaps negative, if no symbol is left.
+    pub fn as_integer(&self) -> Option<i64> {
+        let mut terms = self.terms.iter();
+        match (terms.next(), terms.next()) {
+            (None, _) => Some(0),
+            (Some((monomial, &coefficient)), None) if monomial.is_empty() => Some(coefficient),
+            _ => None,
+        }
+    }
+
+    /// Its symbols, ascending, each once.
+    pub fn symbols(&self) -> BTreeSet<&str> {
+        let names = self.terms.keys().flat_map(|monomial| monomial.keys());
+        names.map(String::as_str).collect()
+    }
+
+    /// True if it cannot be negative whatever its (non-negative) symbols are: no coefficient is negative.
+    pub fn is_never_negative(&self) -> bool {
+        self.terms.values().all(|&coefficient| coefficient >= 0)
     }
 
     /// A named dimension.
@@ -78,8 +104,11 @@ impl Dim {
         self.add(&negated)
     }
 
-    /// Product.
+    /// Product; none if it overflows or grows beyond 256 terms.
     pub fn multiply(&self, other: &Dim) -> Option<Dim> {
+        if self.terms.len().saturating_mul(other.terms.len()) > 256 {
+            return None;
+        }
         let mut product = Dim::default();
         for (left, a) in &self.terms {
             for (right, b) in &other.terms {
@@ -119,7 +148,7 @@ impl Dim {
                 *entry = entry.checked_sub(*power)?;
             }
             quotient.retain(|_, power| *power != 0);
-            terms.insert(quotient, coefficient / by);
+            terms.insert(quotient, coefficient.checked_div(by)?);
         }
         Some(Dim { terms })
     }

@@ -1,6 +1,8 @@
 //! The compiler of llmc: `Tree -> Plan -> Graph -> Program`. Pure and deterministic: no file, clock, environment or print.
 
+pub mod check;
 pub mod dim;
+pub mod library;
 pub mod op;
 pub mod plan;
 pub mod program;

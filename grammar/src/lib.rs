@@ -3,5 +3,8 @@
 
 pub mod codes;
 pub mod diagnostic;
+mod parse;
 pub mod source;
 pub mod tree;
+
+pub use parse::{MAX_SOURCE_BYTES, parse};

@@ -2,9 +2,14 @@
 
 pub mod check;
 pub mod dim;
+pub mod execute;
+pub mod graph;
 pub mod library;
+pub mod lower;
 pub mod op;
+pub mod optimise;
 pub mod plan;
 pub mod program;
 pub mod random;
+pub mod schedule;
 pub mod world;

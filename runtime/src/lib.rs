@@ -1,6 +1,10 @@
 //! The runtime of llmc: commands, data, training, checkpoints and devices. All input and output lives here.
 
 pub mod checkpoint;
+pub mod data;
+pub mod device;
 pub mod failure;
 pub mod generate;
 pub mod report;
+pub mod tokenizer;
+pub mod world;

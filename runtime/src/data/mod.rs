@@ -1,0 +1,126 @@
+//! From a recipe's data sets to batches: documents are read, tokenized, split into what is trained on
+//! and what is held out, cached, and cut into rows.
+//!
+//! Whole documents are held out, chosen by the hash of their bytes; a corpus of one document gives up
+//! its last share instead, from the start of a line on. Prepared tokens and trained tokenizers lie in a
+//! cache (see [`Cache`]) under the hash of everything they depend on.
+
+mod batch;
+mod cache;
+mod documents;
+mod loader;
+mod mapped;
+mod npy;
+mod order;
+mod paths;
+mod prepare;
+mod split;
+mod store;
+mod token_file;
+mod token_rows;
+
+use serde::{Deserialize, Serialize};
+
+pub use batch::{Batch, IGNORED};
+pub use cache::Cache;
+pub use documents::{Corpus, cut_point, first_record};
+pub use loader::{Evaluation, Loader};
+pub use order::RowOrder;
+pub use paths::{matching_files, resolve};
+pub use prepare::{prepare, prepare_in};
+pub use store::TokenStream;
+pub use token_file::TokenFile;
+
+use crate::tokenizer::Tokenizer;
+use llmc_grammar::diagnostic::Diagnostic;
+
+/// What preparation is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Reading the sources. The total is not known.
+    Reading,
+    /// Training a tokenizer. Reported once, when it begins.
+    TrainingTokenizer,
+    /// Turning text into tokens.
+    Encoding,
+}
+
+/// How far preparation has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// What is being done.
+    pub phase: Phase,
+    /// Bytes done.
+    pub done: u64,
+    /// Bytes in all, where known.
+    pub total: Option<u64>,
+}
+
+/// A stage's data, ready to be cut into batches.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The stage's tokenizer; none where its data is token ids.
+    pub tokenizer: Option<Tokenizer>,
+    /// What is trained on.
+    pub train: TokenStream,
+    /// What is held out, if anything.
+    pub heldout: Option<TokenStream>,
+    /// What was found.
+    pub stats: DataStats,
+    /// What it was made from.
+    pub hashes: DataHashes,
+    /// Warnings to be shown.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// What a data set holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DataStats {
+    /// Documents read: files, records, or rows of ids.
+    pub documents: u64,
+    /// Bytes read: UTF-8 text, or ids as they lie in their file.
+    pub bytes: u64,
+    /// Files and records left out: not text, or empty.
+    pub skipped: u64,
+    /// Whether the data set's limit left something out.
+    pub limited: bool,
+    /// What is trained on.
+    pub train: SplitStats,
+    /// What is held out.
+    pub heldout: Option<SplitStats>,
+}
+
+/// What one split holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SplitStats {
+    /// Tokens, ends of text included.
+    pub tokens: u64,
+    /// Documents.
+    pub documents: u64,
+    /// UTF-8 bytes of text; 0 where the data came as ids.
+    pub text_bytes: u64,
+    /// Entropy of single tokens in nats per token.
+    pub unigram_entropy: f64,
+}
+
+impl SplitStats {
+    fn of(stream: &TokenStream) -> SplitStats {
+        SplitStats {
+            tokens: stream.len(),
+            documents: stream.documents(),
+            text_bytes: stream.text_bytes(),
+            unigram_entropy: stream.unigram_entropy(),
+        }
+    }
+}
+
+/// blake3 hashes in hexadecimal, for the lock file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataHashes {
+    /// Of the documents.
+    pub documents: String,
+    /// Of the `tokenizer.json`.
+    pub tokenizer: Option<String>,
+    /// Of all that the prepared tokens depend on.
+    pub tokens: String,
+}

@@ -1,0 +1,340 @@
+//! Everything between a plan and its token streams, from the cache where it is there.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+use llmc_compiler::plan::{DatasetPlan, Plan, SourcePlan, StagePlan, TokenizerPlan, TokenizerSource};
+use llmc_grammar::codes;
+use llmc_grammar::diagnostic::Diagnostic;
+use rayon::prelude::*;
+
+use super::cache::{Cache, Lookup, WriteError};
+use super::documents::Corpus;
+use super::split::{Holdout, Survey};
+use super::store::{Split, Store, StoreWriter, TokenStream, Unopened};
+use super::token_rows::TokenRows;
+use super::{DataHashes, DataStats, Phase, Prepared, Progress, SplitStats, paths};
+use crate::tokenizer::{END_OF_TEXT, Tokenizer, train_byte_bpe};
+
+/// Changes whenever the same inputs would be prepared differently.
+const FORMAT: &str = "llmc data 1";
+
+/// Text that is encoded at a time, on all cores.
+const ENCODED_BYTES: usize = 8 << 20;
+
+/// Prepares the data of `stage` with the user's cache. Relative paths start at `base`.
+///
+/// Fails with a diagnostic of the `E07xx` range where a file is missing or malformed, where a tokenizer
+/// does not fit, and where there is too little to train on.
+pub fn prepare(
+    plan: &Plan,
+    stage: &StagePlan,
+    base: &Path,
+    progress: &dyn Fn(Progress),
+) -> Result<Prepared, Diagnostic> {
+    prepare_in(&Cache::of_user()?, plan, stage, base, progress)
+}
+
+/// As [`prepare`], with this cache.
+pub fn prepare_in(
+    cache: &Cache,
+    plan: &Plan,
+    stage: &StagePlan,
+    base: &Path,
+    progress: &dyn Fn(Progress),
+) -> Result<Prepared, Diagnostic> {
+    let mut preparation =
+        Preparation { cache, plan, base, progress, corpora: BTreeMap::new(), warnings: Vec::new() };
+    let tokenizer = match &stage.tokenizer {
+        Some(name) => Some(preparation.tokenizer(name)?),
+        None => None,
+    };
+    let dataset = preparation.dataset(&stage.data)?;
+    let (survey, key, store) = if dataset.sources.iter().any(SourcePlan::is_tokens) {
+        preparation.token_store(dataset, stage)?
+    } else {
+        let (tokenizer, name) = match (&tokenizer, &stage.tokenizer) {
+            (Some(tokenizer), Some(name)) => (tokenizer, name),
+            _ => return Err(undeclared("tokenizer", "")),
+        };
+        let end_of_text = preparation.end_of_text(tokenizer, name)?;
+        preparation.text_store(&stage.data, tokenizer, end_of_text)?
+    };
+    let store = Arc::new(store);
+    let train = TokenStream::new(store.clone(), Split::Train);
+    let heldout = Some(TokenStream::new(store, Split::Heldout)).filter(|stream| stream.len() >= 2);
+    check_fits(stage, &train, heldout.as_ref())?;
+    let stats = DataStats {
+        documents: survey.documents,
+        bytes: survey.bytes,
+        skipped: survey.skipped,
+        limited: survey.cut,
+        train: SplitStats::of(&train),
+        heldout: heldout.as_ref().map(SplitStats::of),
+    };
+    let hashes = DataHashes {
+        documents: blake3::Hash::from_bytes(survey.content).to_string(),
+        tokenizer: tokenizer.as_ref().map(|tokenizer| tokenizer.hash().to_string()),
+        tokens: key,
+    };
+    Ok(Prepared { tokenizer, train, heldout, stats, hashes, warnings: preparation.warnings })
+}
+
+struct Preparation<'a> {
+    cache: &'a Cache,
+    plan: &'a Plan,
+    base: &'a Path,
+    progress: &'a dyn Fn(Progress),
+    corpora: BTreeMap<String, (Corpus, Survey)>,
+    warnings: Vec<Diagnostic>,
+}
+
+impl<'a> Preparation<'a> {
+    fn dataset(&self, name: &str) -> Result<&'a DatasetPlan, Diagnostic> {
+        self.plan.datasets.get(name).ok_or_else(|| undeclared("dataset", name))
+    }
+
+    fn tokenizer_plan(&self, name: &str) -> Result<&'a TokenizerPlan, Diagnostic> {
+        self.plan.tokenizers.get(name).ok_or_else(|| undeclared("tokenizer", name))
+    }
+
+    fn tokenizer(&mut self, name: &str) -> Result<Tokenizer, Diagnostic> {
+        let plan = self.tokenizer_plan(name)?;
+        match &plan.source {
+            TokenizerSource::File { path } => Tokenizer::load(&paths::resolve(path, self.base)?),
+            TokenizerSource::Bytes => Tokenizer::bytes(),
+            TokenizerSource::ByteBpe { dataset, limit_bytes } => self.trained(plan, dataset, *limit_bytes),
+        }
+    }
+
+    fn end_of_text(&self, tokenizer: &Tokenizer, name: &str) -> Result<Option<u32>, Diagnostic> {
+        let plan = self.tokenizer_plan(name)?;
+        let token = match (&plan.end_of_text, &plan.source) {
+            (Some(token), _) => Some(token.as_str()),
+            (None, TokenizerSource::Bytes) => Some(END_OF_TEXT),
+            (None, _) => None,
+        };
+        token.map(|token| tokenizer.end_of_text(token)).transpose()
+    }
+
+    /// Trains a tokenizer on the documents of `dataset` that are not held out.
+    fn trained(&mut self, plan: &TokenizerPlan, dataset: &str, limit: u64) -> Result<Tokenizer, Diagnostic> {
+        let holdout_share = self.dataset(dataset)?.holdout;
+        let (corpus, survey) = self.corpus(dataset)?;
+        let inputs = format!("{FORMAT} byte_bpe {} {limit} {holdout_share} {:?}", plan.vocab, plan.end_of_text);
+        let name = format!("tokenizer-{}", key(&inputs, &[survey.content]));
+        if let Some(entry) = self.cached(&name) {
+            if let Ok(tokenizer) = Tokenizer::from_json(String::from_utf8_lossy(&entry).into_owned(), &name) {
+                return Ok(tokenizer);
+            }
+        }
+        (self.progress)(Progress { phase: Phase::TrainingTokenizer, done: 0, total: Some(limit.min(survey.bytes)) });
+        let holdout = Holdout::new(holdout_share, &survey);
+        let documents = corpus.documents().filter_map(move |text| match text {
+            Ok(text) => holdout.split(&text).0.map(|text| Ok(text.to_owned())),
+            Err(diagnostic) => Some(Err(diagnostic)),
+        });
+        let tokenizer = train_byte_bpe(documents, plan.vocab, plan.end_of_text.as_deref(), limit)?;
+        self.cache.write(&name, |file| Ok(file.write_all(tokenizer.json().as_bytes())?))?;
+        Ok(tokenizer)
+    }
+
+    /// The documents of a data set and what a pass over them finds. The pass is left out where no
+    /// file has changed since the last one.
+    fn corpus(&mut self, name: &str) -> Result<(Corpus, Survey), Diagnostic> {
+        if let Some((corpus, survey)) = self.corpora.get(name) {
+            return Ok((corpus.clone(), *survey));
+        }
+        let corpus = Corpus::locate(self.dataset(name)?, self.base)?;
+        let listing = corpus.listing_hash()?;
+        let progress = self.progress;
+        let survey = self.survey(listing, || Survey::take(corpus.documents(), progress))?;
+        if survey.documents == 0 {
+            let message = format!("the data set `{name}` holds no text: {} files or records are empty or not text", survey.skipped);
+            return Err(Diagnostic::error(codes::TOO_LITTLE_DATA, message).help("name other files in its `source`"));
+        }
+        self.corpora.insert(name.to_owned(), (corpus.clone(), survey));
+        Ok((corpus, survey))
+    }
+
+    /// The survey kept for a listing of files, or a new one.
+    fn survey(
+        &mut self,
+        listing: blake3::Hash,
+        take: impl FnOnce() -> Result<Survey, Diagnostic>,
+    ) -> Result<Survey, Diagnostic> {
+        let name = format!("survey-{}", key(FORMAT, &[*listing.as_bytes()]));
+        if let Some(survey) = self.cached(&name).and_then(|entry| serde_json::from_slice(&entry).ok()) {
+            return Ok(survey);
+        }
+        let survey = take()?;
+        self.cache.write(&name, |file| {
+            serde_json::to_writer(file, &survey).map_err(|error| WriteError::Disk(error.into()))
+        })?;
+        Ok(survey)
+    }
+
+    /// A small entry of the cache, if it is whole.
+    fn cached(&mut self, name: &str) -> Option<Vec<u8>> {
+        match self.cache.open(name) {
+            Lookup::Found(entry) => Some(entry.to_vec()),
+            Lookup::Missing => None,
+            Lookup::Damaged => {
+                self.warnings.push(self.cache.rebuilt(name));
+                None
+            }
+        }
+    }
+
+    fn text_store(
+        &mut self,
+        dataset: &str,
+        tokenizer: &Tokenizer,
+        end_of_text: Option<u32>,
+    ) -> Result<(Survey, String, Store), Diagnostic> {
+        let share = self.dataset(dataset)?.holdout;
+        let (corpus, survey) = self.corpus(dataset)?;
+        let inputs = format!("{FORMAT} text {share} {end_of_text:?}");
+        let key = key(&inputs, &[survey.content, *tokenizer.hash().as_bytes()]);
+        let holdout = Holdout::new(share, &survey);
+        let vocab = tokenizer.vocab_size();
+        let progress = self.progress;
+        let store = self.store(&key, vocab, None, |writer| {
+            let mut done = 0;
+            let mut texts = Vec::new();
+            let mut waiting = 0;
+            let mut documents = corpus.documents();
+            loop {
+                let next = documents.next().transpose()?;
+                let ended = next.is_none();
+                if let Some(text) = next {
+                    waiting += text.len();
+                    texts.push(text);
+                }
+                if ended || waiting >= ENCODED_BYTES {
+                    encode_into(writer, &texts, tokenizer, end_of_text, holdout)?;
+                    done += waiting as u64;
+                    progress(Progress { phase: Phase::Encoding, done, total: Some(survey.bytes) });
+                    texts.clear();
+                    waiting = 0;
+                }
+                if ended {
+                    return Ok(());
+                }
+            }
+        })?;
+        Ok((survey, key, store))
+    }
+
+    fn token_store(
+        &mut self,
+        dataset: &DatasetPlan,
+        stage: &StagePlan,
+    ) -> Result<(Survey, String, Store), Diagnostic> {
+        let rows = TokenRows::open(dataset, self.base)?;
+        let listing = rows.listing_hash()?;
+        let survey = self.survey(listing, || Ok(rows.survey()))?;
+        let row_length = rows.row_length();
+        let inputs = format!("{FORMAT} tokens {} {row_length:?} {}", dataset.holdout, stage.model.vocab);
+        let key = key(&inputs, &[survey.content]);
+        let holdout = Holdout::new(dataset.holdout, &survey);
+        let vocab = stage.model.vocab;
+        let store = self.store(&key, vocab, row_length, |writer| rows.write(writer, holdout, vocab))?;
+        Ok((survey, key, store))
+    }
+
+    /// Opens the store under `key`, or makes it.
+    fn store(
+        &mut self,
+        key: &str,
+        vocab: u64,
+        row_length: Option<u64>,
+        fill: impl FnOnce(&mut StoreWriter<'_>) -> Result<(), WriteError>,
+    ) -> Result<Store, Diagnostic> {
+        let name = format!("tokens-{key}");
+        match Store::open(self.cache, &name) {
+            Ok(store) => return Ok(store),
+            Err(Unopened::Damaged) => self.warnings.push(self.cache.rebuilt(&name)),
+            Err(Unopened::Missing) => {}
+        }
+        StoreWriter::write(self.cache, &name, vocab, row_length, fill)?;
+        Store::open(self.cache, &name).map_err(|_| {
+            let message = format!("`{}` cannot be read back after it was written", self.cache.path(&name).display());
+            Diagnostic::error(codes::CACHE_UNWRITABLE, message).help("set `LLMC_CACHE` to another disk")
+        })
+    }
+}
+
+/// Encodes documents on all cores and appends them in order.
+fn encode_into(
+    writer: &mut StoreWriter<'_>,
+    texts: &[String],
+    tokenizer: &Tokenizer,
+    end_of_text: Option<u32>,
+    holdout: Holdout,
+) -> Result<(), WriteError> {
+    let encode = |text: &str| -> Result<Vec<u32>, Diagnostic> {
+        let mut ids = tokenizer.encode_document(text)?;
+        ids.extend(end_of_text);
+        Ok(ids)
+    };
+    let encoded: Result<Vec<_>, Diagnostic> = texts
+        .par_iter()
+        .map(|text| {
+            let (train, heldout) = holdout.split(text);
+            let parts = [(Split::Train, train), (Split::Heldout, heldout)];
+            let parts = parts.into_iter().filter_map(|(split, text)| Some((split, text?)));
+            parts.map(|(split, text)| Ok((split, encode(text)?, text.len() as u64))).collect::<Result<Vec<_>, _>>()
+        })
+        .collect();
+    for (split, ids, bytes) in encoded?.into_iter().flatten() {
+        writer.append(split, &ids, bytes)?;
+        writer.end_document(split);
+    }
+    Ok(())
+}
+
+/// Whether the ids fit the model, rows the stage, and there is at least one row.
+fn check_fits(stage: &StagePlan, train: &TokenStream, heldout: Option<&TokenStream>) -> Result<(), Diagnostic> {
+    let ids = train.counts().len().max(heldout.map_or(0, |stream| stream.counts().len())) as u64;
+    if ids > stage.model.vocab {
+        let message = format!(
+            "the data of stage `{}` holds the id {}, but the model's vocabulary is 0..{}",
+            stage.name,
+            ids - 1,
+            stage.model.vocab
+        );
+        return Err(Diagnostic::error(codes::TOKEN_OUT_OF_RANGE, message)
+            .help("make the model's vocabulary as large as the tokenizer's"));
+    }
+    let length = stage.sequence_length;
+    if let Some(row_length) = train.row_length().filter(|&row_length| row_length != length) {
+        let message = format!("the rows of `{}` are {row_length} tokens long, but stage `{}` trains on rows of {length}", stage.data, stage.name);
+        return Err(Diagnostic::error(codes::ROW_LENGTH, message).help(format!(
+            "say `sequence_length = {row_length} tokens`, or store the ids in one dimension to have them cut into rows"
+        )));
+    }
+    let needed = if train.row_length().is_some() { length } else { length + 1 };
+    if train.len() < needed {
+        let message = format!("the training split of `{}` holds {} tokens; one row needs {needed}", stage.data, train.len());
+        return Err(Diagnostic::error(codes::TOO_LITTLE_DATA, message)
+            .help("add text, or lower `sequence_length`, `holdout` or `limit`"));
+    }
+    Ok(())
+}
+
+fn key(inputs: &str, hashes: &[[u8; 32]]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(inputs.as_bytes());
+    hashes.iter().for_each(|hash| {
+        hasher.update(hash);
+    });
+    hasher.finalize().to_string()
+}
+
+fn undeclared(kind: &str, name: &str) -> Diagnostic {
+    Diagnostic::error(codes::DATA_UNREADABLE, format!("the plan holds no {kind} `{name}` for this stage"))
+        .help("compile the recipe again")
+}

@@ -193,13 +193,12 @@ fn half_to_f32(half: u16) -> f32 {
 mod tests {
     use super::*;
     use crate::checkpoint::tensors::Layout;
-    use std::io;
 
     fn sample(directory: &Path) -> PathBuf {
         let path = directory.join("model.safetensors");
         let layout = Layout::new([("a".to_owned(), &[2, 2][..]), ("b".to_owned(), &[3][..])]);
         layout
-            .write::<io::Error>(&path, |name| Ok(if name == "a" { vec![1.0, 2.0, 3.0, 4.0] } else { vec![-1.0; 3] }))
+            .write(&path, |name| Ok(if name == "a" { vec![1.0, 2.0, 3.0, 4.0] } else { vec![-1.0; 3] }))
             .unwrap();
         path
     }

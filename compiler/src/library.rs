@@ -3,7 +3,12 @@
 use llmc_grammar::source::Source;
 
 /// Import path and text of every library recipe, in order.
-const RECIPES: &[(&str, &str)] = &[];
+const RECIPES: &[(&str, &str)] = &[
+    ("std/gpt", include_str!("../../recipes/std/gpt.recipe")),
+    ("std/gpt2", include_str!("../../recipes/std/gpt2.recipe")),
+    ("std/llama", include_str!("../../recipes/std/llama.recipe")),
+    ("std/nn", include_str!("../../recipes/std/nn.recipe")),
+];
 
 /// The library recipe that `import "path"` names.
 pub fn find(path: &str) -> Option<Source> {

@@ -27,7 +27,10 @@ fn every_field_is_explained() {
         for row in form.fields {
             let name = format!("{}.{}", form.name, row.name);
             let text = explain(&name).unwrap_or_else(|| panic!("{name} is not explained"));
-            assert!(text.contains(row.doc), "{name} is explained as something else");
+            assert!(
+                text.contains(row.doc),
+                "{name} is explained as something else"
+            );
         }
     }
     assert_eq!(explain("no_such_field"), None);

@@ -53,6 +53,11 @@ impl Diagnostic {
         }
     }
 
+    /// True unless it is a warning.
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+
     /// Adds a place. The first is the main one.
     pub fn label(mut self, span: &Span, text: impl Into<String>) -> Self {
         self.labels.push((span.clone(), text.into()));

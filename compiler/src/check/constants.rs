@@ -90,7 +90,8 @@ fn circle(named: Named<'_>, from: Named<'_>, span: &Span) -> Diagnostic {
         true => format!("`{name}` needs its own value here"),
         false => format!("`{through}` needs `{name}`, which needs `{through}`"),
     };
-    let mistake = Diagnostic::error(DEFINED_BY_ITSELF, format!("`{name}` is defined by itself")).label(span, label);
+    let mistake = Diagnostic::error(DEFINED_BY_ITSELF, format!("`{name}` is defined by itself"))
+        .label(span, label);
     match name == through {
         true => mistake,
         false => mistake.label(&named.name().span, format!("`{name}` is declared here")),
@@ -108,7 +109,10 @@ pub fn collect_mentions<'t>(expr: &'t Expr, mentions: &mut Vec<(&'t str, &'t Spa
                 collect_mentions(item, mentions);
             }
         }
-        ExprKind::Call { function, arguments } => {
+        ExprKind::Call {
+            function,
+            arguments,
+        } => {
             mentions.push((&function.text, &function.span));
             for argument in arguments {
                 collect_mentions(&argument.value, mentions);
@@ -128,12 +132,19 @@ pub fn collect_mentions<'t>(expr: &'t Expr, mentions: &mut Vec<(&'t str, &'t Spa
 }
 
 /// The value of a `param`: what `--set` gave (already in place of the default) or the default, of the declared type.
-pub fn param(item: &Param, constants: &BTreeMap<String, Value>, diagnostics: &mut Diagnostics) -> Value {
+pub fn param(
+    item: &Param,
+    constants: &BTreeMap<String, Value>,
+    diagnostics: &mut Diagnostics,
+) -> Value {
     let kinds: Vec<&str> = Kind::ALL.iter().map(|(name, _)| *name).collect();
     let kind = Kind::find(&item.kind.text);
     if kind.is_none() {
-        let mistake = Diagnostic::error(UNKNOWN_CHOICE, format!("there is no type `{}`", item.kind.text))
-            .label(&item.kind.span, "not a type of a param");
+        let mistake = Diagnostic::error(
+            UNKNOWN_CHOICE,
+            format!("there is no type `{}`", item.kind.text),
+        )
+        .label(&item.kind.span, "not a type of a param");
         diagnostics.push(match suggestion(&item.kind.text, &kinds) {
             Some(help) => mistake.help(help),
             None => mistake,
@@ -144,22 +155,30 @@ pub fn param(item: &Param, constants: &BTreeMap<String, Value>, diagnostics: &mu
         diagnostics.push(
             Diagnostic::error(PARAM_WITHOUT_VALUE, format!("`{name}` has no value"))
                 .label(&item.name.span, "declared without a default")
-                .help(format!("give it one on the command line: `--set {name}=...`")),
+                .help(format!(
+                    "give it one on the command line: `--set {name}=...`"
+                )),
         );
         return Value::Unknown;
     };
     let value = evaluate(default, constants, diagnostics);
     match kind {
         None => Value::Unknown,
-        Some(kind) => kind.accept(&known(value, constants, diagnostics)).unwrap_or_else(|mistake| {
-            diagnostics.push(*mistake);
-            Value::Unknown
-        }),
+        Some(kind) => kind
+            .accept(&known(value, constants, diagnostics))
+            .unwrap_or_else(|mistake| {
+                diagnostics.push(*mistake);
+                Value::Unknown
+            }),
     }
 }
 
 /// `value`, unless it is a bare name that means nothing here.
-fn known(value: Spanned, constants: &BTreeMap<String, Value>, diagnostics: &mut Diagnostics) -> Spanned {
+fn known(
+    value: Spanned,
+    constants: &BTreeMap<String, Value>,
+    diagnostics: &mut Diagnostics,
+) -> Spanned {
     let names: Vec<String> = constants.keys().cloned().collect();
     let span = value.span.clone();
     super::evaluate::known(value, &names).unwrap_or_else(|mistake| {

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use llmc_grammar::codes::{OUT_OF_RANGE, UNKNOWN_NAME, UNKNOWN_VALUE, WRONG_KIND, WRONG_UNIT, WRONG_USE_OF_NAME};
+use llmc_grammar::codes::{
+    OUT_OF_RANGE, UNKNOWN_NAME, UNKNOWN_VALUE, WRONG_KIND, WRONG_UNIT, WRONG_USE_OF_NAME,
+};
 use llmc_grammar::diagnostic::Diagnostic;
 use llmc_grammar::source::Span;
 use llmc_grammar::tree::{Expr, ExprKind};
@@ -56,7 +58,10 @@ pub fn number(row: &Field, range: Range, value: &Spanned) -> Result<f64, Diagnos
 pub fn pair(row: &Field, range: Range, value: &Spanned) -> Outcome {
     match &value.value {
         Value::List(items) => match items.as_slice() {
-            [first, second] => Ok(Read::Pair([number(row, range, first)?, number(row, range, second)?])),
+            [first, second] => Ok(Read::Pair([
+                number(row, range, first)?,
+                number(row, range, second)?,
+            ])),
             _ => Err(wrong_with(
                 row,
                 &value.span,
@@ -113,7 +118,9 @@ pub fn model(names: &Names<'_>, expr: &Expr) -> Result<(), Diagnostic> {
         _ => {
             return Err(Diagnostic::error(WRONG_KIND, "`model` takes a model")
                 .label(&expr.span, "not a model")
-                .help("write its name, or call it with its arguments: `model = gpt2(vocab: 8192)`"));
+                .help(
+                    "write its name, or call it with its arguments: `model = gpt2(vocab: 8192)`",
+                ));
         }
     };
     match names.find(name) {
@@ -123,7 +130,9 @@ pub fn model(names: &Names<'_>, expr: &Expr) -> Result<(), Diagnostic> {
             let library = format!("std/{name}");
             let mistake = unknown_declaration(name, span, "model", names);
             Err(match crate::library::find(&library) {
-                Some(_) => mistake.help(format!("write `import \"{library}\"` at the top of the recipe")),
+                Some(_) => mistake.help(format!(
+                    "write `import \"{library}\"` at the top of the recipe"
+                )),
                 None => mistake,
             })
         }
@@ -135,11 +144,15 @@ pub fn wrong(row: &Field, value: &Spanned) -> Diagnostic {
     let found = value.value.describe();
     let mistake = wrong_with(row, &value.span, &found, &format!("this is {found}"));
     match (&value.value, &row.ty) {
-        (Value::Name(name), Type::Text) => mistake.help(format!("a text stands in quotes: \"{name}\"")),
+        (Value::Name(name), Type::Text) => {
+            mistake.help(format!("a text stands in quotes: \"{name}\""))
+        }
         (Value::Quantity(_), Type::Integer(_) | Type::Number(_) | Type::Pair(_)) => {
             mistake.help("write the number without a unit")
         }
-        (Value::Text(text), Type::Declaration(_)) => mistake.help(format!("write the name without quotes: {text}")),
+        (Value::Text(text), Type::Declaration(_)) => {
+            mistake.help(format!("write the name without quotes: {text}"))
+        }
         _ => mistake,
     }
 }
@@ -161,10 +174,18 @@ fn no_unit(row: &Field, dimensions: &[Dimension], value: &Spanned) -> Diagnostic
             Dimension::Share if number <= 1.0 => format!("`{}%`", rounded(number * 100.0)),
             Dimension::Share => format!("`{}%`", value.value),
             Dimension::Bytes => format!("`{} MB`", value.value),
-            other => format!("`{} {}`", value.value, other.units().first().copied().unwrap_or_default()),
+            other => format!(
+                "`{} {}`",
+                value.value,
+                other.units().first().copied().unwrap_or_default()
+            ),
         })
         .collect();
-    let question = if dimensions.len() > 1 { "of what?" } else { "no unit" };
+    let question = if dimensions.len() > 1 {
+        "of what?"
+    } else {
+        "no unit"
+    };
     Diagnostic::error(WRONG_UNIT, format!("`{}` needs a unit", row.name))
         .label(&value.span, question)
         .help(format!("write {}", alternatives(&written)))
@@ -182,9 +203,12 @@ fn wrong_unit(row: &Field, dimensions: &[Dimension], value: &Spanned) -> Diagnos
         .flat_map(|dimension| dimension.units())
         .map(|unit| format!("`{unit}`"))
         .collect();
-    Diagnostic::error(WRONG_UNIT, format!("`{}` is {}, not {found}", row.name, row.ty.describe()))
-        .label(&value.span, format!("this is {found}"))
-        .help(format!("write it in {}", alternatives(&units)))
+    Diagnostic::error(
+        WRONG_UNIT,
+        format!("`{}` is {}, not {found}", row.name, row.ty.describe()),
+    )
+    .label(&value.span, format!("this is {found}"))
+    .help(format!("write it in {}", alternatives(&units)))
 }
 
 fn out_of_range(row: &Field, range: &str, value: &Spanned) -> Diagnostic {
@@ -225,11 +249,14 @@ pub fn unknown_name(
     row: &Field,
     example: &str,
 ) -> Diagnostic {
-    let mistake = Diagnostic::error(UNKNOWN_VALUE, format!("unknown name `{name}`")).label(span, "not known here");
+    let mistake = Diagnostic::error(UNKNOWN_VALUE, format!("unknown name `{name}`"))
+        .label(span, "not known here");
     let known: Vec<&str> = constants.keys().map(String::as_str).collect();
     match (nearest(name, known.iter().copied()), &row.ty) {
         (Some(near), _) => mistake.help(format!("did you mean `{near}`?")),
-        (None, Type::Text | Type::TextOrCall(_)) => mistake.help(format!("a text stands in quotes: \"{name}\"")),
+        (None, Type::Text | Type::TextOrCall(_)) => {
+            mistake.help(format!("a text stands in quotes: \"{name}\""))
+        }
         (None, _) => match suggestion(name, &known) {
             Some(help) => mistake.help(help),
             None => mistake.help(format!("for example `{example}`")),

@@ -1,6 +1,6 @@
 //! Tree to plan: every mistake of the user ends here.
 
-mod arithmetic;
+pub mod arithmetic;
 mod constants;
 mod dataset;
 pub mod evaluate;
@@ -22,7 +22,7 @@ pub mod value;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use llmc_grammar::diagnostic::{Diagnostic, Diagnostics, Severity};
+use llmc_grammar::diagnostic::{Diagnostic, Diagnostics};
 use llmc_grammar::source::Source;
 use llmc_grammar::tree::{Declaration, Field, Tree};
 
@@ -57,13 +57,17 @@ pub struct Override {
 /// # Errors
 /// Every mistake found, and every warning, in source order: the recipe first, then its imports. Mistakes of syntax
 /// and imports are reported alone, since without them nothing else can be judged.
-pub fn check(source: &Source, overrides: &[Override], world: &dyn World) -> Result<Checked, Diagnostics> {
+pub fn check(
+    source: &Source,
+    overrides: &[Override],
+    world: &dyn World,
+) -> Result<Checked, Diagnostics> {
     let mut trees = modules::load(source, world)?;
     let mut diagnostics = Diagnostics::new();
     overrides::apply(&mut trees, overrides, &mut diagnostics);
     let plan = resolve(source, &trees, world, &mut diagnostics);
     let diagnostics = in_source_order(diagnostics, &trees);
-    if diagnostics.iter().any(|each| each.severity == Severity::Error) {
+    if diagnostics.iter().any(Diagnostic::is_error) {
         return Err(diagnostics);
     }
     Ok(Checked {
@@ -72,19 +76,27 @@ pub fn check(source: &Source, overrides: &[Override], world: &dyn World) -> Resu
     })
 }
 
-fn resolve(source: &Source, trees: &[Tree], world: &dyn World, diagnostics: &mut Diagnostics) -> Plan {
+fn resolve(
+    source: &Source,
+    trees: &[Tree],
+    world: &dyn World,
+    diagnostics: &mut Diagnostics,
+) -> Plan {
     let names = Names::collect(trees, diagnostics);
     let mut resolved = Resolved::default();
     for named in constants::order(&names, diagnostics) {
         resolved.add(named, &names, world, diagnostics);
     }
     let library = library(&names, resolved.constants);
+    let before = diagnostics.len();
     for function in library.functions.values() {
         model::check_function(&library, function, diagnostics);
     }
+    let sound_functions = !diagnostics[before..].iter().any(Diagnostic::is_error);
     let mut checking = stage::Checking {
         names: &names,
         library: &library,
+        sound_functions,
         datasets: &resolved.datasets,
         tokenizers: &resolved.tokenizers,
         world,
@@ -96,7 +108,12 @@ fn resolve(source: &Source, trees: &[Tree], world: &dyn World, diagnostics: &mut
         .order
         .iter()
         .filter(|name| matches!(known(name), Some(Named::Param(_))))
-        .filter_map(|name| Some(((*name).to_owned(), library.constants.get(*name)?.to_string())))
+        .filter_map(|name| {
+            Some((
+                (*name).to_owned(),
+                library.constants.get(*name)?.to_string(),
+            ))
+        })
         .collect();
     let plan = Plan {
         recipe: recipe_name(source),
@@ -105,7 +122,7 @@ fn resolve(source: &Source, trees: &[Tree], world: &dyn World, diagnostics: &mut
         tokenizers: some(resolved.tokenizers, |tokenizer| tokenizer),
         stages,
     };
-    if diagnostics.iter().all(|each| each.severity == Severity::Warning) {
+    if !diagnostics.iter().any(Diagnostic::is_error) {
         unused::warn(&plan, &names, source, diagnostics);
     }
     plan
@@ -120,7 +137,13 @@ struct Resolved {
 }
 
 impl Resolved {
-    fn add(&mut self, named: Named<'_>, names: &Names<'_>, world: &dyn World, diagnostics: &mut Diagnostics) {
+    fn add(
+        &mut self,
+        named: Named<'_>,
+        names: &Names<'_>,
+        world: &dyn World,
+        diagnostics: &mut Diagnostics,
+    ) {
         let name = named.name();
         match named {
             Named::Let(item) => {
@@ -145,10 +168,14 @@ impl Resolved {
                     let dataset = dataset::check(&record, name, world, diagnostics);
                     self.datasets.insert(name.text.clone(), dataset);
                 } else {
-                    let tokenizer = tokenizer::check(&record, name, &self.datasets, world, diagnostics);
-                    let vocab = tokenizer.as_ref().and_then(|it| i64::try_from(it.vocab).ok());
+                    let tokenizer =
+                        tokenizer::check(&record, name, &self.datasets, world, diagnostics);
+                    let vocab = tokenizer
+                        .as_ref()
+                        .and_then(|it| i64::try_from(it.vocab).ok());
                     let member = format!("{}.vocab", name.text);
-                    self.constants.insert(member, vocab.map_or(Value::Unknown, Value::Int));
+                    self.constants
+                        .insert(member, vocab.map_or(Value::Unknown, Value::Int));
                     self.tokenizers.insert(name.text.clone(), tokenizer);
                 }
             }

@@ -59,7 +59,8 @@ impl<'t> Reader<'_, 't> {
         let mut first: BTreeMap<&str, &Span> = BTreeMap::new();
         for field in fields {
             if let Some(span) = first.insert(&field.name.text, &field.name.span) {
-                self.diagnostics.push(field_twice(&field.name.text, span, &field.name.span));
+                self.diagnostics
+                    .push(field_twice(&field.name.text, span, &field.name.span));
                 continue;
             }
             match form.field(&field.name.text) {
@@ -76,14 +77,21 @@ impl<'t> Reader<'_, 't> {
             entries,
         };
         let subject = format!("{} `{}`", form.name, heading.text);
-        self.complete(&mut record, complete.then_some(subject.as_str()), Place::Declaration);
+        self.complete(
+            &mut record,
+            complete.then_some(subject.as_str()),
+            Place::Declaration,
+        );
         record
     }
 
     fn call(&mut self, form: &'static Form, function: &Span, arguments: &[CallArgument]) -> Record {
         let mut entries: BTreeMap<&'static str, Entry> = BTreeMap::new();
         for (index, argument) in arguments.iter().enumerate() {
-            let span = argument.name.as_ref().map_or(&argument.value.span, |name| &name.span);
+            let span = argument
+                .name
+                .as_ref()
+                .map_or(&argument.value.span, |name| &name.span);
             let row = match &argument.name {
                 Some(name) => match form.field(&name.text) {
                     Some(row) => row,
@@ -101,7 +109,9 @@ impl<'t> Reader<'_, 't> {
                             .filter_map(|other| Some(other.name.as_ref()?.text.as_str()))
                             .collect();
                         for row in form.fields.iter().filter(|row| !named.contains(&row.name)) {
-                            entries.entry(row.name).or_insert_with(|| unknown_entry(span));
+                            entries
+                                .entry(row.name)
+                                .or_insert_with(|| unknown_entry(span));
                         }
                         continue;
                     }
@@ -109,7 +119,8 @@ impl<'t> Reader<'_, 't> {
             };
             match entries.get(row.name) {
                 Some(first) if first.written => {
-                    self.diagnostics.push(field_twice(row.name, &first.span, span));
+                    self.diagnostics
+                        .push(field_twice(row.name, &first.span, span));
                 }
                 _ => {
                     let read = self.value(row, &row.ty, &argument.value, Place::Call);
@@ -149,7 +160,8 @@ impl<'t> Reader<'_, 't> {
             record.entries.insert(row.name, entry);
         }
         if let (Some(subject), false) = (subject, missing.is_empty()) {
-            self.diagnostics.push(lacking(subject, &record.span, &missing, place));
+            self.diagnostics
+                .push(lacking(subject, &record.span, &missing, place));
         }
     }
 
@@ -171,20 +183,30 @@ impl<'t> Reader<'_, 't> {
         place: Place,
         entries: &mut BTreeMap<&'static str, Entry>,
     ) {
-        let word = if place == Place::Call { "argument" } else { "field" };
+        let word = if place == Place::Call {
+            "argument"
+        } else {
+            "field"
+        };
         let known: Vec<&str> = form.fields.iter().map(|row| row.name).collect();
         let near = nearest(&name.text, known.iter().copied());
         let other = table::meaning(form.name, &name.text);
         let mistake = match other {
-            Some(meaning) => Diagnostic::error(OTHER_SPELLING, format!("`{}` has another name here", name.text))
-                .label(&name.span, format!("{} has no `{}`", form.name, name.text))
-                .help(format!("llmc calls this {meaning}")),
+            Some(meaning) => Diagnostic::error(
+                OTHER_SPELLING,
+                format!("`{}` has another name here", name.text),
+            )
+            .label(&name.span, format!("{} has no `{}`", form.name, name.text))
+            .help(format!("llmc calls this {meaning}")),
             None => {
-                let mistake = Diagnostic::error(UNKNOWN_FIELD, format!("unknown {word} `{}`", name.text))
-                    .label(&name.span, format!("{} has no such {word}", form.name));
+                let mistake =
+                    Diagnostic::error(UNKNOWN_FIELD, format!("unknown {word} `{}`", name.text))
+                        .label(&name.span, format!("{} has no such {word}", form.name));
                 match near {
                     Some(near) => mistake.help(format!("did you mean `{near}`?")),
-                    None if known.is_empty() => mistake.help(format!("`{}` takes no arguments", form.name)),
+                    None if known.is_empty() => {
+                        mistake.help(format!("`{}` takes no arguments", form.name))
+                    }
                     None => mistake.help(format!("there are {}", mismatch::listed(&known))),
                 }
             }
@@ -196,7 +218,9 @@ impl<'t> Reader<'_, 't> {
                 None => near == Some(row.name),
             };
             if meant {
-                entries.entry(row.name).or_insert_with(|| unknown_entry(&name.span));
+                entries
+                    .entry(row.name)
+                    .or_insert_with(|| unknown_entry(&name.span));
             }
         }
     }
@@ -210,7 +234,13 @@ impl<'t> Reader<'_, 't> {
         self.value(row, &row.ty, &value, Place::Declaration)
     }
 
-    fn value(&mut self, row: &'static Field, ty: &'static Type, value: &Spanned, place: Place) -> Read {
+    fn value(
+        &mut self,
+        row: &'static Field,
+        ty: &'static Type,
+        value: &Spanned,
+        place: Place,
+    ) -> Read {
         match &value.value {
             Value::Unknown => return Read::Unknown,
             Value::None if row.takes_none() => return Read::None,
@@ -240,20 +270,37 @@ impl<'t> Reader<'_, 't> {
     }
 
     /// A bare name where a constant is needed is a misspelt name rather than a value of the wrong type.
-    fn resolve_mistake(&self, value: &Spanned, mistake: Diagnostic, row: &Field, place: Place) -> Diagnostic {
+    fn resolve_mistake(
+        &self,
+        value: &Spanned,
+        mistake: Diagnostic,
+        row: &Field,
+        place: Place,
+    ) -> Diagnostic {
         match &value.value {
-            Value::Name(name) if self.names.find(name).is_none() && !matches!(row.ty, Type::Declaration(_)) => {
+            Value::Name(name)
+                if self.names.find(name).is_none() && !matches!(row.ty, Type::Declaration(_)) =>
+            {
                 mismatch::unknown_name(name, &value.span, self.constants, row, &place.example(row))
             }
-            _ if mistake.help.is_none() => mistake.help(format!("for example `{}`", place.example(row))),
+            _ if mistake.help.is_none() => {
+                mistake.help(format!("for example `{}`", place.example(row)))
+            }
             _ => mistake,
         }
     }
 
-    fn several(&mut self, row: &'static Field, inner: &'static Type, value: &Spanned, place: Place) -> Read {
+    fn several(
+        &mut self,
+        row: &'static Field,
+        inner: &'static Type,
+        value: &Spanned,
+        place: Place,
+    ) -> Read {
         match &value.value {
             Value::List(items) if items.is_empty() => {
-                let mistake = mismatch::wrong_with(row, &value.span, "an empty list", "nothing in it");
+                let mistake =
+                    mismatch::wrong_with(row, &value.span, "an empty list", "nothing in it");
                 self.diagnostics.push(mistake);
                 Read::Unknown
             }
@@ -263,14 +310,25 @@ impl<'t> Reader<'_, 't> {
                     .map(|item| (self.value(row, inner, item, place), item.span.clone()))
                     .collect(),
             ),
-            _ => Read::List(vec![(self.value(row, inner, value, place), value.span.clone())]),
+            _ => Read::List(vec![(
+                self.value(row, inner, value, place),
+                value.span.clone(),
+            )]),
         }
     }
 
-    fn choice(&mut self, row: &'static Field, forms: &'static [&'static Form], value: &Spanned) -> Read {
+    fn choice(
+        &mut self,
+        row: &'static Field,
+        forms: &'static [&'static Form],
+        value: &Spanned,
+    ) -> Read {
         let none: [CallArgument; 0] = [];
         let (name, span, arguments) = match &value.value {
-            Value::Call(Call { function, arguments }) => (&function.text, &function.span, arguments.as_slice()),
+            Value::Call(Call {
+                function,
+                arguments,
+            }) => (&function.text, &function.span, arguments.as_slice()),
             Value::Name(name) => (name, &value.span, none.as_slice()),
             _ => {
                 let known: Vec<&str> = forms.iter().map(|form| form.name).collect();
@@ -285,7 +343,8 @@ impl<'t> Reader<'_, 't> {
         match forms.iter().find(|form| form.name == name) {
             Some(form) => Read::Call(self.call(form, span, arguments)),
             None => {
-                self.diagnostics.push(unknown_choice(row, forms, name, span));
+                self.diagnostics
+                    .push(unknown_choice(row, forms, name, span));
                 Read::Unknown
             }
         }
@@ -319,36 +378,60 @@ fn unknown_entry(span: &Span) -> Entry {
 }
 
 fn unnamed(form: &Form, argument: &CallArgument) -> Diagnostic {
-    let mistake = Diagnostic::error(ARGUMENT_WITHOUT_NAME, format!("which argument of `{}` is this?", form.name))
-        .label(&argument.value.span, "needs a name");
+    let mistake = Diagnostic::error(
+        ARGUMENT_WITHOUT_NAME,
+        format!("which argument of `{}` is this?", form.name),
+    )
+    .label(&argument.value.span, "needs a name");
     match form.fields.get(form.positional) {
         Some(next) if form.positional == 0 => mistake.help(format!(
             "write `{}: {}`; for example `{}`",
             next.name, argument.value.value, form.example
         )),
         Some(_) => mistake.help(format!("for example `{}`", form.example)),
-        None if form.fields.is_empty() => mistake.help(format!("`{}` takes no arguments", form.name)),
-        None => mistake.help(format!("`{}` takes no more arguments: `{}`", form.name, form.example)),
+        None if form.fields.is_empty() => {
+            mistake.help(format!("`{}` takes no arguments", form.name))
+        }
+        None => mistake.help(format!(
+            "`{}` takes no more arguments: `{}`",
+            form.name, form.example
+        )),
     }
 }
 
 fn lacking(subject: &str, span: &Span, missing: &[&Field], place: Place) -> Diagnostic {
-    let names: Vec<String> = missing.iter().map(|row| format!("`{}`", row.name)).collect();
+    let names: Vec<String> = missing
+        .iter()
+        .map(|row| format!("`{}`", row.name))
+        .collect();
     let examples: Vec<String> = missing.iter().map(|row| place.example(row)).collect();
     let help = match (place, examples.as_slice()) {
         (_, [one]) => format!("for example `{one}`"),
         (Place::Call, _) => format!("for example `{}`", examples.join(", ")),
         (Place::Declaration, _) => format!("for example:\n  {}", examples.join("\n  ")),
     };
-    Diagnostic::error(MISSING_FIELD, format!("{subject} needs {}", table::all(&names)))
-        .label(span, if names.len() == 1 { "is missing one" } else { "is missing these" })
-        .help(help)
+    Diagnostic::error(
+        MISSING_FIELD,
+        format!("{subject} needs {}", table::all(&names)),
+    )
+    .label(
+        span,
+        if names.len() == 1 {
+            "is missing one"
+        } else {
+            "is missing these"
+        },
+    )
+    .help(help)
 }
 
 fn unknown_choice(row: &Field, forms: &[&Form], name: &str, span: &Span) -> Diagnostic {
     let known: Vec<&str> = forms.iter().map(|form| form.name).collect();
-    let mistake = Diagnostic::error(UNKNOWN_CHOICE, format!("`{name}` is nothing that `{}` takes", row.name))
-        .label(span, format!("not {}", row.ty.describe()));
+    let mistake = Diagnostic::error(
+        UNKNOWN_CHOICE,
+        format!("`{name}` is nothing that `{}` takes", row.name),
+    )
+    .label(span, format!("not {}", row.ty.describe()));
     match suggestion(name, &known) {
         Some(help) => mistake.help(help),
         None => mistake,

@@ -61,7 +61,10 @@ pub enum Read {
 impl Record {
     /// The field's value and place. Every field of the form has an entry.
     pub fn entry(&self, name: &str) -> Option<&Entry> {
-        debug_assert!(self.form.field(name).is_some(), "`{name}` is not in the table");
+        debug_assert!(
+            self.form.field(name).is_some(),
+            "`{name}` is not in the table"
+        );
         self.entries.get(name)
     }
 
@@ -77,7 +80,11 @@ impl Record {
     }
 
     /// The value if it is known: `Some(None)` for `none`, nothing after a mistake.
-    pub fn optional<'a, T>(&'a self, name: &str, take: impl Fn(&'a Read) -> Option<T>) -> Option<Option<T>> {
+    pub fn optional<'a, T>(
+        &'a self,
+        name: &str,
+        take: impl Fn(&'a Read) -> Option<T>,
+    ) -> Option<Option<T>> {
         match &self.entry(name)?.read {
             Read::Unknown => None,
             Read::None => Some(None),

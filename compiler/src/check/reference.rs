@@ -1,5 +1,6 @@
 //! The language reference and `llmc explain FIELD`, both written from the table.
 
+use super::model;
 use super::table::{Field, Form, KINDS, Presence, Range, Type, calls};
 use super::units::Dimension;
 
@@ -41,7 +42,10 @@ pub fn explain(name: &str) -> Option<String> {
 }
 
 fn section(form: &Form) -> String {
-    let mut text = format!("\n### `{}`\n\n{}\n\n```\n{}\n```\n", form.name, form.doc, form.example);
+    let mut text = format!(
+        "\n### `{}`\n\n{}\n\n```\n{}\n```\n",
+        form.name, form.doc, form.example
+    );
     if !form.fields.is_empty() {
         text.push_str("\n| name | takes | if not written | meaning |\n| --- | --- | --- | --- |\n");
     }
@@ -60,8 +64,14 @@ fn section(form: &Form) -> String {
 fn entry(form: &Form, row: &Field) -> String {
     let declaration = KINDS.iter().any(|kind| std::ptr::eq(*kind, form));
     let (example, owner) = match declaration {
-        true => (format!("{} = {}", row.name, row.example), format!("field of a `{}`", form.name)),
-        false => (format!("{}: {}", row.name, row.example), format!("argument of `{}`", form.name)),
+        true => (
+            format!("{} = {}", row.name, row.example),
+            format!("field of a `{}`", form.name),
+        ),
+        false => (
+            format!("{}: {}", row.name, row.example),
+            format!("argument of `{}`", form.name),
+        ),
     };
     format!(
         "`{}`: {owner}\n\n{}\n\n  takes           {}\n  if not written  {}\n  example         {example}",

@@ -19,7 +19,8 @@ impl World for Files {
     fn import(&self, path: &str, from: &Source) -> Result<Source, String> {
         let folder = Path::new(from.name()).parent().unwrap_or(Path::new(""));
         let name = folder.join(path);
-        let text = fs::read_to_string(self.folder.join(&name)).map_err(|_| "no such file".to_owned())?;
+        let text =
+            fs::read_to_string(self.folder.join(&name)).map_err(|_| "no such file".to_owned())?;
         Ok(Source::new(name.to_string_lossy(), text))
     }
 
@@ -45,7 +46,12 @@ impl World for Files {
     }
 
     fn source(&self, source: &SourcePlan) -> Result<SourceFacts, String> {
-        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let names = |names: &[&str]| {
+            names
+                .iter()
+                .map(|name| (*name).to_owned())
+                .collect::<Vec<_>>()
+        };
         let (path, facts) = match source {
             SourcePlan::Files { pattern } => (pattern, SourceFacts::Text),
             SourcePlan::Text { path } => (path, SourceFacts::Text),
@@ -66,7 +72,11 @@ impl World for Files {
                 },
             ),
             SourcePlan::Tokens { path, .. } => {
-                let tensors = if path == "two.safetensors" { names(&["first", "second"]) } else { names(&["input_ids"]) };
+                let tensors = if path == "two.safetensors" {
+                    names(&["first", "second"])
+                } else {
+                    names(&["input_ids"])
+                };
                 (
                     path,
                     SourceFacts::Tokens {

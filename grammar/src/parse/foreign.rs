@@ -25,8 +25,12 @@ impl Foreign {
 
 /// Names the foreign text at the start of `rest`, if there is any.
 pub(crate) fn recognise(rest: &str) -> Option<Foreign> {
+    let first = rest.chars().next()?;
+    // Most symbols are known: only a suspect is worth the scan to the end of its line.
+    if first.is_ascii() && !matches!(first, '#' | '/' | '&' | '|' | '!' | '\'' | '`') {
+        return None;
+    }
     let line = rest.split(['\n', '\r']).next().unwrap_or(rest);
-    let first = line.chars().next()?;
     match first {
         '#' => Foreign::new(
             line.len(),
@@ -37,7 +41,7 @@ pub(crate) fn recognise(rest: &str) -> Option<Foreign> {
             marked: 1,
             ..foreign
         }),
-        '/' if line.starts_with("/*") => {
+        '/' if rest.starts_with("/*") => {
             let length = rest.find("*/").map_or(line.len(), |end| end + 2);
             Foreign::new(
                 length,

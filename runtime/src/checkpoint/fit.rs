@@ -14,7 +14,12 @@ const SHOWN: usize = 8;
 ///
 /// # Errors
 /// If a weight is missing, has another shape, or the files hold something the model does not know.
-pub fn load_weights(device: &mut dyn Device, model: &ModelPlan, files: &TensorFiles, place: &str) -> Result<(), Failure> {
+pub fn load_weights(
+    device: &mut dyn Device,
+    model: &ModelPlan,
+    files: &TensorFiles,
+    place: &str,
+) -> Result<(), Failure> {
     let names = match_names(model, files, place)?;
     for (weight, name) in model.weights.iter().zip(names) {
         device.write_state(&format!("weight/{}", weight.path), &files.read(&name)?)?;
@@ -23,7 +28,11 @@ pub fn load_weights(device: &mut dyn Device, model: &ModelPlan, files: &TensorFi
 }
 
 /// For every weight, in order, the tensor's name in the files.
-fn match_names(model: &ModelPlan, files: &TensorFiles, place: &str) -> Result<Vec<String>, Failure> {
+fn match_names(
+    model: &ModelPlan,
+    files: &TensorFiles,
+    place: &str,
+) -> Result<Vec<String>, Failure> {
     let mut mistakes = Vec::new();
     let mut names = Vec::new();
     for weight in &model.weights {
@@ -36,9 +45,9 @@ fn match_names(model: &ModelPlan, files: &TensorFiles, place: &str) -> Result<Ve
             None => mistakes.push(format!("`{}` {:?} is missing", weight.path, weight.shape)),
         }
     }
-    let surplus = files
-        .names()
-        .filter(|name| !model.weights.iter().any(|weight| is(weight, name)) && !is_known_surplus(name, model));
+    let surplus = files.names().filter(|name| {
+        !model.weights.iter().any(|weight| is(weight, name)) && !is_known_surplus(name, model)
+    });
     mistakes.extend(surplus.map(|name| format!("`{name}` is not a weight of the model")));
     if mistakes.is_empty() {
         return Ok(names);
@@ -50,7 +59,10 @@ fn match_names(model: &ModelPlan, files: &TensorFiles, place: &str) -> Result<Ve
     }
     Err(Failure::with_help(
         WEIGHTS_DO_NOT_FIT,
-        format!("the weights in `{place}` do not fit the model `{}`", model.name),
+        format!(
+            "the weights in `{place}` do not fit the model `{}`",
+            model.name
+        ),
         mistakes.join("\n"),
     ))
 }
@@ -66,7 +78,11 @@ fn find<'f>(weight: &'f WeightPlan, files: &'f TensorFiles) -> Option<(&'f str, 
 }
 
 fn is(weight: &WeightPlan, name: &str) -> bool {
-    weight.path == name || weight.path.split_once('.').is_some_and(|(_, rest)| rest == name)
+    weight.path == name
+        || weight
+            .path
+            .split_once('.')
+            .is_some_and(|(_, rest)| rest == name)
 }
 
 /// Tensors that old checkpoints carry and no computation needs.
@@ -105,13 +121,19 @@ mod tests {
 
     fn files(tensors: &[(&str, &[u64])]) -> (tempfile::TempDir, TensorFiles) {
         let directory = tempfile::tempdir().unwrap();
-        let layout = Layout::new(tensors.iter().map(|(name, shape)| ((*name).to_owned(), *shape)));
+        let layout = Layout::new(
+            tensors
+                .iter()
+                .map(|(name, shape)| ((*name).to_owned(), *shape)),
+        );
         let size = |name: &str| {
             let found = tensors.iter().find(|(known, _)| *known == name).unwrap();
             found.1.iter().product::<u64>() as usize
         };
         layout
-            .write(&directory.path().join("model.safetensors"), |name| Ok(vec![0.0; size(name)]))
+            .write(&directory.path().join("model.safetensors"), |name| {
+                Ok(vec![0.0; size(name)])
+            })
             .unwrap();
         let files = TensorFiles::of_directory(directory.path()).unwrap();
         (directory, files)
@@ -119,14 +141,20 @@ mod tests {
 
     #[test]
     fn old_and_bare_checkpoints_fit() {
-        let model = model(&[("transformer.wte.weight", &[2, 3]), ("transformer.h.0.ln_1.weight", &[3])]);
+        let model = model(&[
+            ("transformer.wte.weight", &[2, 3]),
+            ("transformer.h.0.ln_1.weight", &[3]),
+        ]);
         let (_kept, files) = files(&[
             ("wte.weight", &[2, 3]),
             ("h.0.ln_1.weight", &[3]),
             ("h.0.attn.bias", &[1, 1, 4, 4]),
             ("lm_head.weight", &[2, 3]),
         ]);
-        assert_eq!(match_names(&model, &files, "dir").unwrap(), ["wte.weight", "h.0.ln_1.weight"]);
+        assert_eq!(
+            match_names(&model, &files, "dir").unwrap(),
+            ["wte.weight", "h.0.ln_1.weight"]
+        );
     }
 
     #[test]

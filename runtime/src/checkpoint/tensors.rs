@@ -39,9 +39,10 @@ impl Layout {
             offset = end;
         }
         let format = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-        let metadata =
-            Metadata::new(Some(format), infos).expect("offsets are consecutive and match the shapes");
-        let mut json = serde_json::to_vec(&metadata).expect("names and numbers are always valid JSON");
+        let metadata = Metadata::new(Some(format), infos)
+            .expect("offsets are consecutive and match the shapes");
+        let mut json =
+            serde_json::to_vec(&metadata).expect("names and numbers are always valid JSON");
         // The data starts at a multiple of eight bytes, so that readers may map it.
         json.resize(json.len().next_multiple_of(8), b' ');
         let mut header = (json.len() as u64).to_le_bytes().to_vec();
@@ -75,8 +76,14 @@ impl Layout {
             written += 4 * values.len() as u64;
             write_values(&mut file, &values).at("write", path)?;
         }
-        assert_eq!(written, self.data_bytes, "a tensor has another size than its layout says");
-        let file = file.into_inner().map_err(io::IntoInnerError::into_error).at("write", path)?;
+        assert_eq!(
+            written, self.data_bytes,
+            "a tensor has another size than its layout says"
+        );
+        let file = file
+            .into_inner()
+            .map_err(io::IntoInnerError::into_error)
+            .at("write", path)?;
         file.sync_all().at("write", path)
     }
 }

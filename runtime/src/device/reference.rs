@@ -25,7 +25,9 @@ struct Bound {
 impl Reference {
     /// All states at zero; program `i` is `graphs[i]`.
     pub fn new(persistent: &[PersistentBuffer], graphs: Vec<Graph>) -> Reference {
-        let zeros = |state: &PersistentBuffer| Tensor::f32(&state.shape, vec![0.0; (state.bytes / 4) as usize]);
+        let zeros = |state: &PersistentBuffer| {
+            Tensor::f32(&state.shape, vec![0.0; (state.bytes / 4) as usize])
+        };
         Reference {
             graphs: graphs.into_iter().map(bind).collect(),
             states: persistent
@@ -65,8 +67,12 @@ fn tensor(name: &str, ty: &Type, values: HostTensor<'_>) -> Result<Tensor, Devic
         HostTensor::I32(values) => values.len(),
     } as u64;
     match (ty.dtype, values) {
-        (DType::F32, HostTensor::F32(values)) if given == ty.elements() => Ok(Tensor::f32(&ty.shape, values.to_vec())),
-        (DType::I32, HostTensor::I32(values)) if given == ty.elements() => Ok(Tensor::i32(&ty.shape, values.to_vec())),
+        (DType::F32, HostTensor::F32(values)) if given == ty.elements() => {
+            Ok(Tensor::f32(&ty.shape, values.to_vec()))
+        }
+        (DType::I32, HostTensor::I32(values)) if given == ty.elements() => {
+            Ok(Tensor::i32(&ty.shape, values.to_vec()))
+        }
         _ => Err(DeviceError::Size {
             name: name.to_owned(),
             expected: ty.elements(),
@@ -96,13 +102,21 @@ impl Device for Reference {
     }
 
     fn zero_states(&mut self, prefix: &str) {
-        for (_, state) in self.states.iter_mut().filter(|(name, _)| name.starts_with(prefix)) {
+        for (_, state) in self
+            .states
+            .iter_mut()
+            .filter(|(name, _)| name.starts_with(prefix))
+        {
             let ty = state.ty();
             *state = Tensor::f32(&ty.shape, vec![0.0; ty.elements() as usize]);
         }
     }
 
-    fn run(&mut self, program: ProgramId, inputs: &[(&str, HostTensor<'_>)]) -> Result<(), DeviceError> {
+    fn run(
+        &mut self,
+        program: ProgramId,
+        inputs: &[(&str, HostTensor<'_>)],
+    ) -> Result<(), DeviceError> {
         let wanted = self.bound(program)?.inputs.clone();
         let mut given = BTreeMap::new();
         for (name, values) in inputs {
@@ -110,7 +124,10 @@ impl Device for Reference {
                 given.insert((*name).to_owned(), tensor(name, ty, *values)?);
             }
         }
-        let missing: BTreeSet<&String> = wanted.keys().filter(|name| !given.contains_key(*name)).collect();
+        let missing: BTreeSet<&String> = wanted
+            .keys()
+            .filter(|name| !given.contains_key(*name))
+            .collect();
         if let Some(name) = missing.first() {
             return Err(DeviceError::MissingInput((*name).clone()));
         }

@@ -38,7 +38,10 @@ pub fn generate(
     let Some(tokenizer) = &model.tokenizer else {
         return Err(Failure::new(
             llmc_grammar::codes::NOT_A_CHECKPOINT,
-            format!("`{}` has no tokenizer.json, so there is no text to go in or out", model.directory.display()),
+            format!(
+                "`{}` has no tokenizer.json, so there is no text to go in or out",
+                model.directory.display()
+            ),
         ));
     };
     let mut ids = tokenizer.encode(prompt)?;
@@ -50,7 +53,9 @@ pub fn generate(
     if given == 0 || given >= context {
         return Err(Failure::new(
             TOO_LONG,
-            format!("the prompt has {given} tokens; it must have at least 1 and fewer than the model's context of {context}"),
+            format!(
+                "the prompt has {given} tokens; it must have at least 1 and fewer than the model's context of {context}"
+            ),
         ));
     }
     // The last token drawn is never read.

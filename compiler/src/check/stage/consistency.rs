@@ -1,10 +1,13 @@
 //! What must agree between the parts of a stage.
 
-use llmc_grammar::codes::{NO_EFFECT, ROW_LENGTH, SEQUENCE_TOO_LONG, TOKENIZER_MISSING, VOCABULARY_MISMATCH};
+use llmc_grammar::codes::{
+    NO_EFFECT, ROW_LENGTH, SEQUENCE_TOO_LONG, TOKENIZER_MISSING, VOCABULARY_MISMATCH,
+};
 use llmc_grammar::diagnostic::{Diagnostic, Diagnostics};
 use llmc_grammar::tree::Declaration;
 
 use super::super::dataset::Dataset;
+use super::super::model::longest_row;
 use super::super::record::{Read, Record};
 use super::Checking;
 use crate::plan::ModelPlan;
@@ -27,9 +30,12 @@ pub fn data_and_tokenizer(
     if !data.is_tokens() {
         if matches!(record.optional("tokenizer", Read::declaration), Some(None)) {
             let known = checking.names.of_kind("tokenizer");
-            let mistake = Diagnostic::error(TOKENIZER_MISSING, format!("`{name}` is text, so the stage needs a tokenizer"))
-                .label(&record.span, "has no `tokenizer`")
-                .label(record.place("data"), "text");
+            let mistake = Diagnostic::error(
+                TOKENIZER_MISSING,
+                format!("`{name}` is text, so the stage needs a tokenizer"),
+            )
+            .label(&record.span, "has no `tokenizer`")
+            .label(record.place("data"), "text");
             checking.diagnostics.push(match known.first() {
                 Some(known) => mistake.help(format!("write `tokenizer = {known}`")),
                 None => mistake.help(format!(
@@ -41,31 +47,50 @@ pub fn data_and_tokenizer(
     }
     for (field, reason) in [
         ("tokenizer", "token ids are not tokenized again"),
-        ("sample", "a sample is text, and there is no tokenizer to make it"),
+        (
+            "sample",
+            "a sample is text, and there is no tokenizer to make it",
+        ),
     ] {
         if writes(item, record, field) {
             checking.diagnostics.push(
-                Diagnostic::error(NO_EFFECT, format!("`{field}` has no effect: `{name}` is token ids already"))
-                    .label(record.place(field), reason)
-                    .label(&data.name.span, "token ids")
-                    .help(format!("remove `{field}`")),
+                Diagnostic::error(
+                    NO_EFFECT,
+                    format!("`{field}` has no effect: `{name}` is token ids already"),
+                )
+                .label(record.place(field), reason)
+                .label(&data.name.span, "token ids")
+                .help(format!("remove `{field}`")),
             );
         }
     }
 }
 
 /// Evaluation needs held-out documents.
-pub fn held_out(item: &Declaration, record: &Record, data: Option<&Dataset>, diagnostics: &mut Diagnostics) {
+pub fn held_out(
+    item: &Declaration,
+    record: &Record,
+    data: Option<&Dataset>,
+    diagnostics: &mut Diagnostics,
+) {
     let Some(data) = data.filter(|data| data.plan.holdout == 0.0) else {
         return;
     };
     for field in ["evaluate", "evaluate_on"] {
         if writes(item, record, field) {
             diagnostics.push(
-                Diagnostic::error(NO_EFFECT, format!("`{field}` has no effect: `{}` holds nothing out", data.name.text))
-                    .label(record.place(field), "nothing to evaluate on")
-                    .label(&data.name.span, "`holdout` is 0% here")
-                    .help(format!("hold some documents out, as in `holdout = 1%`, or remove `{field}`")),
+                Diagnostic::error(
+                    NO_EFFECT,
+                    format!(
+                        "`{field}` has no effect: `{}` holds nothing out",
+                        data.name.text
+                    ),
+                )
+                .label(record.place(field), "nothing to evaluate on")
+                .label(&data.name.span, "`holdout` is 0% here")
+                .help(format!(
+                    "hold some documents out, as in `holdout = 1%`, or remove `{field}`"
+                )),
             );
         }
     }
@@ -73,25 +98,40 @@ pub fn held_out(item: &Declaration, record: &Record, data: Option<&Dataset>, dia
 
 /// Fields that other fields of the same stage make meaningless.
 pub fn without_effect(item: &Declaration, record: &Record, diagnostics: &mut Diagnostics) {
-    if writes(item, record, "keep") && matches!(record.optional("checkpoint", Read::call), Some(None)) {
+    if writes(item, record, "keep")
+        && matches!(record.optional("checkpoint", Read::call), Some(None))
+    {
         diagnostics.push(
-            Diagnostic::error(NO_EFFECT, "`keep` has no effect: the only checkpoint is the last one")
-                .label(record.place("keep"), "nothing to keep")
-                .help("write more checkpoints, as in `checkpoint = every(500 steps)`, or remove `keep`"),
+            Diagnostic::error(
+                NO_EFFECT,
+                "`keep` has no effect: the only checkpoint is the last one",
+            )
+            .label(record.place("keep"), "nothing to keep")
+            .help(
+                "write more checkpoints, as in `checkpoint = every(500 steps)`, or remove `keep`",
+            ),
         );
     }
     if let (Some(from), true) = (&item.from, writes(item, record, "init")) {
         diagnostics.push(
-            Diagnostic::error(NO_EFFECT, format!("the weights come from `{}` already", from.text))
-                .label(record.place("init"), "`init` has no effect")
-                .label(&from.span, "starts from these weights")
-                .help("remove `init` or `from`"),
+            Diagnostic::error(
+                NO_EFFECT,
+                format!("the weights come from `{}` already", from.text),
+            )
+            .label(record.place("init"), "`init` has no effect")
+            .label(&from.span, "starts from these weights")
+            .help("remove `init` or `from`"),
         );
     }
 }
 
 /// The tokenizer's ids are the model's.
-pub fn vocabulary(record: &Record, data: Option<&Dataset>, model: &ModelPlan, checking: &mut Checking<'_, '_>) {
+pub fn vocabulary(
+    record: &Record,
+    data: Option<&Dataset>,
+    model: &ModelPlan,
+    checking: &mut Checking<'_, '_>,
+) {
     if data.is_some_and(Dataset::is_tokens) {
         return;
     }
@@ -106,9 +146,15 @@ pub fn vocabulary(record: &Record, data: Option<&Dataset>, model: &ModelPlan, ch
     }
     let mistake = Diagnostic::error(
         VOCABULARY_MISMATCH,
-        format!("the model has {} token ids, the tokenizer {}", model.vocab, tokenizer.vocab),
+        format!(
+            "the model has {} token ids, the tokenizer {}",
+            model.vocab, tokenizer.vocab
+        ),
     )
-    .label(record.place("model"), format!("logits over {} ids", model.vocab));
+    .label(
+        record.place("model"),
+        format!("logits over {} ids", model.vocab),
+    );
     let mistake = match checking.names.declaration("tokenizer", name) {
         Some(item) => mistake.label(&item.name.span, format!("{} ids", tokenizer.vocab)),
         None => mistake,
@@ -120,39 +166,56 @@ pub fn vocabulary(record: &Record, data: Option<&Dataset>, model: &ModelPlan, ch
 
 /// Rows must not be longer than the model's learned positions.
 pub fn context(record: &Record, model: &ModelPlan, diagnostics: &mut Diagnostics) {
-    let Some(length) = record.quantity("sequence_length").and_then(|quantity| quantity.whole_in_base()) else {
+    let Some(length) = record
+        .quantity("sequence_length")
+        .and_then(|quantity| quantity.whole_in_base())
+    else {
         return;
     };
-    let context = model.arguments.get("context").and_then(|text| text.parse::<u64>().ok());
-    if let Some(context) = context.filter(|context| length > *context) {
+    if let Some(context) = longest_row(model).filter(|context| length > *context) {
         diagnostics.push(
             Diagnostic::error(
                 SEQUENCE_TOO_LONG,
                 format!("rows of {length} tokens are longer than the model's context of {context}"),
             )
             .label(record.place("sequence_length"), format!("{length} tokens in a row"))
-            .label(record.place("model"), format!("`context` is {context}"))
-            .help(format!("write `context: {length}` in the model's arguments, or shorten the rows")),
+            .label(record.place("model"), format!("has positions for {context} tokens"))
+            .help(match model.arguments.contains_key("context") {
+                true => format!("write `context: {length}` in the model's arguments, or `sequence_length = {context} tokens`"),
+                false => format!("write `sequence_length = {context} tokens`"),
+            }),
         );
     }
 }
 
 /// Finished rows of token ids are trained on as they are.
 pub fn row_length(record: &Record, data: Option<&Dataset>, diagnostics: &mut Diagnostics) {
-    let length = record.quantity("sequence_length").and_then(|quantity| quantity.whole_in_base());
+    let length = record
+        .quantity("sequence_length")
+        .and_then(|quantity| quantity.whole_in_base());
     let (Some(data), Some(length)) = (data, length) else {
         return;
     };
     for (facts, span) in data.facts.iter().zip(&data.spans) {
-        let Some(SourceFacts::Tokens { row_length: Some(row), .. }) = facts else {
+        let Some(SourceFacts::Tokens {
+            row_length: Some(row),
+            ..
+        }) = facts
+        else {
             continue;
         };
         if *row != length {
             diagnostics.push(
-                Diagnostic::error(ROW_LENGTH, format!("rows of {row} token ids, but `sequence_length` is {length}"))
-                    .label(record.place("sequence_length"), format!("{length} tokens in a row"))
-                    .label(span, format!("holds finished rows of {row}"))
-                    .help(format!("write `sequence_length = {row} tokens`")),
+                Diagnostic::error(
+                    ROW_LENGTH,
+                    format!("rows of {row} token ids, but `sequence_length` is {length}"),
+                )
+                .label(
+                    record.place("sequence_length"),
+                    format!("{length} tokens in a row"),
+                )
+                .label(span, format!("holds finished rows of {row}"))
+                .help(format!("write `sequence_length = {row} tokens`")),
             );
         }
     }

@@ -9,7 +9,7 @@ mod weights;
 
 use std::collections::BTreeMap;
 
-use llmc_grammar::diagnostic::Diagnostics;
+use llmc_grammar::diagnostic::{Diagnostic, Diagnostics};
 use llmc_grammar::tree::{Declaration, Field};
 
 use super::dataset::Dataset;
@@ -27,6 +27,8 @@ pub struct Checking<'a, 't> {
     pub names: &'a Names<'t>,
     /// Functions, constants and `huggingface` declarations.
     pub library: &'a Library<'t>,
+    /// Whether every `block` and `model` is right by itself; if not, none is written out.
+    pub sound_functions: bool,
     /// Data sets by name; none where one has a mistake.
     pub datasets: &'a BTreeMap<String, Option<Dataset>>,
     /// Tokenizers by name; none where one has a mistake.
@@ -91,7 +93,8 @@ fn check(
     }
     let batch = batch::check(&record, checking.diagnostics);
     consistency::row_length(&record, data, checking.diagnostics);
-    let steps = batch.and_then(|batch| duration::budget(&record, batch, data, checking.diagnostics));
+    let steps =
+        batch.and_then(|batch| duration::budget(&record, batch, data, checking.diagnostics));
     let timed = batch.zip(steps).map(|(batch, steps)| {
         (
             schedule::schedule(&record, batch, steps, checking.diagnostics),
@@ -99,8 +102,13 @@ fn check(
             duration::interval(&record, "checkpoint", batch, steps, checking.diagnostics),
         )
     });
-    let init = model.as_ref().and_then(|model| weights::init(&record, parent, model, checking));
-    if has_error(&checking.diagnostics[before..]) {
+    let init = model
+        .as_ref()
+        .and_then(|model| weights::init(&record, parent, model, checking));
+    if checking.diagnostics[before..]
+        .iter()
+        .any(Diagnostic::is_error)
+    {
         return None;
     }
     let (batch, (schedule, evaluate_every, checkpoint_every)) = (batch?, timed?);
@@ -128,19 +136,16 @@ fn check(
     })
 }
 
-fn has_error(diagnostics: &[llmc_grammar::diagnostic::Diagnostic]) -> bool {
-    diagnostics
-        .iter()
-        .any(|each| each.severity == llmc_grammar::diagnostic::Severity::Error)
-}
-
 fn objective(record: &Record) -> Option<Objective> {
     record.call("objective").map(|_| Objective::CausalLm)
 }
 
 /// Nothing after a mistake; `Some(None)` where nothing is sampled.
 fn sample(record: &Record, data: &Dataset) -> Option<Option<SamplePlan>> {
-    let Some(call) = record.optional("sample", Read::call)?.filter(|_| !data.is_tokens()) else {
+    let Some(call) = record
+        .optional("sample", Read::call)?
+        .filter(|_| !data.is_tokens())
+    else {
         return Some(None);
     };
     Some(Some(SamplePlan {

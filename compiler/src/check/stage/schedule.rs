@@ -22,7 +22,12 @@ pub fn optimizer(record: &Record) -> Option<OptimizerPlan> {
 }
 
 /// The schedule over `steps` steps. Warm-up and decay must fit into them.
-pub fn schedule(record: &Record, batch: Batch, steps: u64, diagnostics: &mut Diagnostics) -> Option<SchedulePlan> {
+pub fn schedule(
+    record: &Record,
+    batch: Batch,
+    steps: u64,
+    diagnostics: &mut Diagnostics,
+) -> Option<SchedulePlan> {
     let call = record.call("schedule")?;
     let kind = match call.form.name {
         "constant" => ScheduleKind::Constant,

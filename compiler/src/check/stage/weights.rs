@@ -20,7 +20,10 @@ pub fn model(record: &Record, checking: &mut Checking<'_, '_>) -> Option<ModelPl
         return None;
     };
     let (name, mut arguments) = match &expr.kind {
-        ExprKind::Call { function, arguments } => (function.clone(), arguments.clone()),
+        ExprKind::Call {
+            function,
+            arguments,
+        } => (function.clone(), arguments.clone()),
         ExprKind::Name(text) => (
             Name {
                 text: text.clone(),
@@ -30,10 +33,15 @@ pub fn model(record: &Record, checking: &mut Checking<'_, '_>) -> Option<ModelPl
         ),
         _ => return None,
     };
+    if !checking.sound_functions {
+        return None;
+    }
     if let Some(init) = record.optional("init", Read::call)? {
         let directory = init.text("directory")?;
         let place = init.place("directory").clone();
-        arguments.extend(from_directory(&directory, &place, &name, &arguments, checking)?);
+        arguments.extend(from_directory(
+            &directory, &place, &name, &arguments, checking,
+        )?);
     }
     elaborate(checking.library, &name, &arguments, checking.diagnostics)
 }
@@ -54,8 +62,11 @@ fn from_directory(
         Ok(found) => found,
         Err(reason) => {
             checking.diagnostics.push(
-                Diagnostic::error(DIRECTORY_UNFIT, format!("`{}` cannot start from `{directory}`", name.text))
-                    .label(place, reason),
+                Diagnostic::error(
+                    DIRECTORY_UNFIT,
+                    format!("`{}` cannot start from `{directory}`", name.text),
+                )
+                .label(place, reason),
             );
             return None;
         }
@@ -78,7 +89,9 @@ fn from_directory(
             Some(expr) => {
                 let own = evaluate(expr, &checking.library.constants, checking.diagnostics);
                 if own.value != Value::Unknown && !same(&own.value, &value) {
-                    checking.diagnostics.push(contradiction(&parameter, &own.value, &value, &own.span, place));
+                    checking.diagnostics.push(contradiction(
+                        &parameter, &own.value, &value, &own.span, place,
+                    ));
                     sound = false;
                 }
             }
@@ -107,14 +120,22 @@ fn same(left: &Value, right: &Value) -> bool {
     }
 }
 
-fn contradiction(parameter: &str, own: &Value, found: &Value, span: &Span, place: &Span) -> Diagnostic {
+fn contradiction(
+    parameter: &str,
+    own: &Value,
+    found: &Value,
+    span: &Span,
+    place: &Span,
+) -> Diagnostic {
     Diagnostic::error(
         INIT_CONTRADICTS,
         format!("`{parameter}` is {own} here but {found} in the directory"),
     )
     .label(span, format!("{own} here"))
     .label(place, format!("its config.json says {found}"))
-    .help(format!("leave `{parameter}` out: it is taken from the directory"))
+    .help(format!(
+        "leave `{parameter}` out: it is taken from the directory"
+    ))
 }
 
 /// A constant as an argument that stands where the directory is named.
@@ -172,7 +193,10 @@ pub fn init(
                 checking.diagnostics.push(
                     Diagnostic::error(
                         WEIGHTS_DIFFER,
-                        format!("this stage cannot start from the weights of `{}`", parent.name),
+                        format!(
+                            "this stage cannot start from the weights of `{}`",
+                            parent.name
+                        ),
                     )
                     .label(record.place("model"), reason)
                     .label(&record.span, format!("continues `{}`", parent.name)),
@@ -198,12 +222,22 @@ fn difference(before: &ModelPlan, after: &ModelPlan) -> Option<String> {
         match shapes.get(weight.path.as_str()) {
             None => return Some(format!("`{}` is new", weight.path)),
             Some(shape) if *shape != weight.shape.as_slice() => {
-                return Some(format!("`{}` was {shape:?} and is {:?}", weight.path, weight.shape));
+                return Some(format!(
+                    "`{}` was {shape:?} and is {:?}",
+                    weight.path, weight.shape
+                ));
             }
             Some(_) => {}
         }
     }
-    let kept: BTreeMap<&str, ()> = after.weights.iter().map(|weight| (weight.path.as_str(), ())).collect();
-    let lost = before.weights.iter().find(|weight| !kept.contains_key(weight.path.as_str()))?;
+    let kept: BTreeMap<&str, ()> = after
+        .weights
+        .iter()
+        .map(|weight| (weight.path.as_str(), ()))
+        .collect();
+    let lost = before
+        .weights
+        .iter()
+        .find(|weight| !kept.contains_key(weight.path.as_str()))?;
     Some(format!("`{}` is gone", lost.path))
 }

@@ -58,7 +58,10 @@ pub struct Field {
 impl Field {
     /// True if `none` may be written.
     pub fn takes_none(&self) -> bool {
-        matches!(self.presence, Presence::Optional(_) | Presence::DefaultOrNone(_))
+        matches!(
+            self.presence,
+            Presence::Optional(_) | Presence::DefaultOrNone(_)
+        )
     }
 
     /// The default in recipe text.
@@ -160,8 +163,10 @@ impl Type {
             Type::Number(_) => "a number".to_owned(),
             Type::Pair(_) => "a list of two numbers".to_owned(),
             Type::Quantity(dimensions, _) => {
-                let described: Vec<String> =
-                    dimensions.iter().map(|each| each.describe().to_owned()).collect();
+                let described: Vec<String> = dimensions
+                    .iter()
+                    .map(|each| each.describe().to_owned())
+                    .collect();
                 alternatives(&described)
             }
             Type::Declaration(kind) => format!("the name of a {kind}"),

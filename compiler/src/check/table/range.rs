@@ -25,7 +25,10 @@ impl Range {
     };
 
     /// Every number above zero.
-    pub const POSITIVE: Range = Range { low: 0.0, ..Range::ANY };
+    pub const POSITIVE: Range = Range {
+        low: 0.0,
+        ..Range::ANY
+    };
 
     /// Zero or more.
     pub const NOT_NEGATIVE: Range = Range::at_least(0.0);

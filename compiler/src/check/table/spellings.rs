@@ -33,7 +33,13 @@ static SPELLINGS: &[(&[&str], &[&str], &str)] = &[
     ),
     (
         &["stage"],
-        &["global_batch_size", "total_batch_size", "batch", "batch_size", "train_batch_size"],
+        &[
+            "global_batch_size",
+            "total_batch_size",
+            "batch",
+            "batch_size",
+            "train_batch_size",
+        ],
         "`global_batch` (all rows of one optimizer step, as in `global_batch = 32 sequences`) or `micro_batch` (rows of one pass)",
     ),
     (
@@ -50,11 +56,23 @@ static SPELLINGS: &[(&[&str], &[&str], &str)] = &[
     ),
     (
         &["stage"],
-        &["gradient_accumulation_steps", "gradient_accumulation", "accumulation", "grad_accum", "accumulate"],
+        &[
+            "gradient_accumulation_steps",
+            "gradient_accumulation",
+            "accumulation",
+            "grad_accum",
+            "accumulate",
+        ],
         "`global_batch` and `micro_batch`; how many micro-batches make a step follows from the two",
     ),
     (
-        &["stage", "constant", "linear", "cosine", "warmup_stable_decay"],
+        &[
+            "stage",
+            "constant",
+            "linear",
+            "cosine",
+            "warmup_stable_decay",
+        ],
         &["learning_rate", "lr", "max_lr", "peak_lr"],
         "`learning_rate`, an argument of the optimizer: `optimizer = adamw(learning_rate: 6e-4)`",
     ),
@@ -99,12 +117,26 @@ static SPELLINGS: &[(&[&str], &[&str], &str)] = &[
     ),
     (
         &["stage"],
-        &["weight_decay", "wd", "betas", "beta1", "beta2", "eps", "epsilon"],
+        &[
+            "weight_decay",
+            "wd",
+            "betas",
+            "beta1",
+            "beta2",
+            "eps",
+            "epsilon",
+        ],
         "this inside the optimizer: `optimizer = adamw(learning_rate: 6e-4, betas: [0.9, 0.95], epsilon: 1e-8, weight_decay: 0.1)`",
     ),
     (
         &["stage"],
-        &["warmup", "warmup_steps", "warmup_ratio", "warmup_iters", "lr_warmup_steps"],
+        &[
+            "warmup",
+            "warmup_steps",
+            "warmup_ratio",
+            "warmup_iters",
+            "lr_warmup_steps",
+        ],
         "`warmup`, an argument of the schedule: `schedule = cosine(warmup: 5%)`",
     ),
     (
@@ -124,7 +156,13 @@ static SPELLINGS: &[(&[&str], &[&str], &str)] = &[
     ),
     (
         &["stage"],
-        &["lr_scheduler", "lr_scheduler_type", "scheduler", "lr_schedule", "lr_decay_style"],
+        &[
+            "lr_scheduler",
+            "lr_scheduler_type",
+            "scheduler",
+            "lr_schedule",
+            "lr_decay_style",
+        ],
         "`schedule`, as in `schedule = cosine(warmup: 5%)`",
     ),
     (
@@ -151,17 +189,35 @@ static SPELLINGS: &[(&[&str], &[&str], &str)] = &[
     ),
     (
         &["stage"],
-        &["eval_steps", "eval_interval", "eval_every", "evaluate_every", "evaluation"],
+        &[
+            "eval_steps",
+            "eval_interval",
+            "eval_every",
+            "evaluate_every",
+            "evaluation",
+        ],
         "`evaluate`, as in `evaluate = every(50 steps)`",
     ),
     (
         &["stage"],
-        &["eval_iters", "eval_batches", "eval_samples", "max_eval_samples"],
+        &[
+            "eval_iters",
+            "eval_batches",
+            "eval_samples",
+            "max_eval_samples",
+        ],
         "`evaluate_on`, as in `evaluate_on = 64 sequences`",
     ),
     (
         &["stage"],
-        &["save", "save_steps", "save_every", "save_interval", "checkpoint_every", "checkpoint_interval"],
+        &[
+            "save",
+            "save_steps",
+            "save_every",
+            "save_interval",
+            "checkpoint_every",
+            "checkpoint_interval",
+        ],
         "`checkpoint`, as in `checkpoint = every(500 steps)`",
     ),
     (
@@ -181,9 +237,21 @@ static SPELLINGS: &[(&[&str], &[&str], &str)] = &[
         ],
         "`init`, as in `init = hf(\"models/gpt2\")`",
     ),
-    (&["stage"], &["dataset", "datasets", "train_data", "training_data"], "`data`"),
-    (&["stage"], &["loss", "task", "goal"], "`objective`, as in `objective = causal_lm`"),
-    (&["stage"], &["optim"], "`optimizer`, as in `optimizer = adamw(learning_rate: 6e-4)`"),
+    (
+        &["stage"],
+        &["dataset", "datasets", "train_data", "training_data"],
+        "`data`",
+    ),
+    (
+        &["stage"],
+        &["loss", "task", "goal"],
+        "`objective`, as in `objective = causal_lm`",
+    ),
+    (
+        &["stage"],
+        &["optim"],
+        "`optimizer`, as in `optimizer = adamw(learning_rate: 6e-4)`",
+    ),
     (&["stage"], &["random_seed", "manual_seed"], "`seed`"),
     (
         &["stage"],
@@ -192,12 +260,22 @@ static SPELLINGS: &[(&[&str], &[&str], &str)] = &[
     ),
     (
         &["dataset"],
-        &["path", "paths", "file", "files", "data", "text", "glob", "sources", "train"],
+        &[
+            "path", "paths", "file", "files", "data", "text", "glob", "sources", "train",
+        ],
         "`source`, as in `source = files(\"data/**/*.txt\")`",
     ),
     (
         &["dataset"],
-        &["validation", "validation_split", "val_split", "val_fraction", "test_size", "test_split", "heldout"],
+        &[
+            "validation",
+            "validation_split",
+            "val_split",
+            "val_fraction",
+            "test_size",
+            "test_split",
+            "heldout",
+        ],
         "`holdout`, as in `holdout = 1%`",
     ),
     (
@@ -207,7 +285,14 @@ static SPELLINGS: &[(&[&str], &[&str], &str)] = &[
     ),
     (
         &["tokenizer"],
-        &["path", "file", "source", "from_file", "tokenizer_json", "json"],
+        &[
+            "path",
+            "file",
+            "source",
+            "from_file",
+            "tokenizer_json",
+            "json",
+        ],
         "`load`, as in `load = \"tokenizer.json\"`",
     ),
     (
@@ -220,9 +305,21 @@ static SPELLINGS: &[(&[&str], &[&str], &str)] = &[
         &["vocab", "vocab_size", "vocabulary"],
         "`vocab`, an argument of the trainer: `train = byte_bpe(vocab: 8192, on: DATASET)`",
     ),
-    (&["byte_bpe"], &["vocab_size", "vocabulary", "size", "num_tokens"], "`vocab`"),
-    (&["byte_bpe"], &["data", "dataset", "corpus", "from"], "`on`"),
-    (&["byte_bpe"], &["limit", "max_bytes", "sample_size"], "`sample`, as in `sample: 16 MB`"),
+    (
+        &["byte_bpe"],
+        &["vocab_size", "vocabulary", "size", "num_tokens"],
+        "`vocab`",
+    ),
+    (
+        &["byte_bpe"],
+        &["data", "dataset", "corpus", "from"],
+        "`on`",
+    ),
+    (
+        &["byte_bpe"],
+        &["limit", "max_bytes", "sample_size"],
+        "`sample`, as in `sample: 16 MB`",
+    ),
     (
         &["sample"],
         &["max_tokens", "max_new_tokens", "length", "n"],

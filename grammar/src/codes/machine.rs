@@ -21,4 +21,6 @@ shrinks activations, a smaller model shrinks the rest.";
     UNKNOWN_PASS = "E0907", "nothing to emit after this", "\
 `llmc emit --after` takes `tree`, `plan`, `lower`, the name of a pass, or `schedule`; `--program` takes a program that \
 the stage has (`accumulate` only exists where a step has several micro-batches).";
+    NOT_FORMATTED = "E0908", "not laid out canonically", "\
+`llmc fmt --check` found a recipe that `llmc fmt` would change.";
 }

@@ -4,8 +4,10 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use llmc_grammar::codes::{Code, RUN_FILE};
+use llmc_grammar::codes::{Code, DEVICE, NO_MEMORY, RUN_FILE};
 use llmc_grammar::diagnostic::{Diagnostic, Diagnostics};
+
+use crate::device::DeviceError;
 
 /// Why a command ends early. Nothing here is a panic: each becomes an exit code and, mostly, a message.
 #[derive(Debug, Clone)]
@@ -39,6 +41,22 @@ impl From<Diagnostic> for Failure {
 impl From<Diagnostics> for Failure {
     fn from(diagnostics: Diagnostics) -> Failure {
         Failure::Diagnostics(diagnostics)
+    }
+}
+
+impl From<DeviceError> for Failure {
+    fn from(error: DeviceError) -> Failure {
+        match error {
+            DeviceError::Memory { .. } => Failure::new(NO_MEMORY, error.to_string()),
+            other => Failure::new(DEVICE, other.to_string()),
+        }
+    }
+}
+
+/// For files whose path the caller does not know better; [`AtPath`] names it.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        Failure::new(RUN_FILE, plain(&error))
     }
 }
 

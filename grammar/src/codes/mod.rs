@@ -49,23 +49,29 @@ macro_rules! codes {
     };
 }
 
+mod data;
 mod fields;
 mod files;
+mod machine;
 mod names;
+mod runs;
 mod stages;
 mod syntax;
 mod tensors;
 mod values;
 
+pub use data::*;
 pub use fields::*;
 pub use files::*;
+pub use machine::*;
 pub use names::*;
+pub use runs::*;
 pub use stages::*;
 pub use syntax::*;
 pub use tensors::*;
 pub use values::*;
 
-const GROUPS: [&[Code]; 7] = [
+const GROUPS: [&[Code]; 10] = [
     syntax::CODES,
     names::CODES,
     values::CODES,
@@ -73,4 +79,7 @@ const GROUPS: [&[Code]; 7] = [
     tensors::CODES,
     stages::CODES,
     files::CODES,
+    data::CODES,
+    runs::CODES,
+    machine::CODES,
 ];

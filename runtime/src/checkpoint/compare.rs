@@ -22,7 +22,11 @@ pub fn differences(checkpoint: &Value, recipe: &Value) -> Vec<String> {
     let mut lines = Vec::new();
     collect("", checkpoint, recipe, &mut lines);
     if schedule_kind(checkpoint) != schedule_kind(recipe) {
-        lines.push(line("schedule.kind", &schedule_kind(checkpoint), &schedule_kind(recipe)));
+        lines.push(line(
+            "schedule.kind",
+            &schedule_kind(checkpoint),
+            &schedule_kind(recipe),
+        ));
     }
     let surplus = lines.len().saturating_sub(SHOWN);
     if surplus > 0 {
@@ -41,7 +45,12 @@ fn collect(path: &str, left: &Value, right: &Value, lines: &mut Vec<String>) {
         (Value::Object(a), Value::Object(b)) => {
             for (key, value) in a {
                 if !is_free(path, key) {
-                    collect(&join(path, key), value, b.get(key).unwrap_or(&Value::Null), lines);
+                    collect(
+                        &join(path, key),
+                        value,
+                        b.get(key).unwrap_or(&Value::Null),
+                        lines,
+                    );
                 }
             }
             for (key, value) in b {
@@ -73,7 +82,11 @@ fn join(path: &str, key: &str) -> String {
 }
 
 fn line(path: &str, checkpoint: &Value, recipe: &Value) -> String {
-    format!("{path}: {} in the checkpoint, {} in the recipe", brief(checkpoint), brief(recipe))
+    format!(
+        "{path}: {} in the checkpoint, {} in the recipe",
+        brief(checkpoint),
+        brief(recipe)
+    )
 }
 
 fn brief(value: &Value) -> String {
@@ -101,7 +114,10 @@ mod tests {
 
     #[test]
     fn length_and_places_are_no_difference() {
-        assert_eq!(differences(&stage(0.1, 10, "a:1"), &stage(0.1, 20, "a:2")), Vec::<String>::new());
+        assert_eq!(
+            differences(&stage(0.1, 10, "a:1"), &stage(0.1, 20, "a:2")),
+            Vec::<String>::new()
+        );
     }
 
     #[test]

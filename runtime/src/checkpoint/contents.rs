@@ -86,7 +86,9 @@ impl Contents<'_> {
     pub fn write(&self, directory: &Path, device: &dyn Device) -> Result<(), Failure> {
         let model = &self.stage.model;
         model_layout(model).write(&directory.join("model.safetensors"), |path| {
-            device.read_state(&format!("weight/{path}")).map_err(Failure::from)
+            device
+                .read_state(&format!("weight/{path}"))
+                .map_err(Failure::from)
         })?;
         optimizer_layout(model).write(&directory.join("optimizer.safetensors"), |name| {
             device.read_state(name).map_err(Failure::from)

@@ -65,7 +65,11 @@ impl Checkpoints {
     ///
     /// # Errors
     /// Of the file system, or of `fill`; then no checkpoint of this step was made.
-    pub fn write(&self, step: u64, fill: impl FnOnce(&Path) -> Result<(), Failure>) -> Result<PathBuf, Failure> {
+    pub fn write(
+        &self,
+        step: u64,
+        fill: impl FnOnce(&Path) -> Result<(), Failure>,
+    ) -> Result<PathBuf, Failure> {
         fs::create_dir_all(&self.root).at("create", &self.root)?;
         let target = self.path(step);
         if target.exists() {
@@ -185,7 +189,11 @@ mod tests {
     use llmc_grammar::codes::RUN_FILE;
 
     fn steps(checkpoints: &Checkpoints) -> Vec<u64> {
-        checkpoints.steps().into_iter().map(|(step, _)| step).collect()
+        checkpoints
+            .steps()
+            .into_iter()
+            .map(|(step, _)| step)
+            .collect()
     }
 
     fn one_file(directory: &Path) -> Result<(), Failure> {
@@ -202,7 +210,10 @@ mod tests {
             checkpoints.prune(1).unwrap();
         }
         assert_eq!(steps(&checkpoints), [30, 40]);
-        assert_eq!(fs::read_to_string(checkpoints.root().join("latest")).unwrap(), "step-00000040\n");
+        assert_eq!(
+            fs::read_to_string(checkpoints.root().join("latest")).unwrap(),
+            "step-00000040\n"
+        );
         checkpoints.write(40, one_file).unwrap();
         assert_eq!(steps(&checkpoints), [30, 40]);
     }

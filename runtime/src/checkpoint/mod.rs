@@ -2,6 +2,10 @@
 //! anything trained, here or elsewhere, is read back.
 
 pub mod compare;
+pub mod contents;
 pub mod directory;
+pub mod fit;
+pub mod model;
 pub mod reader;
+pub mod recipe;
 pub mod tensors;

@@ -75,7 +75,13 @@ impl RecordedRecipe {
                 value: value.clone(),
             })
             .collect();
-        check(&source, &overrides, &Replay { answers: &self.answers })
+        check(
+            &source,
+            &overrides,
+            &Replay {
+                answers: &self.answers,
+            },
+        )
     }
 
     /// The recipe's text.
@@ -127,25 +133,37 @@ impl World for Recorder<'_> {
         let kept = answer
             .clone()
             .map(|source| (source.name().to_owned(), source.text().to_owned()));
-        self.answers.borrow_mut().imports.insert(import_key(path, from), kept);
+        self.answers
+            .borrow_mut()
+            .imports
+            .insert(import_key(path, from), kept);
         answer
     }
 
     fn huggingface_config(&self, directory: &str) -> Result<serde_json::Value, String> {
         let answer = self.world.huggingface_config(directory);
-        self.answers.borrow_mut().configs.insert(directory.to_owned(), answer.clone());
+        self.answers
+            .borrow_mut()
+            .configs
+            .insert(directory.to_owned(), answer.clone());
         answer
     }
 
     fn tokenizer(&self, path: &str) -> Result<TokenizerFacts, String> {
         let answer = self.world.tokenizer(path);
-        self.answers.borrow_mut().tokenizers.insert(path.to_owned(), answer.clone());
+        self.answers
+            .borrow_mut()
+            .tokenizers
+            .insert(path.to_owned(), answer.clone());
         answer
     }
 
     fn source(&self, source: &SourcePlan) -> Result<SourceFacts, String> {
         let answer = self.world.source(source);
-        self.answers.borrow_mut().sources.insert(source_key(source), answer.clone());
+        self.answers
+            .borrow_mut()
+            .sources
+            .insert(source_key(source), answer.clone());
         answer
     }
 }

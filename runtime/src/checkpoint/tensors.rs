@@ -8,6 +8,8 @@ use std::path::Path;
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 
+use crate::failure::{AtPath, Failure};
+
 /// What a file will hold, fixed before the first value is known.
 #[derive(Debug, Clone)]
 pub struct Layout {
@@ -37,9 +39,10 @@ impl Layout {
             offset = end;
         }
         let format = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-        let metadata =
-            Metadata::new(Some(format), infos).expect("offsets are consecutive and match the shapes");
-        let mut json = serde_json::to_vec(&metadata).expect("names and numbers are always valid JSON");
+        let metadata = Metadata::new(Some(format), infos)
+            .expect("offsets are consecutive and match the shapes");
+        let mut json =
+            serde_json::to_vec(&metadata).expect("names and numbers are always valid JSON");
         // The data starts at a multiple of eight bytes, so that readers may map it.
         json.resize(json.len().next_multiple_of(8), b' ');
         let mut header = (json.len() as u64).to_le_bytes().to_vec();
@@ -60,23 +63,28 @@ impl Layout {
     ///
     /// # Errors
     /// Of the file system, or of `read`.
-    pub fn write<E: From<io::Error>>(
+    pub fn write(
         &self,
         path: &Path,
-        mut read: impl FnMut(&str) -> Result<Vec<f32>, E>,
-    ) -> Result<(), E> {
-        let mut file = BufWriter::with_capacity(1 << 20, File::create(path)?);
-        file.write_all(&self.header)?;
+        mut read: impl FnMut(&str) -> Result<Vec<f32>, Failure>,
+    ) -> Result<(), Failure> {
+        let mut file = BufWriter::with_capacity(1 << 20, File::create(path).at("create", path)?);
+        file.write_all(&self.header).at("write", path)?;
         let mut written = 0;
         for name in &self.names {
             let values = read(name)?;
             written += 4 * values.len() as u64;
-            write_values(&mut file, &values)?;
+            write_values(&mut file, &values).at("write", path)?;
         }
-        assert_eq!(written, self.data_bytes, "a tensor has another size than its layout says");
-        let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
-        file.sync_all()?;
-        Ok(())
+        assert_eq!(
+            written, self.data_bytes,
+            "a tensor has another size than its layout says"
+        );
+        let file = file
+            .into_inner()
+            .map_err(io::IntoInnerError::into_error)
+            .at("write", path)?;
+        file.sync_all().at("write", path)
     }
 }
 
@@ -108,9 +116,7 @@ mod tests {
             "a.weight" => vec![0.5; 5],
             _ => vec![f32::MIN_POSITIVE],
         };
-        layout
-            .write::<io::Error>(&path, |name| Ok(values(name)))
-            .unwrap();
+        layout.write(&path, |name| Ok(values(name))).unwrap();
         let bytes = std::fs::read(&path).unwrap();
         assert_eq!(bytes.len() as u64, layout.bytes());
         assert_eq!((bytes.len() as u64 - layout.data_bytes) % 8, 0);

@@ -50,7 +50,9 @@ impl Axis {
 /// 1, 2 or 5 times a power of ten, at least `raw`.
 fn nice_step(raw: f64) -> f64 {
     let magnitude = 10f64.powf(raw.log10().floor());
-    let factor = [1.0, 2.0, 5.0, 10.0].into_iter().find(|f| f * magnitude >= raw * 0.999);
+    let factor = [1.0, 2.0, 5.0, 10.0]
+        .into_iter()
+        .find(|f| f * magnitude >= raw * 0.999);
     factor.unwrap_or(10.0) * magnitude
 }
 
@@ -82,7 +84,10 @@ impl Curve<'_> {
         let losses = || {
             let training = self.steps.iter().map(|line| line.loss);
             let heldout = self.steps.iter().filter_map(|line| line.heldout_loss);
-            training.chain(heldout).chain(self.unigram).filter(|loss| loss.is_finite())
+            training
+                .chain(heldout)
+                .chain(self.unigram)
+                .filter(|loss| loss.is_finite())
         };
         let low = losses().fold(f64::INFINITY, f64::min);
         let high = losses().fold(f64::NEG_INFINITY, f64::max);
@@ -120,17 +125,40 @@ impl Curve<'_> {
             .filter(|line| line.loss.is_finite())
             .map(|line| (line.step as f64, line.loss))
             .collect();
-        polyline(svg, x, y, &raw, "stroke=\"#93c5fd\" stroke-width=\"1\" stroke-opacity=\"0.7\"");
-        polyline(svg, x, y, &smooth(&raw), "stroke=\"#1d4ed8\" stroke-width=\"2.2\"");
+        polyline(
+            svg,
+            x,
+            y,
+            &raw,
+            "stroke=\"#93c5fd\" stroke-width=\"1\" stroke-opacity=\"0.7\"",
+        );
+        polyline(
+            svg,
+            x,
+            y,
+            &smooth(&raw),
+            "stroke=\"#1d4ed8\" stroke-width=\"2.2\"",
+        );
     }
 
     fn draw_heldout(&self, svg: &mut String, x: &Axis, y: &Axis) {
         let points: Vec<(f64, f64)> = self
             .steps
             .iter()
-            .filter_map(|line| Some((line.step as f64, line.heldout_loss.filter(|loss| loss.is_finite())?)))
+            .filter_map(|line| {
+                Some((
+                    line.step as f64,
+                    line.heldout_loss.filter(|loss| loss.is_finite())?,
+                ))
+            })
             .collect();
-        polyline(svg, x, y, &points, "stroke=\"#ea580c\" stroke-width=\"1.5\" stroke-opacity=\"0.6\"");
+        polyline(
+            svg,
+            x,
+            y,
+            &points,
+            "stroke=\"#ea580c\" stroke-width=\"1.5\" stroke-opacity=\"0.6\"",
+        );
         for (step, loss) in points {
             let _ = writeln!(
                 svg,
@@ -159,7 +187,10 @@ impl Curve<'_> {
             );
         }
         if let Some(loss) = heldout {
-            entry("<circle cx=\"10\" r=\"4\" fill=\"#ea580c\"/>", format!("held out {loss:.3}"));
+            entry(
+                "<circle cx=\"10\" r=\"4\" fill=\"#ea580c\"/>",
+                format!("held out {loss:.3}"),
+            );
         }
         if let Some(entropy) = self.unigram {
             entry(
@@ -183,7 +214,11 @@ fn draw_axes(svg: &mut String, x: &Axis, y: &Axis) {
             label(value)
         );
     }
-    for value in x.ticks(8.0).into_iter().filter(|value| value.fract() == 0.0) {
+    for value in x
+        .ticks(8.0)
+        .into_iter()
+        .filter(|value| value.fract() == 0.0)
+    {
         let at = x.at(value);
         let _ = writeln!(
             svg,
@@ -222,7 +257,10 @@ fn smooth(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
         .iter()
         .enumerate()
         .map(|(index, &(step, _))| {
-            let (from, to) = (index.saturating_sub(half), (index + half + 1).min(points.len()));
+            let (from, to) = (
+                index.saturating_sub(half),
+                (index + half + 1).min(points.len()),
+            );
             (step, (sums[to] - sums[from]) / (to - from) as f64)
         })
         .collect()
@@ -248,7 +286,9 @@ fn polyline(svg: &mut String, x: &Axis, y: &Axis, points: &[(f64, f64)], style: 
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
 }
 
 #[cfg(test)]
@@ -265,7 +305,9 @@ mod tests {
                 grad_norm: 0.5,
                 tokens_per_s: 1e4,
                 seconds: step as f64,
-                heldout_loss: step.is_multiple_of(10).then_some(2.1 + 4.0 / (step as f64).sqrt()),
+                heldout_loss: step
+                    .is_multiple_of(10)
+                    .then_some(2.1 + 4.0 / (step as f64).sqrt()),
                 bits_per_byte: None,
             })
             .collect()
@@ -296,7 +338,10 @@ mod tests {
             }
             .draw();
             assert!(svg.contains("a &lt; b &amp; c"));
-            assert!(!svg.contains("inf") && !svg.contains("points=\"NaN"), "{svg}");
+            assert!(
+                !svg.contains("inf") && !svg.contains("points=\"NaN"),
+                "{svg}"
+            );
             assert!(svg.len() < 100_000);
         }
     }
@@ -309,7 +354,10 @@ mod tests {
             from: 0.0,
             to: 1.0,
         };
-        assert_eq!(axis.ticks(8.0), [0.0, 50.0, 100.0, 150.0, 200.0, 250.0, 300.0]);
+        assert_eq!(
+            axis.ticks(8.0),
+            [0.0, 50.0, 100.0, 150.0, 200.0, 250.0, 300.0]
+        );
         assert_eq!([label(0.0), label(2.5), label(300.0)], ["0", "2.5", "300"]);
     }
 }

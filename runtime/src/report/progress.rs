@@ -49,14 +49,17 @@ impl<'a> DataProgress<'a> {
             }
             *shown = Some((progress.phase, self.bar(verb), Instant::now()));
         }
-        let Some((_, bar, last)) = &mut *shown else { return };
+        let Some((_, bar, last)) = &mut *shown else {
+            return;
+        };
         if let Some(total) = progress.total {
             bar.set_length(total);
         }
         bar.set_position(progress.done);
         if !self.terminal.interactive && last.elapsed() >= LINE_EVERY {
             *last = Instant::now();
-            self.terminal.note(format!("{verb}: {}", number::bytes(progress.done)));
+            self.terminal
+                .note(format!("{verb}: {}", number::bytes(progress.done)));
         }
     }
 
@@ -95,7 +98,10 @@ impl<'a> TrainingProgress<'a> {
     pub fn new(terminal: &'a Terminal, stage: &str, done: u64, steps: u64) -> Self {
         let bar = if terminal.interactive && !terminal.quiet {
             let bar = ProgressBar::with_draw_target(Some(steps), ProgressDrawTarget::stderr());
-            bar.set_style(style("{prefix} [{bar:30}] {pos}/{len} {wide_msg}", terminal.colour));
+            bar.set_style(style(
+                "{prefix} [{bar:30}] {pos}/{len} {wide_msg}",
+                terminal.colour,
+            ));
             bar.set_prefix(stage.to_owned());
             bar.set_position(done);
             bar
@@ -118,7 +124,9 @@ impl<'a> TrainingProgress<'a> {
             self.bar.set_message(text);
             return;
         }
-        let due = self.last_line.is_none_or(|last| last.elapsed() >= LINE_EVERY);
+        let due = self
+            .last_line
+            .is_none_or(|last| last.elapsed() >= LINE_EVERY);
         if due || metrics.step == self.steps {
             self.last_line = Some(Instant::now());
             self.terminal

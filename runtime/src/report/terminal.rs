@@ -42,7 +42,11 @@ impl Terminal {
     /// Errors and warnings, whether quiet or not.
     pub fn diagnostics(&self, diagnostics: &[Diagnostic]) {
         for diagnostic in diagnostics {
-            let _ = write!(io::stderr(), "{}", render_with(diagnostic, self.colour, WIDTH));
+            let _ = write!(
+                io::stderr(),
+                "{}",
+                render_with(diagnostic, self.colour, WIDTH)
+            );
         }
     }
 

@@ -112,7 +112,7 @@ fn random_graph(choices: &[[u8; 4]]) -> Graph {
                 let count: u64 = shape.iter().product();
                 let rows = (1..=u64::from(detail % 6) + 1)
                     .rev()
-                    .find(|rows| count % rows == 0)
+                    .find(|rows| count.is_multiple_of(*rows))
                     .unwrap_or(1);
                 (
                     Op::Reshape(Shape::from_slice(&[rows, count / rows])),

@@ -226,6 +226,33 @@ pub struct SchedulePlan {
     pub steps: u64,
 }
 
+impl SchedulePlan {
+    /// The factor on the peak learning rate at step `step`, counted from 0.
+    pub fn factor(&self, step: u64) -> f64 {
+        if step < self.warmup {
+            return (step + 1) as f64 / self.warmup as f64;
+        }
+        // Share of the way from the end of the warm-up, or from the start of the final decay, to the last step.
+        let progress = |start: u64| {
+            let length = self.steps.saturating_sub(start).max(1);
+            (step.saturating_sub(start) as f64 / length as f64).min(1.0)
+        };
+        let line = |share: f64| 1.0 + (self.floor - 1.0) * share;
+        match self.kind {
+            ScheduleKind::Constant => 1.0,
+            ScheduleKind::Linear => line(progress(self.warmup)),
+            ScheduleKind::Cosine => {
+                let half_cosine =
+                    (1.0 + (std::f64::consts::PI * progress(self.warmup)).cos()) / 2.0;
+                self.floor + (1.0 - self.floor) * half_cosine
+            }
+            ScheduleKind::WarmupStableDecay => line(progress(
+                self.steps.saturating_sub(self.decay).max(self.warmup),
+            )),
+        }
+    }
+}
+
 /// Shape of the learning rate after the warm-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -18,6 +18,14 @@ impl Stream {
         }
     }
 
+    /// The stream of one dropout of the graph at one step: element `i` is kept where `uniform(i) >= rate`.
+    pub fn dropout(seed: u64, site: u64, step: u64) -> Self {
+        Stream::new(
+            seed ^ stream_of("dropout"),
+            (site << 40) ^ (step & 0xff_ffff_ffff),
+        )
+    }
+
     /// Four random words for block `index`.
     pub fn block(&self, index: u64) -> [u32; 4] {
         let mut counter = [

@@ -1,5 +1,6 @@
 //! Rewrites of the graph that keep its meaning, up to rounding.
 
+mod accumulate;
 mod common;
 mod movement;
 mod narrow;
@@ -18,6 +19,7 @@ pub const PASSES: &[(&str, fn(&mut Graph))] = &[
     ("reshape", reshape::sink),
     ("movement again", movement::simplify),
     ("common", common::merge),
+    ("accumulate", accumulate::separate),
     ("dead", Graph::remove_dead),
 ];
 

@@ -30,10 +30,14 @@ fn passes_keep_the_meaning(graph: &mut Graph) {
 
 #[test]
 fn every_pass_keeps_what_tiny_models_compute() {
-    for (_, stage) in tiny_stages(1) {
+    for (_, stage) in tiny_stages(1).into_iter().chain(tiny_stages(3)) {
         let graphs = lower(&stage).unwrap();
         let decode = lower_decode(&stage, 2, 3, 6).unwrap();
-        for mut graph in [graphs.update, graphs.evaluate, decode] {
+        let graphs = graphs
+            .accumulate
+            .into_iter()
+            .chain([graphs.update, graphs.evaluate, decode]);
+        for mut graph in graphs {
             passes_keep_the_meaning(&mut graph);
         }
     }

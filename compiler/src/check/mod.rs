@@ -70,8 +70,9 @@ pub fn check(
 ) -> Result<Checked, Diagnostics> {
     let mut trees = modules::load(source, world)?;
     let mut diagnostics = Diagnostics::new();
+    let mentioned = unused::mentioned(&trees);
     overrides::apply(&mut trees, overrides, &mut diagnostics);
-    let plan = resolve(source, &trees, world, &mut diagnostics);
+    let plan = resolve(source, &trees, &mentioned, world, &mut diagnostics);
     let diagnostics = in_source_order(diagnostics, &trees);
     if diagnostics.iter().any(Diagnostic::is_error) {
         return Err(diagnostics);
@@ -85,6 +86,7 @@ pub fn check(
 fn resolve(
     source: &Source,
     trees: &[Tree],
+    mentioned: &BTreeSet<String>,
     world: &dyn World,
     diagnostics: &mut Diagnostics,
 ) -> Plan {
@@ -136,7 +138,7 @@ fn resolve(
         stages,
     };
     if !diagnostics.iter().any(Diagnostic::is_error) {
-        unused::warn(&plan, &names, source, diagnostics);
+        unused::warn(&plan, &names, mentioned, source, diagnostics);
     }
     plan
 }

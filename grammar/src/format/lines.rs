@@ -17,6 +17,7 @@ pub(crate) struct Line {
 pub(crate) fn split(source: &Source, marks: &Marks, mut tokens: Vec<Token>) -> Vec<Line> {
     turn_semicolons_into_breaks(source, &mut tokens);
     move_comments_behind_braces(source, &mut tokens);
+    break_after_comments(&mut tokens);
     let mut lines: Vec<Line> = Vec::new();
     let mut depth = 0usize;
     for (index, &token) in tokens.iter().enumerate() {
@@ -82,6 +83,17 @@ fn move_comments_behind_braces(source: &Source, tokens: &mut [Token]) {
         {
             next.line_breaks = next.line_breaks.max(1);
         }
+    }
+}
+
+/// Whatever now follows a comment, because a `;` or `{` between them is gone, stands on the next line.
+fn break_after_comments(tokens: &mut [Token]) {
+    let mut after_comment = false;
+    for token in tokens {
+        if after_comment {
+            token.line_breaks = token.line_breaks.max(1);
+        }
+        after_comment = token.kind == TokenKind::Comment;
     }
 }
 

@@ -29,14 +29,8 @@ pub fn warn(
             continue;
         };
         let (used, message) = match named.kind() {
-            "dataset" => (
-                datasets.contains(name),
-                format!("no stage needs the dataset `{name}`"),
-            ),
-            "tokenizer" => (
-                tokenizers.contains(name),
-                format!("no stage needs the tokenizer `{name}`"),
-            ),
+            "dataset" => (datasets.contains(name), format!("no stage needs the dataset `{name}`")),
+            "tokenizer" => (tokenizers.contains(name), format!("no stage needs the tokenizer `{name}`")),
             "let" | "param" => (mentioned.contains(*name), format!("nothing needs `{name}`")),
             _ => continue,
         };
@@ -48,20 +42,10 @@ pub fn warn(
 }
 
 fn read_by_stages(plan: &Plan) -> (BTreeSet<&str>, BTreeSet<&str>) {
-    let tokenizers: BTreeSet<&str> = plan
-        .stages
-        .iter()
-        .filter_map(|stage| stage.tokenizer.as_deref())
-        .collect();
-    let mut datasets: BTreeSet<&str> = plan
-        .stages
-        .iter()
-        .map(|stage| stage.data.as_str())
-        .collect();
+    let tokenizers: BTreeSet<&str> = plan.stages.iter().filter_map(|stage| stage.tokenizer.as_deref()).collect();
+    let mut datasets: BTreeSet<&str> = plan.stages.iter().map(|stage| stage.data.as_str()).collect();
     for tokenizer in &tokenizers {
-        if let Some(TokenizerSource::ByteBpe { dataset, .. }) =
-            plan.tokenizers.get(*tokenizer).map(|it| &it.source)
-        {
+        if let Some(TokenizerSource::ByteBpe { dataset, .. }) = plan.tokenizers.get(*tokenizer).map(|it| &it.source) {
             datasets.insert(dataset);
         }
     }
@@ -88,8 +72,5 @@ pub fn mentioned(trees: &[Tree]) -> BTreeSet<String> {
             Item::Function(item) => in_function(item, &mut mentions),
         }
     }
-    mentions
-        .into_iter()
-        .map(|(name, _)| name.to_owned())
-        .collect()
+    mentions.into_iter().map(|(name, _)| name.to_owned()).collect()
 }

@@ -23,8 +23,7 @@ pub(super) fn separate(graph: &mut Graph) {
             continue;
         }
         let origin = graph.origin(id).clone();
-        let add =
-            |sum: Id, term: Id| graph.add(Op::Binary(BinaryFunction::Add), &[sum, term], &origin);
+        let add = |sum: Id, term: Id| graph.add(Op::Binary(BinaryFunction::Add), &[sum, term], &origin);
         let sum = terms.into_iter().fold(state, add);
         graph.replace(id, sum);
     }
@@ -41,11 +40,7 @@ fn terms(graph: &Graph, user: Id, sum: Id) -> Vec<Id> {
     let mut open = vec![(user, sum)];
     while let Some((user, id)) = open.pop() {
         let is_output = || graph.outputs().iter().any(|(_, value)| *value == id);
-        if is_sum(graph, id)
-            && graph.users(id) == [user]
-            && !is_output()
-            && graph.ty(id) == graph.ty(sum)
-        {
+        if is_sum(graph, id) && graph.users(id) == [user] && !is_output() && graph.ty(id) == graph.ty(sum) {
             let inputs = graph.inputs(id);
             open.extend([(id, inputs[1]), (id, inputs[0])]);
         } else {

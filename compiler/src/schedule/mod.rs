@@ -43,17 +43,10 @@ pub use persistent::persistent;
 
 /// The programs of a stage; all share the persistent region.
 pub fn schedule(graphs: &StageGraphs, stage: &StagePlan) -> StagePrograms {
-    let all: Vec<&Graph> = graphs
-        .accumulate
-        .iter()
-        .chain([&graphs.update, &graphs.evaluate])
-        .collect();
+    let all: Vec<&Graph> = graphs.accumulate.iter().chain([&graphs.update, &graphs.evaluate]).collect();
     let (persistent, persistent_bytes) = persistent(&all, &stage.model.weights);
     StagePrograms {
-        accumulate: graphs
-            .accumulate
-            .as_ref()
-            .map(|graph| schedule_single(graph, "accumulate", &persistent)),
+        accumulate: graphs.accumulate.as_ref().map(|graph| schedule_single(graph, "accumulate", &persistent)),
         update: schedule_single(&graphs.update, "update", &persistent),
         evaluate: schedule_single(&graphs.evaluate, "evaluate", &persistent),
         persistent,

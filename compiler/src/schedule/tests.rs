@@ -32,11 +32,7 @@ fn the_programs_of_a_stage_agree_with_their_graphs() {
     for accumulation in [1, 3] {
         for (_, stage) in tiny_stages(accumulation) {
             let graphs = lower(&stage).unwrap();
-            for mut graph in graphs
-                .accumulate
-                .into_iter()
-                .chain([graphs.update, graphs.evaluate])
-            {
+            for mut graph in graphs.accumulate.into_iter().chain([graphs.update, graphs.evaluate]) {
                 agree(&mut graph);
                 optimise(&mut graph);
                 agree(&mut graph);
@@ -111,9 +107,7 @@ fn accumulation_equals_a_larger_batch() {
         }
         let found = memory.run(&programs.update, &inputs);
         assert!((loss - expected["loss"].to_f32()[0]).abs() < 1e-5);
-        assert!(
-            (found["grad_norm"].to_f32()[0] / expected["grad_norm"].to_f32()[0] - 1.0).abs() < 1e-5
-        );
+        assert!((found["grad_norm"].to_f32()[0] / expected["grad_norm"].to_f32()[0] - 1.0).abs() < 1e-5);
         let mut found_states = memory.read_states(&programs.persistent);
         found_states.retain(|name, _| !name.starts_with("gradient/"));
         assert_close(&expected_states, &found_states, 1e-4);
@@ -127,10 +121,7 @@ fn one_row(inputs: &Values, row: usize) -> Values {
         let tensor = match &tensor.data {
             Data::I32(ids) => {
                 let width = tensor.shape[1] as usize;
-                Tensor::i32(
-                    &[1, width as u64],
-                    ids[row * width..(row + 1) * width].to_vec(),
-                )
+                Tensor::i32(&[1, width as u64], ids[row * width..(row + 1) * width].to_vec())
             }
             Data::F32(_) => tensor.clone(),
         };
@@ -154,8 +145,7 @@ fn decoding_equals_the_full_forward_pass() {
         let mut caches: Option<Memory> = None;
         let mut done = 0;
         for chunk in [3usize, 1, 1, 1] {
-            let mut graph =
-                lower_decode(&stage, batch as u64, chunk as u64, context as u64).unwrap();
+            let mut graph = lower_decode(&stage, batch as u64, chunk as u64, context as u64).unwrap();
             optimise(&mut graph);
             let (layout, bytes) = persistent(&[&graph], &stage.model.weights);
             let program = schedule_single(&graph, "decode", &layout);
@@ -167,11 +157,8 @@ fn decoding_equals_the_full_forward_pass() {
                 memory
             });
             let part = |name: &str| {
-                let Data::I32(ids) = &inputs[name].data else {
-                    panic!("{name} holds ids")
-                };
-                let rows = (0..batch)
-                    .flat_map(|row| &ids[row * tokens + done..row * tokens + done + chunk]);
+                let Data::I32(ids) = &inputs[name].data else { panic!("{name} holds ids") };
+                let rows = (0..batch).flat_map(|row| &ids[row * tokens + done..row * tokens + done + chunk]);
                 Tensor::i32(&[batch as u64, chunk as u64], rows.copied().collect())
             };
             let mut given = Values::from([("tokens".to_owned(), part("tokens"))]);
@@ -182,14 +169,8 @@ fn decoding_equals_the_full_forward_pass() {
             let vocab = stage.model.vocab as usize;
             for row in 0..batch {
                 let start = (row * tokens + done - 1) * vocab;
-                for (a, b) in expected[start..start + vocab]
-                    .iter()
-                    .zip(&found[row * vocab..])
-                {
-                    assert!(
-                        (a - b).abs() < 1e-5,
-                        "{a} expected, {b} found after {done} tokens"
-                    );
+                for (a, b) in expected[start..start + vocab].iter().zip(&found[row * vocab..]) {
+                    assert!((a - b).abs() < 1e-5, "{a} expected, {b} found after {done} tokens");
                 }
             }
         }
@@ -219,30 +200,17 @@ fn large_models_are_compiled_in_little_time() {
     let start = std::time::Instant::now();
     let stage = stage(llama(126, 16384, [128, 8], 53248, 128256, true), 1, 2048, 2);
     let mut graphs = lower(&stage).unwrap();
-    for graph in graphs
-        .accumulate
-        .iter_mut()
-        .chain([&mut graphs.update, &mut graphs.evaluate])
-    {
+    for graph in graphs.accumulate.iter_mut().chain([&mut graphs.update, &mut graphs.evaluate]) {
         optimise(graph);
     }
     let programs = schedule(&graphs, &stage);
     assert!(start.elapsed().as_secs() < 30, "{:?}", start.elapsed());
-    let parameters: u64 = stage
-        .model
-        .weights
-        .iter()
-        .map(|weight| weight.elements())
-        .sum();
+    let parameters: u64 = stage.model.weights.iter().map(|weight| weight.elements()).sum();
     assert_eq!(parameters, 405_853_388_800);
     assert_eq!(programs.persistent_bytes, 16 * parameters);
     let accumulate = programs.accumulate.unwrap();
     let alive: u64 = accumulate.peak_by_kind.iter().map(|(_, bytes)| bytes).sum();
-    assert!(
-        accumulate.scratch_bytes < alive + alive / 50,
-        "{} for {alive}",
-        accumulate.scratch_bytes
-    );
+    assert!(accumulate.scratch_bytes < alive + alive / 50, "{} for {alive}", accumulate.scratch_bytes);
 }
 
 /// What is in place: caches, accumulated gradients of matrices, AdamW's states, the gradient of the logits.
@@ -258,29 +226,18 @@ fn states_are_updated_in_place() {
         for step in &accumulate.steps {
             for view in &step.writes {
                 let buffer = &accumulate.buffers[view.buffer];
-                let matrix = buffer.region == Region::Persistent
-                    && view.shape.len() > 1
-                    && view.shape[0] > 1;
+                let matrix = buffer.region == Region::Persistent && view.shape.len() > 1 && view.shape[0] > 1;
                 let adds = matches!(
                     step.kernel,
                     Kernel::MatMul { accumulate: true } | Kernel::ScatterAdd { accumulate: true }
                 );
-                assert!(
-                    !matrix || adds,
-                    "{name}: {} by {:?}",
-                    buffer.name,
-                    step.kernel
-                );
+                assert!(!matrix || adds, "{name}: {} by {:?}", buffer.name, step.kernel);
             }
             if step.kernel == Kernel::CrossEntropyGrad {
                 assert_eq!(step.reads[0], step.writes[0], "{name}");
             }
         }
-        let updates = programs
-            .update
-            .steps
-            .iter()
-            .filter(|step| matches!(step.kernel, Kernel::AdamW(_)));
+        let updates = programs.update.steps.iter().filter(|step| matches!(step.kernel, Kernel::AdamW(_)));
         assert_eq!(updates.count(), stage.model.weights.len(), "{name}");
         let writes = programs.update.steps.iter().flat_map(|step| &step.writes);
         let largest = writes
@@ -294,9 +251,10 @@ fn states_are_updated_in_place() {
         insta::assert_snapshot!(format!("{name}.accumulate"), accumulate.print());
         let (layout, _) = persistent(&[&decode], &stage.model.weights);
         let decode = schedule_single(&decode, "decode", &layout);
-        let copies = decode.steps.iter().filter(
-            |step| matches!(&step.kernel, Kernel::Loop(body) if body.instructions.len() == 1),
-        );
+        let copies = decode
+            .steps
+            .iter()
+            .filter(|step| matches!(&step.kernel, Kernel::Loop(body) if body.instructions.len() == 1));
         assert_eq!(copies.count(), 0, "{name}: {}", decode.print());
     }
 }

@@ -44,24 +44,15 @@ fn plans() {
 }
 
 fn files(path: &Path) -> Files {
-    Files {
-        folder: path.parent().expect("a folder").to_owned(),
-    }
+    Files { folder: path.parent().expect("a folder").to_owned() }
 }
 
 /// Every recipe of the standard library is right by itself, and all of them go together.
 #[test]
 fn the_standard_library() {
     let paths = library::paths();
-    let all: String = paths
-        .iter()
-        .map(|path| format!("import \"{path}\"\n"))
-        .collect();
-    for text in paths
-        .iter()
-        .map(|path| format!("import \"{path}\"\n"))
-        .chain([all])
-    {
+    let all: String = paths.iter().map(|path| format!("import \"{path}\"\n")).collect();
+    for text in paths.iter().map(|path| format!("import \"{path}\"\n")).chain([all]) {
         let source = Source::new("test.recipe", text.clone());
         if let Err(diagnostics) = check(&source, &[], &Nowhere) {
             panic!("{text}\n{}", rendered(&diagnostics));
@@ -84,18 +75,9 @@ fn a_large_model_compiles_without_its_data() {
         Err(diagnostics) => panic!("{}", rendered(&diagnostics)),
     };
     let stage = &checked.plan.stages[0];
-    let parameters: u64 = stage
-        .model
-        .weights
-        .iter()
-        .map(|weight| weight.elements())
-        .sum();
+    let parameters: u64 = stage.model.weights.iter().map(|weight| weight.elements()).sum();
     assert_eq!(parameters, 124_439_808);
     assert_eq!(stage.steps, 10_000_000_000_u64.div_ceil(512 * 1024));
-    let codes: Vec<&str> = checked
-        .warnings
-        .iter()
-        .map(|warning| warning.code.name())
-        .collect();
+    let codes: Vec<&str> = checked.warnings.iter().map(|warning| warning.code.name()).collect();
     assert_eq!(codes, ["W0701"]);
 }

@@ -44,36 +44,23 @@ impl Corpus {
             match source {
                 SourcePlan::Files { pattern } => {
                     let matched = paths::matching_files(pattern, base)?;
-                    files.extend(matched.into_iter().map(|path| TextFile {
-                        path,
-                        kind: TextKind::Matched,
-                    }));
+                    files.extend(matched.into_iter().map(|path| TextFile { path, kind: TextKind::Matched }));
                 }
                 SourcePlan::Text { path } => {
-                    files.push(TextFile {
-                        path: paths::resolve(path, base)?,
-                        kind: TextKind::Named,
-                    });
+                    files.push(TextFile { path: paths::resolve(path, base)?, kind: TextKind::Named });
                 }
                 SourcePlan::Jsonl { path, field } => {
                     let kind = TextKind::Records(field.clone());
-                    files.push(TextFile {
-                        path: paths::resolve(path, base)?,
-                        kind,
-                    });
+                    files.push(TextFile { path: paths::resolve(path, base)?, kind });
                 }
                 SourcePlan::Tokens { path, .. } => {
-                    let message =
-                        format!("`tokens(\"{path}\")` stands beside text in one data set");
+                    let message = format!("`tokens(\"{path}\")` stands beside text in one data set");
                     return Err(Diagnostic::error(codes::MIXED_SOURCES, message)
                         .help("make two data sets: one of text, one of token ids"));
                 }
             }
         }
-        Ok(Corpus {
-            files,
-            limit_bytes: dataset.limit_bytes.unwrap_or(u64::MAX),
-        })
+        Ok(Corpus { files, limit_bytes: dataset.limit_bytes.unwrap_or(u64::MAX) })
     }
 
     /// The documents in order. Nothing is read before it is asked for.
@@ -135,11 +122,9 @@ impl Documents {
             match file.kind {
                 TextKind::Records(field) => self.records = Some(Records::open(file.path, field)?),
                 TextKind::Named => {
-                    let bytes =
-                        fs::read(&file.path).map_err(|error| unreadable(&file.path, &error))?;
-                    let text = String::from_utf8(bytes).map_err(|error| {
-                        not_text(&file.path, "", error.utf8_error().valid_up_to())
-                    })?;
+                    let bytes = fs::read(&file.path).map_err(|error| unreadable(&file.path, &error))?;
+                    let text = String::from_utf8(bytes)
+                        .map_err(|error| not_text(&file.path, "", error.utf8_error().valid_up_to()))?;
                     if text.is_empty() {
                         self.skipped += 1;
                     } else {
@@ -147,8 +132,7 @@ impl Documents {
                     }
                 }
                 TextKind::Matched => {
-                    let bytes =
-                        fs::read(&file.path).map_err(|error| unreadable(&file.path, &error))?;
+                    let bytes = fs::read(&file.path).map_err(|error| unreadable(&file.path, &error))?;
                     match String::from_utf8(bytes) {
                         Ok(text) if !text.is_empty() && !text.contains('\0') => {
                             return Ok(Some(text));
@@ -193,9 +177,7 @@ impl Iterator for Documents {
 /// The largest cut of at most `limit` bytes after a whole line, else after a whole character.
 pub fn cut_point(text: &str, limit: usize) -> usize {
     let limit = text.floor_char_boundary(limit);
-    text[..limit]
-        .rfind('\n')
-        .map_or(limit, |newline| newline + 1)
+    text[..limit].rfind('\n').map_or(limit, |newline| newline + 1)
 }
 
 /// The lines of a `.jsonl` file.
@@ -210,12 +192,7 @@ struct Records {
 impl Records {
     fn open(path: PathBuf, field: String) -> Result<Records, Diagnostic> {
         let file = File::open(&path).map_err(|error| unreadable(&path, &error))?;
-        Ok(Records {
-            path,
-            field,
-            reader: BufReader::with_capacity(1 << 20, file),
-            line: 0,
-        })
+        Ok(Records { path, field, reader: BufReader::with_capacity(1 << 20, file), line: 0 })
     }
 
     fn next_text(&mut self) -> Result<Option<String>, Diagnostic> {
@@ -227,23 +204,14 @@ impl Records {
         match record.get_mut(field) {
             Some(Value::String(text)) => Ok(Some(std::mem::take(text))),
             Some(other) => {
-                let message = format!(
-                    "{place}: the field `{field}` is {} instead of a string",
-                    kind_of(other)
-                );
-                Err(Diagnostic::error(codes::RECORD_FIELD, message)
-                    .help("name a field that holds text"))
+                let message = format!("{place}: the field `{field}` is {} instead of a string", kind_of(other));
+                Err(Diagnostic::error(codes::RECORD_FIELD, message).help("name a field that holds text"))
             }
             None => {
                 let fields: Vec<String> = record.keys().map(|name| format!("`{name}`")).collect();
-                let holds = if fields.is_empty() {
-                    "no field".to_owned()
-                } else {
-                    fields.join(", ")
-                };
+                let holds = if fields.is_empty() { "no field".to_owned() } else { fields.join(", ") };
                 let message = format!("{place}: there is no field `{field}`");
-                Err(Diagnostic::error(codes::RECORD_FIELD, message)
-                    .help(format!("the record holds {holds}")))
+                Err(Diagnostic::error(codes::RECORD_FIELD, message).help(format!("the record holds {holds}")))
             }
         }
     }
@@ -257,13 +225,8 @@ impl Records {
             if read.map_err(|error| unreadable(&self.path, &error))? == 0 {
                 return Ok(None);
             }
-            let line = std::str::from_utf8(&bytes).map_err(|error| {
-                not_text(
-                    &self.path,
-                    &format!("line {}, ", self.line),
-                    error.valid_up_to(),
-                )
-            })?;
+            let line = std::str::from_utf8(&bytes)
+                .map_err(|error| not_text(&self.path, &format!("line {}, ", self.line), error.valid_up_to()))?;
             if !line.trim().is_empty() {
                 return self.parse(line).map(Some);
             }
@@ -280,11 +243,7 @@ impl Records {
             Ok(Value::Object(record)) => Ok(record),
             Ok(other) => Err(wrong(format!("{} instead of an object", kind_of(&other)))),
             Err(error) => {
-                let end = if error.is_eof() {
-                    "; the line ends too early: is the file cut off?"
-                } else {
-                    ""
-                };
+                let end = if error.is_eof() { "; the line ends too early: is the file cut off?" } else { "" };
                 Err(wrong(format!("not JSON at column {}{end}", error.column())))
             }
         }
@@ -295,11 +254,8 @@ impl Records {
 pub fn first_record(path: &Path) -> Result<Map<String, Value>, Diagnostic> {
     let record = Records::open(path.to_owned(), String::new())?.next_record()?;
     record.ok_or_else(|| {
-        Diagnostic::error(
-            codes::RECORD,
-            format!("`{}` holds no record", path.display()),
-        )
-        .help("every line is one JSON object, such as `{\"text\": \"...\"}`")
+        Diagnostic::error(codes::RECORD, format!("`{}` holds no record", path.display()))
+            .help("every line is one JSON object, such as `{\"text\": \"...\"}`")
     })
 }
 
@@ -317,10 +273,7 @@ fn kind_of(value: &Value) -> &'static str {
 /// Path, size and time of change of a file: while they stay, so does its content.
 pub fn file_facts(path: &Path) -> Result<String, Diagnostic> {
     let facts = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
-    let modified = facts
-        .modified()
-        .ok()
-        .and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    let modified = facts.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     let nanoseconds = modified.map_or(0, |time| time.as_nanos());
     Ok(format!("{path:?}\0{}\0{nanoseconds}", facts.len()))
 }
@@ -337,12 +290,8 @@ pub fn unreadable(path: &Path, error: &io::Error) -> Diagnostic {
 }
 
 fn not_text(path: &Path, place: &str, byte: usize) -> Diagnostic {
-    let message = format!(
-        "`{}` is not UTF-8 text: {place}byte {byte} fits no character",
-        path.display()
-    );
-    Diagnostic::error(codes::NOT_TEXT, message)
-        .help("convert it: `iconv -f latin1 -t utf-8 old > new`")
+    let message = format!("`{}` is not UTF-8 text: {place}byte {byte} fits no character", path.display());
+    Diagnostic::error(codes::NOT_TEXT, message).help("convert it: `iconv -f latin1 -t utf-8 old > new`")
 }
 
 #[cfg(test)]
@@ -350,11 +299,7 @@ mod tests {
     use super::*;
 
     fn dataset(sources: Vec<SourcePlan>, limit_bytes: Option<u64>) -> DatasetPlan {
-        DatasetPlan {
-            sources,
-            holdout: 0.0,
-            limit_bytes,
-        }
+        DatasetPlan { sources, holdout: 0.0, limit_bytes }
     }
 
     fn read(dataset: &DatasetPlan, base: &Path) -> Result<Vec<String>, Diagnostic> {
@@ -364,10 +309,7 @@ mod tests {
     fn jsonl(content: &[u8], field: &str) -> Result<Vec<String>, Diagnostic> {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("x.jsonl"), content).unwrap();
-        let source = SourcePlan::Jsonl {
-            path: "x.jsonl".to_owned(),
-            field: field.to_owned(),
-        };
+        let source = SourcePlan::Jsonl { path: "x.jsonl".to_owned(), field: field.to_owned() };
         read(&dataset(vec![source], None), directory.path())
     }
 
@@ -379,12 +321,7 @@ mod tests {
         fs::write(directory.path().join("c.txt"), "nul\0").unwrap();
         fs::write(directory.path().join("d.txt"), "").unwrap();
         fs::write(directory.path().join("e.txt"), "five").unwrap();
-        let plan = dataset(
-            vec![SourcePlan::Files {
-                pattern: "*.txt".to_owned(),
-            }],
-            None,
-        );
+        let plan = dataset(vec![SourcePlan::Files { pattern: "*.txt".to_owned() }], None);
         let mut documents = Corpus::locate(&plan, directory.path()).unwrap().documents();
         let texts: Vec<String> = documents.by_ref().map(Result::unwrap).collect();
         assert_eq!(texts, ["one", "five"]);
@@ -395,16 +332,8 @@ mod tests {
     fn limit_cuts_at_a_line() {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("a.txt"), "ab\ncd\nef\n").unwrap();
-        let text = SourcePlan::Text {
-            path: "a.txt".to_owned(),
-        };
-        let limited = |limit| {
-            read(
-                &dataset(vec![text.clone(), text.clone()], Some(limit)),
-                directory.path(),
-            )
-            .unwrap()
-        };
+        let text = SourcePlan::Text { path: "a.txt".to_owned() };
+        let limited = |limit| read(&dataset(vec![text.clone(), text.clone()], Some(limit)), directory.path()).unwrap();
         assert_eq!(limited(9), ["ab\ncd\nef\n"]);
         assert_eq!(limited(8), ["ab\ncd\n"]);
         assert_eq!(limited(2), ["ab"]);
@@ -424,11 +353,7 @@ mod tests {
         let fail = |content: &[u8]| jsonl(content, "t").unwrap_err();
         let cut = fail(b"{\"t\": \"a\"}\n{\"t\": \"b");
         assert_eq!(cut.code, codes::RECORD);
-        assert!(
-            cut.message.contains("line 2") && cut.message.contains("cut off"),
-            "{}",
-            cut.message
-        );
+        assert!(cut.message.contains("line 2") && cut.message.contains("cut off"), "{}", cut.message);
         assert_eq!(fail(b"[1]").code, codes::RECORD);
         assert_eq!(fail(b"{\"t\": 3}").code, codes::RECORD_FIELD);
         let missing = fail(b"{\"x\": \"a\", \"y\": 0}");
@@ -436,11 +361,7 @@ mod tests {
         assert_eq!(missing.help.as_deref(), Some("the record holds `x`, `y`"));
         let invalid = fail(b"{\"t\": \"a\"}\n{\"t\": \"\xff\"}");
         assert_eq!(invalid.code, codes::NOT_TEXT);
-        assert!(
-            invalid.message.contains("line 2, byte 7"),
-            "{}",
-            invalid.message
-        );
+        assert!(invalid.message.contains("line 2, byte 7"), "{}", invalid.message);
     }
 
     #[test]
@@ -448,9 +369,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("bad.txt"), b"ok\xff").unwrap();
         let fail = |path: &str| {
-            let source = SourcePlan::Text {
-                path: path.to_owned(),
-            };
+            let source = SourcePlan::Text { path: path.to_owned() };
             read(&dataset(vec![source], None), directory.path()).unwrap_err()
         };
         assert_eq!(fail("none.txt").code, codes::DATA_UNREADABLE);

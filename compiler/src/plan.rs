@@ -4,12 +4,12 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::dim::Dim;
 
 /// A whole checked recipe.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Plan {
     /// The recipe's name: file name without its extension.
     pub recipe: String,
@@ -24,7 +24,7 @@ pub struct Plan {
 }
 
 /// A data set: where its documents come from and what is held out.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DatasetPlan {
     /// Its sources in order.
     pub sources: Vec<SourcePlan>,
@@ -35,7 +35,7 @@ pub struct DatasetPlan {
 }
 
 /// One source of documents.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SourcePlan {
     /// Every file that matches a glob is a document (`~` and `$VAR` expand at run time).
@@ -72,7 +72,7 @@ impl SourcePlan {
 }
 
 /// A tokenizer to be trained or loaded.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TokenizerPlan {
     /// How it comes to be.
     pub source: TokenizerSource,
@@ -83,7 +83,7 @@ pub struct TokenizerPlan {
 }
 
 /// How a tokenizer comes to be.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenizerSource {
     /// Byte-level BPE trained on a data set.
@@ -103,7 +103,7 @@ pub enum TokenizerSource {
 }
 
 /// One training stage.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StagePlan {
     /// The stage's name.
     pub name: String,
@@ -158,7 +158,7 @@ impl StagePlan {
 }
 
 /// A sample drawn when a stage ends.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SamplePlan {
     /// The text it continues.
     pub prompt: String,
@@ -171,7 +171,7 @@ pub struct SamplePlan {
 }
 
 /// Where a stage's weights start.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InitPlan {
     /// Each weight's own initialiser.
@@ -183,7 +183,7 @@ pub enum InitPlan {
 }
 
 /// What a stage minimises.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Objective {
     /// Cross-entropy of the next token, averaged over the target tokens of the global batch.
@@ -191,7 +191,7 @@ pub enum Objective {
 }
 
 /// The update rule.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OptimizerPlan {
     /// Adam with decoupled weight decay (Loshchilov and Hutter 2019).
@@ -212,7 +212,7 @@ pub enum OptimizerPlan {
 }
 
 /// Learning rate over the steps, as a factor of the peak. Step `t` counts from 0.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SchedulePlan {
     /// Shape after the warm-up.
     pub kind: ScheduleKind,
@@ -226,8 +226,35 @@ pub struct SchedulePlan {
     pub steps: u64,
 }
 
+impl SchedulePlan {
+    /// The factor on the peak learning rate at step `step`, counted from 0.
+    pub fn factor(&self, step: u64) -> f64 {
+        if step < self.warmup {
+            return (step + 1) as f64 / self.warmup as f64;
+        }
+        // Share of the way from the end of the warm-up, or from the start of the final decay, to the last step.
+        let progress = |start: u64| {
+            let length = self.steps.saturating_sub(start).max(1);
+            (step.saturating_sub(start) as f64 / length as f64).min(1.0)
+        };
+        let line = |share: f64| 1.0 + (self.floor - 1.0) * share;
+        match self.kind {
+            ScheduleKind::Constant => 1.0,
+            ScheduleKind::Linear => line(progress(self.warmup)),
+            ScheduleKind::Cosine => {
+                let half_cosine =
+                    (1.0 + (std::f64::consts::PI * progress(self.warmup)).cos()) / 2.0;
+                self.floor + (1.0 - self.floor) * half_cosine
+            }
+            ScheduleKind::WarmupStableDecay => line(progress(
+                self.steps.saturating_sub(self.decay).max(self.warmup),
+            )),
+        }
+    }
+}
+
 /// Shape of the learning rate after the warm-up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ScheduleKind {
     /// 1.
@@ -241,7 +268,7 @@ pub enum ScheduleKind {
 }
 
 /// A model after elaboration: a list of typed operations, calls inlined and repeats unrolled.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ModelPlan {
     /// The `model` function's name.
     pub name: String,
@@ -260,7 +287,7 @@ pub struct ModelPlan {
 }
 
 /// One trained tensor.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct WeightPlan {
     /// Dotted path: its name in a checkpoint.
     pub path: String,
@@ -278,7 +305,7 @@ impl WeightPlan {
 }
 
 /// The first value of a weight. Random values depend only on the stage's seed and the weight's path.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Initializer {
     /// All zero.
@@ -292,7 +319,7 @@ pub enum Initializer {
 }
 
 /// One operation of an elaborated model.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ModelNode {
     /// What it computes.
     pub op: ModelOp,
@@ -307,7 +334,7 @@ pub struct ModelNode {
 }
 
 /// Where something comes from: shown in printed graphs and in errors at run time.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, PartialOrd, Ord, Serialize)]
 pub struct Origin {
     /// Dotted weight path of the enclosing calls, `transformer.h.0.attn`.
     pub path: String,
@@ -316,7 +343,7 @@ pub struct Origin {
 }
 
 /// Element types.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DType {
     /// 32-bit float.
@@ -334,7 +361,7 @@ impl DType {
 
 /// The operations a model can be made of. Every one is a typed function of the language
 /// (see the function table); elementwise ones broadcast as NumPy does.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ModelOp {
     /// An input of the batch: `tokens`, `positions` or `documents`, each `[B, T]` of [`DType::I32`].
@@ -413,7 +440,7 @@ pub enum ModelOp {
 }
 
 /// Elementwise functions of one argument.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)]
 pub enum UnaryFunction {
@@ -440,7 +467,7 @@ pub enum UnaryFunction {
 }
 
 /// Elementwise functions of two arguments.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)]
 pub enum BinaryFunction {
@@ -454,7 +481,7 @@ pub enum BinaryFunction {
 }
 
 /// Reductions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)]
 pub enum ReduceFunction {

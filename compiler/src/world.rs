@@ -2,6 +2,7 @@
 //! compiler itself stays pure.
 
 use llmc_grammar::source::Source;
+use serde::{Deserialize, Serialize};
 
 use crate::plan::SourcePlan;
 
@@ -21,7 +22,7 @@ pub trait World {
 }
 
 /// A tokenizer file's facts.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TokenizerFacts {
     /// Number of ids, added tokens included.
     pub vocab: u64,
@@ -30,7 +31,8 @@ pub struct TokenizerFacts {
 }
 
 /// A source's facts.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SourceFacts {
     /// Text, and it is there.
     Text,

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use miette::{LabeledSpan, NamedSource, Severity as MietteSeverity, SourceCode};
+use miette::{
+    GraphicalReportHandler, GraphicalTheme, LabeledSpan, Severity as MietteSeverity, SourceCode,
+};
 
 use crate::codes::Code;
 use crate::source::Span;
@@ -29,8 +31,6 @@ pub struct Diagnostic {
     pub labels: Vec<(Span, String)>,
     /// The way out.
     pub help: Option<String>,
-    /// The main label's text again, where rendering reads it.
-    named: Option<NamedSource<String>>,
 }
 
 impl Diagnostic {
@@ -42,20 +42,24 @@ impl Diagnostic {
             message: message.into(),
             labels: Vec::new(),
             help: None,
-            named: None,
         }
     }
 
     /// A warning with `code` and one sentence.
     pub fn warning(code: Code, message: impl Into<String>) -> Self {
-        Diagnostic { severity: Severity::Warning, ..Diagnostic::error(code, message) }
+        Diagnostic {
+            severity: Severity::Warning,
+            ..Diagnostic::error(code, message)
+        }
+    }
+
+    /// True unless it is a warning.
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
     }
 
     /// Adds a place. The first is the main one.
     pub fn label(mut self, span: &Span, text: impl Into<String>) -> Self {
-        if self.named.is_none() {
-            self.named = Some(NamedSource::new(span.source.name(), span.source.text().to_owned()));
-        }
         self.labels.push((span.clone(), text.into()));
         self
     }
@@ -107,23 +111,60 @@ impl miette::Diagnostic for Diagnostic {
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        self.named.as_ref().map(|named| named as &dyn SourceCode)
+        self.labels
+            .first()
+            .map(|(span, _)| &span.source as &dyn SourceCode)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         let main = self.labels.first().map(|(span, _)| span.source.clone())?;
-        Some(Box::new(self.labels.iter().filter(move |(span, _)| span.source == main).enumerate().map(
-            |(index, (span, text))| {
-                let range = span.start..span.end;
-                if index == 0 {
-                    LabeledSpan::new_primary_with_span(Some(text.clone()), range)
-                } else {
-                    LabeledSpan::new_with_span(Some(text.clone()), range)
-                }
-            },
-        )))
+        Some(Box::new(
+            self.labels
+                .iter()
+                .filter(move |(span, _)| span.source == main)
+                .enumerate()
+                .map(|(index, (span, text))| {
+                    let range = span.start..span.end;
+                    if index == 0 {
+                        LabeledSpan::new_primary_with_span(Some(text.clone()), range)
+                    } else {
+                        LabeledSpan::new_with_span(Some(text.clone()), range)
+                    }
+                }),
+        ))
     }
 }
 
 /// Every mistake found in one go, in source order.
 pub type Diagnostics = Vec<Diagnostic>;
+
+/// A diagnostic as plain text: no colours, ASCII only around the user's own text, 100 columns.
+pub fn render(diagnostic: &Diagnostic) -> String {
+    render_theme(diagnostic, GraphicalTheme::none(), 100)
+}
+
+/// A diagnostic as a terminal shows it, `width` columns wide, with or without colours.
+pub fn render_with(diagnostic: &Diagnostic, color: bool, width: usize) -> String {
+    let theme = if color {
+        GraphicalTheme::unicode()
+    } else {
+        GraphicalTheme::unicode_nocolor()
+    };
+    render_theme(diagnostic, theme, width)
+}
+
+fn render_theme(diagnostic: &Diagnostic, theme: GraphicalTheme, width: usize) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail; what a failing `Display` left behind is still worth showing.
+    let _ = GraphicalReportHandler::new_themed(theme)
+        .with_width(width)
+        .with_links(false)
+        .render_report(&mut text, diagnostic);
+    let mut text = text
+        .lines()
+        .map(str::trim_end)
+        .collect::<Vec<_>>()
+        .join("\n");
+    text.push('\n');
+    text
+}

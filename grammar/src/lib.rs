@@ -3,5 +3,11 @@
 
 pub mod codes;
 pub mod diagnostic;
+mod format;
+mod outline;
+mod parse;
 pub mod source;
 pub mod tree;
+
+pub use format::format;
+pub use parse::{MAX_SOURCE_BYTES, parse};

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use miette::{MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanContents};
+
 /// A recipe's name and text. Cheap to clone; spans of every later stage carry one.
 #[derive(Clone)]
 pub struct Source {
@@ -17,7 +19,12 @@ struct SourceText {
 impl Source {
     /// A source called `name` (a path, or `std/gpt2` for the embedded library).
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
-        Source { inner: Arc::new(SourceText { name: name.into(), text: text.into() }) }
+        Source {
+            inner: Arc::new(SourceText {
+                name: name.into(),
+                text: text.into(),
+            }),
+        }
     }
 
     /// The file name or library name, as shown in diagnostics.
@@ -33,7 +40,10 @@ impl Source {
     /// One-based line of a byte offset.
     pub fn line(&self, offset: usize) -> usize {
         let end = offset.min(self.text().len());
-        1 + self.text().as_bytes()[..end].iter().filter(|&&byte| byte == b'\n').count()
+        1 + self.text().as_bytes()[..end]
+            .iter()
+            .filter(|&&byte| byte == b'\n')
+            .count()
     }
 }
 
@@ -47,6 +57,26 @@ impl PartialEq for Source {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.inner, &other.inner)
             || (self.name() == other.name() && self.text() == other.text())
+    }
+}
+
+/// Lets miette read the lines around a span.
+impl SourceCode for Source {
+    fn read_span<'a>(
+        &'a self,
+        span: &SourceSpan,
+        lines_before: usize,
+        lines_after: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        let contents = self.text().read_span(span, lines_before, lines_after)?;
+        Ok(Box::new(MietteSpanContents::new_named(
+            self.name().to_owned(),
+            contents.data(),
+            *contents.span(),
+            contents.line(),
+            contents.column(),
+            contents.line_count(),
+        )))
     }
 }
 
@@ -64,7 +94,11 @@ pub struct Span {
 impl Span {
     /// The bytes `start..end` of `source`.
     pub fn new(source: &Source, start: usize, end: usize) -> Self {
-        Span { source: source.clone(), start, end }
+        Span {
+            source: source.clone(),
+            start,
+            end,
+        }
     }
 
     /// The text under the span.
@@ -74,7 +108,11 @@ impl Span {
 
     /// From the start of `self` to the end of `other`, both in the same source.
     pub fn to(&self, other: &Span) -> Span {
-        Span::new(&self.source, self.start.min(other.start), self.end.max(other.end))
+        Span::new(
+            &self.source,
+            self.start.min(other.start),
+            self.end.max(other.end),
+        )
     }
 
     /// `file.recipe:12`, for origins in printed graphs.

@@ -1,5 +1,13 @@
-//! placeholder
+//! The runtime of llmc: commands, data, training, checkpoints and devices. All input and output lives here.
 
+pub mod checkpoint;
+pub mod command;
 pub mod data;
+pub mod device;
+pub mod failure;
+pub mod generate;
+pub mod report;
+pub mod score;
 pub mod tokenizer;
+pub mod train;
 pub mod world;

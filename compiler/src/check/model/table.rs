@@ -1,0 +1,351 @@
+//! The functions of the language that models are made of: one typed table.
+//!
+//! From it come the checks of every call, "did you mean", and the reference page.
+
+use super::functions::{Default, Function, Rule, Taken, Takes};
+use super::rules::{attention, elementwise, linear, movement, normalise};
+use crate::plan::{BinaryFunction, DType, ReduceFunction, UnaryFunction};
+
+const fn required(name: &'static str, takes: Takes) -> Taken {
+    Taken {
+        name,
+        takes,
+        default: Default::Required,
+    }
+}
+
+const fn with(name: &'static str, takes: Takes, default: Default) -> Taken {
+    Taken {
+        name,
+        takes,
+        default,
+    }
+}
+
+const ANY: Takes = Takes::Tensor(None);
+const FLOATS: Takes = Takes::Tensor(Some(DType::F32));
+const IDS: Takes = Takes::Tensor(Some(DType::I32));
+
+const ONE: &[Taken] = &[required("x", FLOATS)];
+const TWO: &[Taken] = &[
+    required("a", Takes::TensorOrNumber),
+    required("b", Takes::TensorOrNumber),
+];
+const OVER: &[Taken] = &[
+    required("x", FLOATS),
+    with("axis", Takes::Axis, Default::Int(-1)),
+];
+
+const fn unary(
+    name: &'static str,
+    doc: &'static str,
+    example: &'static str,
+    function: UnaryFunction,
+) -> Function {
+    Function {
+        name,
+        parameters: ONE,
+        result: "the shape of `x`",
+        doc,
+        example,
+        rule: Rule::Unary(function),
+    }
+}
+
+const fn binary(
+    name: &'static str,
+    doc: &'static str,
+    example: &'static str,
+    function: BinaryFunction,
+) -> Function {
+    Function {
+        name,
+        parameters: TWO,
+        result: "the shapes of `a` and `b`, broadcast",
+        doc,
+        example,
+        rule: Rule::Binary(function),
+    }
+}
+
+const fn reduction(
+    name: &'static str,
+    doc: &'static str,
+    example: &'static str,
+    function: ReduceFunction,
+) -> Function {
+    Function {
+        name,
+        parameters: OVER,
+        result: "the shape of `x` with a 1 at `axis`",
+        doc,
+        example,
+        rule: Rule::Reduce(function),
+    }
+}
+
+/// Every function of the language.
+pub(super) const FUNCTIONS: &[Function] = &[
+    Function {
+        name: "weight",
+        parameters: &[
+            required("shape", Takes::Sizes),
+            with(
+                "init",
+                Takes::Initializer,
+                Default::Computed("normal(0.02)"),
+            ),
+        ],
+        result: "`shape`",
+        doc: "A trained tensor. `as` gives it its name in the checkpoint.",
+        example: "scale = weight([D], init: ones) as weight",
+        rule: Rule::Weight,
+    },
+    Function {
+        name: "lookup",
+        parameters: &[required("table", FLOATS), required("ids", IDS)],
+        result: "`table [V, D]`, `ids [..]` -> `[.., D]`",
+        doc: "The rows of a table that `ids` name.",
+        example: "x = lookup(table, tokens)",
+        rule: Rule::Shape(linear::lookup),
+    },
+    Function {
+        name: "matmul",
+        parameters: &[
+            required("a", FLOATS),
+            required("b", FLOATS),
+            with("transpose_right", Takes::Bool, Default::Bool(false)),
+        ],
+        result: "`a [.., M, K]`, `b [.., K, N]` -> `[.., M, N]`",
+        doc: "Matrix product over the last two dimensions. `b` has the leading dimensions of `a`, or just two dimensions; \
+              with `transpose_right` it is `[.., N, K]`.",
+        example: "logits = matmul(x, table, transpose_right: true)",
+        rule: Rule::Shape(linear::matmul),
+    },
+    Function {
+        name: "reshape",
+        parameters: &[required("x", ANY), required("shape", Takes::Sizes)],
+        result: "`shape`",
+        doc: "The same elements in the same order under another shape.",
+        example: "q = reshape(q, [B, T, heads, D / heads])",
+        rule: Rule::Shape(movement::reshape),
+    },
+    Function {
+        name: "permute",
+        parameters: &[required("x", ANY), required("axes", Takes::Axes)],
+        result: "dimension `i` is dimension `axes[i]` of `x`",
+        doc: "Reorders the dimensions.",
+        example: "y = permute(x, [0, 2, 1, 3])",
+        rule: Rule::Shape(movement::permute),
+    },
+    Function {
+        name: "transpose",
+        parameters: &[required("x", ANY)],
+        result: "`[.., M, N]` -> `[.., N, M]`",
+        doc: "Swaps the last two dimensions.",
+        example: "y = transpose(x)",
+        rule: Rule::Shape(movement::transpose),
+    },
+    Function {
+        name: "slice",
+        parameters: &[
+            required("x", ANY),
+            required("axis", Takes::Axis),
+            required("start", Takes::Size),
+            required("length", Takes::Size),
+        ],
+        result: "the shape of `x` with `length` at `axis`",
+        doc: "A range of one dimension: `start .. start + length`.",
+        example: "first = slice(x, axis: 1, start: 0, length: 1)",
+        rule: Rule::Shape(movement::slice),
+    },
+    Function {
+        name: "split",
+        parameters: &[
+            required("x", ANY),
+            required("parts", Takes::Parts),
+            with("axis", Takes::Axis, Default::Int(-1)),
+        ],
+        result: "several tensors, the size at `axis` divided among them",
+        doc: "Cuts one dimension into equal parts, or into parts of given sizes.",
+        example: "q, k, v = split(x, 3)",
+        rule: Rule::Shape(movement::split),
+    },
+    Function {
+        name: "concat",
+        parameters: &[
+            required("parts", Takes::Tensors),
+            with("axis", Takes::Axis, Default::Int(-1)),
+        ],
+        result: "the shape of the parts, their sizes at `axis` added up",
+        doc: "Joins tensors one after another along one dimension.",
+        example: "both = concat([forward, backward])",
+        rule: Rule::Shape(movement::concat),
+    },
+    reduction(
+        "sum",
+        "Sum over one dimension, which stays with size 1.",
+        "total = sum(x, axis: 1)",
+        ReduceFunction::Sum,
+    ),
+    reduction(
+        "mean",
+        "Mean over one dimension, which stays with size 1.",
+        "centred = x - mean(x)",
+        ReduceFunction::Mean,
+    ),
+    reduction(
+        "max",
+        "Maximum over one dimension, which stays with size 1. Of constants: the largest.",
+        "peak = max(x)",
+        ReduceFunction::Max,
+    ),
+    Function {
+        name: "softmax",
+        parameters: ONE,
+        result: "the shape of `x`",
+        doc: "Exponentials over the last dimension, scaled to a sum of 1.",
+        example: "p = softmax(scores)",
+        rule: Rule::Shape(normalise::softmax),
+    },
+    Function {
+        name: "layer_normalize",
+        parameters: &[
+            required("x", FLOATS),
+            required("scale", FLOATS),
+            required("shift", FLOATS),
+            with("eps", Takes::Number, Default::Float(1e-5)),
+        ],
+        result: "`x [.., D]`, `scale [D]`, `shift [D]` -> `[.., D]`",
+        doc: "`(x - mean) / sqrt(variance + eps) * scale + shift` over the last dimension (Ba et al. 2016).",
+        example: "y = layer_normalize(x, scale, shift)",
+        rule: Rule::Shape(normalise::layer_normalize),
+    },
+    Function {
+        name: "rms_normalize",
+        parameters: &[
+            required("x", FLOATS),
+            required("scale", FLOATS),
+            with("eps", Takes::Number, Default::Float(1e-6)),
+        ],
+        result: "`x [.., D]`, `scale [D]` -> `[.., D]`",
+        doc: "`x / sqrt(mean(x^2) + eps) * scale` over the last dimension (Zhang and Sennrich 2019).",
+        example: "y = rms_normalize(x, scale)",
+        rule: Rule::Shape(normalise::rms_normalize),
+    },
+    Function {
+        name: "rotate",
+        parameters: &[
+            required("x", FLOATS),
+            required("positions", IDS),
+            with("theta", Takes::Number, Default::Float(10000.0)),
+        ],
+        result: "`x [B, T, H, K]`, `positions [B, T]` -> `[B, T, H, K]`",
+        doc: "Rotary position embedding (Su et al. 2021): element `i` and `i + K / 2` of each head are turned together.",
+        example: "q = rotate(q, positions, theta: 500000.0)",
+        rule: Rule::Shape(attention::rotate),
+    },
+    Function {
+        name: "attend",
+        parameters: &[
+            required("q", FLOATS),
+            required("k", FLOATS),
+            required("v", FLOATS),
+            with("causal", Takes::Bool, Default::Bool(true)),
+            with("scale", Takes::Number, Default::Computed("K^-0.5")),
+            with("documents", IDS, Default::Absent),
+        ],
+        result: "`q [B, T, H, K]`, `k [B, S, G, K]`, `v [B, S, G, V]` -> `[B, T, H, V]`",
+        doc: "Scaled dot-product attention (Vaswani et al. 2017). Groups of `H / G` query heads share a key and value head. \
+              With `documents [B, T]` a token sees only tokens of its own document.",
+        example: "y = attend(q, k, v)",
+        rule: Rule::Shape(attention::attend),
+    },
+    Function {
+        name: "dropout",
+        parameters: &[required("x", FLOATS), required("rate", Takes::Number)],
+        result: "the shape of `x`",
+        doc: "In training, each element becomes 0 with probability `rate` and is scaled by `1 / (1 - rate)` otherwise.",
+        example: "x = dropout(x, 0.1)",
+        rule: Rule::Shape(elementwise::dropout),
+    },
+    unary("exp", "Exponential.", "y = exp(x)", UnaryFunction::Exp),
+    unary(
+        "log",
+        "Natural logarithm.",
+        "y = log(x)",
+        UnaryFunction::Log,
+    ),
+    unary("sqrt", "Square root.", "y = sqrt(x)", UnaryFunction::Sqrt),
+    unary(
+        "rsqrt",
+        "`1 / sqrt(x)`",
+        "y = rsqrt(x)",
+        UnaryFunction::Rsqrt,
+    ),
+    unary(
+        "reciprocal",
+        "`1 / x`",
+        "y = reciprocal(x)",
+        UnaryFunction::Reciprocal,
+    ),
+    unary("square", "`x * x`", "y = square(x)", UnaryFunction::Square),
+    unary("abs", "Absolute value.", "y = abs(x)", UnaryFunction::Abs),
+    unary("sin", "Sine.", "y = sin(x)", UnaryFunction::Sin),
+    unary("cos", "Cosine.", "y = cos(x)", UnaryFunction::Cos),
+    unary(
+        "tanh",
+        "Hyperbolic tangent.",
+        "y = tanh(x)",
+        UnaryFunction::Tanh,
+    ),
+    unary(
+        "sigmoid",
+        "`1 / (1 + exp(-x))`",
+        "y = sigmoid(x)",
+        UnaryFunction::Sigmoid,
+    ),
+    unary("erf", "Error function.", "y = erf(x)", UnaryFunction::Erf),
+    unary(
+        "relu",
+        "`maximum(x, 0)`",
+        "y = relu(x)",
+        UnaryFunction::Relu,
+    ),
+    unary(
+        "silu",
+        "`x * sigmoid(x)`",
+        "y = silu(x)",
+        UnaryFunction::Silu,
+    ),
+    unary(
+        "gelu",
+        "`x * (1 + erf(x / sqrt(2))) / 2` (Hendrycks and Gimpel 2016).",
+        "y = gelu(x)",
+        UnaryFunction::Gelu,
+    ),
+    unary(
+        "gelu_tanh",
+        "`x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))) / 2`; `gelu_new` in Hugging Face.",
+        "y = gelu_tanh(x)",
+        UnaryFunction::GeluTanh,
+    ),
+    binary(
+        "maximum",
+        "The larger of two.",
+        "y = maximum(x, 0)",
+        BinaryFunction::Maximum,
+    ),
+    binary(
+        "minimum",
+        "The smaller of two.",
+        "y = minimum(x, 6)",
+        BinaryFunction::Minimum,
+    ),
+    binary(
+        "pow",
+        "`a` to the power `b`; `a ^ b` is the same.",
+        "y = pow(x, 3)",
+        BinaryFunction::Power,
+    ),
+];

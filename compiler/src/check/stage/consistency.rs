@@ -1,0 +1,231 @@
+//! What must agree between the parts of a stage.
+
+use llmc_grammar::codes::{
+    NO_EFFECT, ROW_LENGTH, SEQUENCE_TOO_LONG, TOKENIZER_MISSING, VOCABULARY_MISMATCH,
+};
+use llmc_grammar::diagnostic::{Diagnostic, Diagnostics};
+use llmc_grammar::tree::Declaration;
+
+use super::super::dataset::Dataset;
+use super::super::model::rows_looked_up;
+use super::super::record::{Read, Record};
+use super::Checking;
+use crate::plan::{ModelPlan, TokenizerPlan, TokenizerSource};
+use crate::world::SourceFacts;
+
+/// True if the stage itself (not its base) writes the field, and not as `none`.
+fn writes(item: &Declaration, record: &Record, field: &str) -> bool {
+    record.is_written(field) && item.fields.iter().any(|written| written.name.text == field)
+}
+
+/// Text needs a tokenizer; token ids take none, and cannot be sampled as text.
+pub fn data_and_tokenizer(
+    item: &Declaration,
+    record: &Record,
+    data: Option<&Dataset>,
+    checking: &mut Checking<'_, '_>,
+) {
+    let Some(data) = data else { return };
+    let name = &data.name.text;
+    if !data.is_tokens() {
+        if matches!(record.optional("tokenizer", Read::declaration), Some(None)) {
+            let known = checking.names.of_kind("tokenizer");
+            let mistake = Diagnostic::error(
+                TOKENIZER_MISSING,
+                format!("`{name}` is text, so the stage needs a tokenizer"),
+            )
+            .label(&record.span, "has no `tokenizer`")
+            .label(record.place("data"), "text");
+            checking.diagnostics.push(match known.first() {
+                Some(known) => mistake.help(format!("write `tokenizer = {known}`")),
+                None => mistake.help(format!(
+                    "declare one and name it here: `tokenizer bpe {{ train = byte_bpe(vocab: 8192, on: {name}) }}`"
+                )),
+            });
+        }
+        return;
+    }
+    for (field, reason) in [
+        ("tokenizer", "token ids are not tokenized again"),
+        (
+            "sample",
+            "a sample is text, and there is no tokenizer to make it",
+        ),
+    ] {
+        if writes(item, record, field) {
+            checking.diagnostics.push(
+                Diagnostic::error(
+                    NO_EFFECT,
+                    format!("`{field}` has no effect: `{name}` is token ids already"),
+                )
+                .label(record.place(field), reason)
+                .label(&data.name.span, "token ids")
+                .help(format!("remove `{field}`")),
+            );
+        }
+    }
+}
+
+/// Evaluation needs held-out documents.
+pub fn held_out(
+    item: &Declaration,
+    record: &Record,
+    data: Option<&Dataset>,
+    diagnostics: &mut Diagnostics,
+) {
+    let Some(data) = data.filter(|data| data.plan.holdout == 0.0) else {
+        return;
+    };
+    for field in ["evaluate", "evaluate_on"] {
+        if writes(item, record, field) {
+            diagnostics.push(
+                Diagnostic::error(
+                    NO_EFFECT,
+                    format!(
+                        "`{field}` has no effect: `{}` holds nothing out",
+                        data.name.text
+                    ),
+                )
+                .label(record.place(field), "nothing to evaluate on")
+                .label(&data.name.span, "`holdout` is 0% here")
+                .help(format!(
+                    "hold some documents out, as in `holdout = 1%`, or remove `{field}`"
+                )),
+            );
+        }
+    }
+}
+
+/// Fields that other fields of the same stage make meaningless.
+pub fn without_effect(item: &Declaration, record: &Record, diagnostics: &mut Diagnostics) {
+    if writes(item, record, "keep")
+        && matches!(record.optional("checkpoint", Read::call), Some(None))
+    {
+        diagnostics.push(
+            Diagnostic::error(
+                NO_EFFECT,
+                "`keep` has no effect: the only checkpoint is the last one",
+            )
+            .label(record.place("keep"), "nothing to keep")
+            .help(
+                "write more checkpoints, as in `checkpoint = every(500 steps)`, or remove `keep`",
+            ),
+        );
+    }
+    if let (Some(from), true) = (&item.from, writes(item, record, "init")) {
+        diagnostics.push(
+            Diagnostic::error(
+                NO_EFFECT,
+                format!("the weights come from `{}` already", from.text),
+            )
+            .label(record.place("init"), "`init` has no effect")
+            .label(&from.span, "starts from these weights")
+            .help("remove `init` or `from`"),
+        );
+    }
+}
+
+/// The tokenizer's ids are the model's.
+pub fn vocabulary(
+    record: &Record,
+    data: Option<&Dataset>,
+    model: &ModelPlan,
+    checking: &mut Checking<'_, '_>,
+) {
+    if data.is_some_and(Dataset::is_tokens) {
+        return;
+    }
+    let Some(name) = record.declaration("tokenizer") else {
+        return;
+    };
+    let Some(Some(tokenizer)) = checking.tokenizers.get(name) else {
+        return;
+    };
+    if tokenizer.vocab == model.vocab {
+        return;
+    }
+    let mistake = Diagnostic::error(
+        VOCABULARY_MISMATCH,
+        format!(
+            "the model has {} token ids, the tokenizer {}",
+            model.vocab, tokenizer.vocab
+        ),
+    )
+    .label(
+        record.place("model"),
+        format!("logits over {} ids", model.vocab),
+    );
+    let mistake = match checking.names.declaration("tokenizer", name) {
+        Some(item) => mistake.label(&item.name.span, origin(tokenizer)),
+        None => mistake,
+    };
+    checking.diagnostics.push(mistake.help(format!(
+        "write the size once: `vocab: {name}.vocab` in the model's arguments"
+    )));
+}
+
+fn origin(tokenizer: &TokenizerPlan) -> String {
+    let vocab = tokenizer.vocab;
+    match &tokenizer.source {
+        TokenizerSource::ByteBpe { .. } => format!("is trained to {vocab} ids"),
+        TokenizerSource::File { path } => format!("has {vocab} ids in `{path}`"),
+        TokenizerSource::Bytes => format!("has {vocab} ids: the bytes and end-of-text"),
+    }
+}
+
+/// Rows must not be longer than the model's learned positions.
+pub fn context(record: &Record, model: &ModelPlan, diagnostics: &mut Diagnostics) {
+    let Some(length) = record
+        .quantity("sequence_length")
+        .and_then(|quantity| quantity.whole_in_base())
+    else {
+        return;
+    };
+    if let Some(context) = rows_looked_up(model, "positions").filter(|context| length > *context) {
+        diagnostics.push(
+            Diagnostic::error(
+                SEQUENCE_TOO_LONG,
+                format!("rows of {length} tokens are longer than the model's context of {context}"),
+            )
+            .label(record.place("sequence_length"), format!("{length} tokens in a row"))
+            .label(record.place("model"), format!("has positions for {context} tokens"))
+            .help(match model.arguments.contains_key("context") {
+                true => format!("write `context: {length}` in the model's arguments, or `sequence_length = {context} tokens`"),
+                false => format!("write `sequence_length = {context} tokens`"),
+            }),
+        );
+    }
+}
+
+/// Finished rows of token ids are trained on as they are.
+pub fn row_length(record: &Record, data: Option<&Dataset>, diagnostics: &mut Diagnostics) {
+    let length = record
+        .quantity("sequence_length")
+        .and_then(|quantity| quantity.whole_in_base());
+    let (Some(data), Some(length)) = (data, length) else {
+        return;
+    };
+    for (facts, span) in data.facts.iter().zip(&data.spans) {
+        let Some(SourceFacts::Tokens {
+            row_length: Some(row),
+            ..
+        }) = facts
+        else {
+            continue;
+        };
+        if *row != length {
+            diagnostics.push(
+                Diagnostic::error(
+                    ROW_LENGTH,
+                    format!("rows of {row} token ids, but `sequence_length` is {length}"),
+                )
+                .label(
+                    record.place("sequence_length"),
+                    format!("{length} tokens in a row"),
+                )
+                .label(span, format!("holds finished rows of {row}"))
+                .help(format!("write `sequence_length = {row} tokens`")),
+            );
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! The model of a stage and where its weights start.
+
+use std::collections::BTreeMap;
+
+use llmc_grammar::codes::{DIRECTORY_UNFIT, INIT_CONTRADICTS, WEIGHTS_DIFFER};
+use llmc_grammar::diagnostic::Diagnostic;
+use llmc_grammar::source::Span;
+use llmc_grammar::tree::{Argument, Expr, ExprKind, Name, Number, ParameterKind, UnaryOperator};
+
+use super::super::evaluate::evaluate;
+use super::super::model::{arguments_from_config, elaborate};
+use super::super::record::{Read, Record};
+use super::super::value::Value;
+use super::Checking;
+use crate::plan::{InitPlan, ModelPlan, StagePlan};
+
+/// Elaborates the stage's model. With `init = hf(...)`, arguments that are not written come from the directory.
+pub fn model(record: &Record, checking: &mut Checking<'_, '_>) -> Option<ModelPlan> {
+    let Read::Model(expr) = &record.entry("model")?.read else {
+        return None;
+    };
+    let (name, mut arguments) = match &expr.kind {
+        ExprKind::Call {
+            function,
+            arguments,
+        } => (function.clone(), arguments.clone()),
+        ExprKind::Name(text) => (
+            Name {
+                text: text.clone(),
+                span: expr.span.clone(),
+            },
+            Vec::new(),
+        ),
+        _ => return None,
+    };
+    if !checking.sound_functions {
+        return None;
+    }
+    if let Some(init) = record.optional("init", Read::call)? {
+        let directory = init.text("directory")?;
+        let place = init.place("directory").clone();
+        arguments.extend(from_directory(
+            &directory, &place, &name, &arguments, checking,
+        )?);
+    }
+    elaborate(checking.library, &name, &arguments, checking.diagnostics)
+}
+
+/// The arguments of model `name` that `directory` gives and `written` does not.
+fn from_directory(
+    directory: &str,
+    place: &Span,
+    name: &Name,
+    written: &[Argument],
+    checking: &mut Checking<'_, '_>,
+) -> Option<Vec<Argument>> {
+    let found = checking
+        .world
+        .huggingface_config(directory)
+        .and_then(|config| arguments_from_config(checking.library, &name.text, &config));
+    let found = match found {
+        Ok(found) => found,
+        Err(reason) => {
+            checking.diagnostics.push(
+                Diagnostic::error(
+                    DIRECTORY_UNFIT,
+                    format!("`{}` cannot start from `{directory}`", name.text),
+                )
+                .label(place, reason),
+            );
+            return None;
+        }
+    };
+    let positional = constant_parameters(name, checking);
+    let mut given: BTreeMap<&str, &Expr> = BTreeMap::new();
+    for (index, argument) in written.iter().enumerate() {
+        let parameter = match &argument.name {
+            Some(name) => Some(name.text.as_str()),
+            None => positional.get(index).map(String::as_str),
+        };
+        if let Some(parameter) = parameter {
+            given.insert(parameter, &argument.value);
+        }
+    }
+    let mut arguments = Vec::new();
+    let mut sound = true;
+    for (parameter, value) in found {
+        match given.get(parameter.as_str()) {
+            Some(expr) => {
+                let own = evaluate(expr, &checking.library.constants, checking.diagnostics);
+                if own.value != Value::Unknown && !same(&own.value, &value) {
+                    checking.diagnostics.push(contradiction(
+                        &parameter, &own.value, &value, &own.span, place,
+                    ));
+                    sound = false;
+                }
+            }
+            None => arguments.extend(argument(&parameter, &value, place)),
+        }
+    }
+    sound.then_some(arguments)
+}
+
+fn constant_parameters(name: &Name, checking: &Checking<'_, '_>) -> Vec<String> {
+    let Some(function) = checking.library.functions.get(name.text.as_str()) else {
+        return Vec::new();
+    };
+    function
+        .parameters
+        .iter()
+        .filter(|parameter| matches!(parameter.kind, ParameterKind::Constant(_)))
+        .map(|parameter| parameter.name.text.clone())
+        .collect()
+}
+
+fn same(left: &Value, right: &Value) -> bool {
+    match (left.as_float(), right.as_float()) {
+        (Some(left), Some(right)) => left == right,
+        _ => left == right,
+    }
+}
+
+fn contradiction(
+    parameter: &str,
+    own: &Value,
+    found: &Value,
+    span: &Span,
+    place: &Span,
+) -> Diagnostic {
+    Diagnostic::error(
+        INIT_CONTRADICTS,
+        format!("`{parameter}` is {own} here but {found} in the directory"),
+    )
+    .label(span, format!("{own} here"))
+    .label(place, format!("its config.json says {found}"))
+    .help(format!(
+        "leave `{parameter}` out: it is taken from the directory"
+    ))
+}
+
+/// A constant as an argument that stands where the directory is named.
+fn argument(parameter: &str, value: &Value, place: &Span) -> Option<Argument> {
+    let number = |value: f64, integer: Option<u64>| {
+        ExprKind::Number(Number {
+            value,
+            integer,
+            unit: None,
+        })
+    };
+    let expr = |kind| Expr {
+        kind,
+        span: place.clone(),
+    };
+    let (kind, negative) = match value {
+        Value::Int(whole) => {
+            let size = whole.unsigned_abs();
+            (number(size as f64, Some(size)), *whole < 0)
+        }
+        Value::Float(value) => (number(value.abs(), None), *value < 0.0),
+        Value::Bool(value) => (ExprKind::Bool(*value), false),
+        Value::Text(text) => (ExprKind::String(text.clone()), false),
+        Value::Name(name) => (ExprKind::Name(name.clone()), false),
+        Value::None => (ExprKind::None, false),
+        _ => return None,
+    };
+    let value = match negative {
+        true => expr(ExprKind::Unary {
+            operator: UnaryOperator::Negate,
+            operand: Box::new(expr(kind)),
+        }),
+        false => expr(kind),
+    };
+    Some(Argument {
+        name: Some(Name {
+            text: parameter.to_owned(),
+            span: place.clone(),
+        }),
+        value,
+    })
+}
+
+/// Where the weights start. Weights of the stage that is continued must be those of this stage.
+pub fn init(
+    record: &Record,
+    parent: Option<&StagePlan>,
+    model: &ModelPlan,
+    checking: &mut Checking<'_, '_>,
+) -> Option<InitPlan> {
+    let written = record.optional("init", Read::call)?;
+    match (parent, written) {
+        (Some(parent), None) => {
+            if let Some(reason) = difference(&parent.model, model) {
+                checking.diagnostics.push(
+                    Diagnostic::error(
+                        WEIGHTS_DIFFER,
+                        format!(
+                            "this stage cannot start from the weights of `{}`",
+                            parent.name
+                        ),
+                    )
+                    .label(record.place("model"), reason)
+                    .label(&record.span, format!("continues `{}`", parent.name))
+                    .help(format!(
+                        "keep the model of `{}`, or start without `from`",
+                        parent.name
+                    )),
+                );
+                return None;
+            }
+            Some(InitPlan::Stage(parent.name.clone()))
+        }
+        (None, Some(call)) => Some(InitPlan::HuggingFace(call.text("directory")?)),
+        (None, None) => Some(InitPlan::Random),
+        (Some(_), Some(_)) => None,
+    }
+}
+
+/// The first difference between two models' weights, in words.
+fn difference(before: &ModelPlan, after: &ModelPlan) -> Option<String> {
+    let shapes: BTreeMap<&str, &[u64]> = before
+        .weights
+        .iter()
+        .map(|weight| (weight.path.as_str(), weight.shape.as_slice()))
+        .collect();
+    for weight in &after.weights {
+        match shapes.get(weight.path.as_str()) {
+            None => return Some(format!("`{}` is new", weight.path)),
+            Some(shape) if *shape != weight.shape.as_slice() => {
+                return Some(format!(
+                    "`{}` was {shape:?} and is {:?}",
+                    weight.path, weight.shape
+                ));
+            }
+            Some(_) => {}
+        }
+    }
+    let kept: BTreeMap<&str, ()> = after
+        .weights
+        .iter()
+        .map(|weight| (weight.path.as_str(), ()))
+        .collect();
+    let lost = before
+        .weights
+        .iter()
+        .find(|weight| !kept.contains_key(weight.path.as_str()))?;
+    Some(format!("`{}` is gone", lost.path))
+}

@@ -1,0 +1,179 @@
+//! Rows of the table: `dataset` and `tokenizer`.
+
+use super::super::units::Dimension;
+use super::{Field, Form, Presence, Range, Type};
+
+/// `dataset NAME { ... }`
+pub static DATASET: Form = Form {
+    name: "dataset",
+    doc: "Documents to train on: where they come from and what is held out.",
+    example: "dataset rust {\n  source  = files(\"~/.cargo/registry/src/**/*.rs\")\n  holdout = 1%\n}",
+    positional: 0,
+    fields: &[
+        Field {
+            name: "source",
+            ty: Type::OneOrMore(&Type::Call(&[&FILES, &TEXT, &JSONL, &TOKENS])),
+            presence: Presence::Required,
+            doc: "Where the documents come from; several sources are read one after another.",
+            example: "[text(\"a.txt\"), jsonl(\"b.jsonl\")]",
+        },
+        Field {
+            name: "holdout",
+            ty: Type::Quantity(&[Dimension::Share], Range::between(0.0, 0.5)),
+            presence: Presence::Default("1%"),
+            doc: "Share of the documents kept out of training for evaluation, chosen by a hash of each document.",
+            example: "5%",
+        },
+        Field {
+            name: "limit",
+            ty: Type::Quantity(&[Dimension::Bytes], Range::POSITIVE),
+            presence: Presence::Optional("everything is read"),
+            doc: "Most bytes to read, sources in order.",
+            example: "24 MB",
+        },
+    ],
+};
+
+static FILES: Form = Form {
+    name: "files",
+    doc: "Every file that matches a pattern is one document.",
+    example: "files(\"~/notes/**/*.md\")",
+    positional: 1,
+    fields: &[Field {
+        name: "pattern",
+        ty: Type::Text,
+        presence: Presence::Required,
+        doc: "Glob of the files: `*` within a folder, `**` over folders; `~` and `$VAR` are filled in when it is read.",
+        example: "\"~/notes/**/*.md\"",
+    }],
+};
+
+static TEXT: Form = Form {
+    name: "text",
+    doc: "One text file is one document.",
+    example: "text(\"shakespeare.txt\")",
+    positional: 1,
+    fields: &[Field {
+        name: "path",
+        ty: Type::Text,
+        presence: Presence::Required,
+        doc: "The file's path, relative to the recipe.",
+        example: "\"shakespeare.txt\"",
+    }],
+};
+
+static JSONL: Form = Form {
+    name: "jsonl",
+    doc: "One JSON object a line; one of its fields is the document.",
+    example: "jsonl(\"docs.jsonl\", field: \"text\")",
+    positional: 2,
+    fields: &[
+        Field {
+            name: "path",
+            ty: Type::Text,
+            presence: Presence::Required,
+            doc: "The file's path, relative to the recipe.",
+            example: "\"docs.jsonl\"",
+        },
+        Field {
+            name: "field",
+            ty: Type::Text,
+            presence: Presence::Default("\"text\""),
+            doc: "The field that holds the text.",
+            example: "\"content\"",
+        },
+    ],
+};
+
+static TOKENS: Form = Form {
+    name: "tokens",
+    doc: "Token ids that are already made, rows in order: safetensors, `.npy`, or `.bin` of 16- or 32-bit numbers.",
+    example: "tokens(\"batches.safetensors\", tensor: \"input_ids\")",
+    positional: 1,
+    fields: &[
+        Field {
+            name: "path",
+            ty: Type::Text,
+            presence: Presence::Required,
+            doc: "The file's path, relative to the recipe.",
+            example: "\"train.bin\"",
+        },
+        Field {
+            name: "tensor",
+            ty: Type::Text,
+            presence: Presence::Optional("the file's only tensor"),
+            doc: "The tensor's name in a safetensors file.",
+            example: "\"input_ids\"",
+        },
+    ],
+};
+
+/// `tokenizer NAME { ... }`
+pub static TOKENIZER: Form = Form {
+    name: "tokenizer",
+    doc: "Text to token ids: trained on a dataset, or loaded. Exactly one of `train` and `load` is written.",
+    example: "tokenizer bpe { train = byte_bpe(vocab: 8192, on: rust) }",
+    positional: 0,
+    fields: &[
+        Field {
+            name: "train",
+            ty: Type::Call(&[&BYTE_BPE]),
+            presence: Presence::Optional("`load` says which tokenizer"),
+            doc: "Train a tokenizer before the first stage.",
+            example: "byte_bpe(vocab: 8192, on: rust)",
+        },
+        Field {
+            name: "load",
+            ty: Type::TextOrCall(&[&BYTES]),
+            presence: Presence::Optional("`train` says which tokenizer"),
+            doc: "Path of a Hugging Face `tokenizer.json`, relative to the recipe; or `bytes()`.",
+            example: "\"gpt2/tokenizer.json\"",
+        },
+        Field {
+            name: "end_of_text",
+            ty: Type::Text,
+            presence: Presence::DefaultOrNone("\"<|endoftext|>\""),
+            doc: "Special token put after each document; a loaded tokenizer must have it.",
+            example: "\"</s>\"",
+        },
+    ],
+};
+
+static BYTE_BPE: Form = Form {
+    name: "byte_bpe",
+    doc: "Byte-level byte-pair encoding, as GPT-2's: any text can be encoded, nothing is unknown.",
+    example: "byte_bpe(vocab: 8192, on: rust, sample: 16 MB)",
+    positional: 0,
+    fields: &[
+        Field {
+            name: "vocab",
+            ty: Type::Integer(Range::between(257.0, 4_194_304.0)),
+            presence: Presence::Required,
+            doc: "Number of token ids: the 256 bytes, the merges and the end-of-text token.",
+            example: "8192",
+        },
+        Field {
+            name: "on",
+            ty: Type::Declaration("dataset"),
+            presence: Presence::Required,
+            doc: "The dataset to train on.",
+            example: "rust",
+        },
+        Field {
+            name: "sample",
+            ty: Type::Quantity(&[Dimension::Bytes], Range::POSITIVE),
+            presence: Presence::Default("16 MB"),
+            doc: "Most bytes of text to train on.",
+            example: "64 MB",
+        },
+    ],
+};
+
+/// `bytes()`
+pub static BYTES: Form = Form {
+    name: "bytes",
+    doc: "The 256 bytes as they are; end-of-text is id 256.",
+    example: "bytes()",
+    positional: 0,
+    fields: &[],
+};

@@ -1,0 +1,295 @@
+//! The closed set of operators of the graph.
+//!
+//! Every operator is a pure function with one output; shapes are concrete (64-bit), element types explicit.
+//! What a fast kernel computes in one pass (attention with its statistics, the three gradients of attention,
+//! the two moments and the weight of AdamW) stands here as several operators, which the schedule joins again.
+
+use std::fmt;
+
+use smallvec::SmallVec;
+
+use crate::plan::{BinaryFunction, DType, SchedulePlan, UnaryFunction};
+
+/// A concrete shape.
+pub type Shape = SmallVec<[u64; 4]>;
+
+/// Shape and element type of a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Type {
+    /// Sizes of the dimensions; empty for a scalar.
+    pub shape: Shape,
+    /// Element type.
+    pub dtype: DType,
+}
+
+impl Type {
+    /// A 32-bit float value of this shape.
+    pub fn f32(shape: &[u64]) -> Type {
+        Type {
+            shape: Shape::from_slice(shape),
+            dtype: DType::F32,
+        }
+    }
+
+    /// A 32-bit integer value of this shape.
+    pub fn i32(shape: &[u64]) -> Type {
+        Type {
+            shape: Shape::from_slice(shape),
+            dtype: DType::I32,
+        }
+    }
+
+    /// Number of values.
+    pub fn elements(&self) -> u64 {
+        self.shape.iter().product()
+    }
+}
+
+impl fmt::Display for Type {
+    /// `f32[4, 256, 768]`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let dtype = match self.dtype {
+            DType::F32 => "f32",
+            DType::I32 => "i32",
+        };
+        write!(f, "{dtype}{:?}", self.shape.as_slice())
+    }
+}
+
+/// Which of attention's inputs a gradient is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum AttentionInput {
+    Query,
+    Key,
+    Value,
+}
+
+/// Which of a normalisation's inputs a gradient is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum NormInput {
+    Value,
+    Scale,
+    Shift,
+}
+
+/// Which result of one AdamW step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum AdamOutput {
+    Weight,
+    FirstMoment,
+    SecondMoment,
+}
+
+/// Constants of an AdamW update (Loshchilov and Hutter 2019).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AdamConstants {
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to the denominator.
+    pub epsilon: f64,
+    /// Decoupled weight decay of this tensor.
+    pub weight_decay: f64,
+}
+
+/// Settings of attention.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AttentionSettings {
+    /// A token sees itself and what is before it.
+    pub causal: bool,
+    /// Factor on the scores.
+    pub scale: f64,
+    /// A last input of document numbers `[B, T]` limits each token to its own document.
+    pub documents: bool,
+}
+
+/// Sum or maximum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Reduction {
+    Sum,
+    Max,
+}
+
+/// One operator. Inputs are listed as `(name [shape], ...)`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Op {
+    // Sources: no inputs.
+    /// What the host supplies each run: `tokens`, `targets`, `positions`, `documents` (`[B, T]`, i32),
+    /// `loss_scale` (scalar: 1 / target tokens of the global batch), `step` (scalar, from 0), `length` (scalar, decoding).
+    Input {
+        /// Its name.
+        name: String,
+        /// Its type.
+        ty: Type,
+    },
+    /// A value that lives from run to run: a weight (`weight/PATH`), its moments (`first/PATH`, `second/PATH`),
+    /// an accumulated gradient (`gradient/PATH`), a key/value cache (`key_cache/N`, `value_cache/N`).
+    State {
+        /// Its name.
+        name: String,
+        /// Its type.
+        ty: Type,
+    },
+    /// A scalar.
+    Constant(f32),
+
+    // Elementwise: inputs of equal rank after right alignment, sizes equal or 1 (NumPy broadcasting).
+    /// One input.
+    Unary(UnaryFunction),
+    /// Two inputs.
+    Binary(BinaryFunction),
+    /// `(condition, a, b)`: `a` where the condition is not 0, else `b`.
+    Select,
+    /// `(a, b)`: 1 where `a > b`, else 0.
+    Greater,
+    /// Random zeroing for dropout, `(x, step [])`: each element is kept with probability `1 - rate` and scaled by
+    /// `1 / (1 - rate)`. Which are kept depends on (seed, site, step, element index) alone: see `random.rs`.
+    Dropout {
+        /// Probability of zeroing.
+        rate: f64,
+        /// The stage's seed.
+        seed: u64,
+        /// Which dropout of the graph this is.
+        site: u64,
+    },
+
+    // Reductions: reduced axes stay with size 1.
+    /// Sum or maximum over `axes` (ascending).
+    Reduce {
+        /// Which.
+        kind: Reduction,
+        /// Over which axes.
+        axes: Vec<usize>,
+    },
+
+    // Movement.
+    /// Same elements in row-major order, another shape.
+    Reshape(Shape),
+    /// Output axis `i` is input axis `axes[i]`.
+    Permute(Vec<usize>),
+    /// Broadcast: right-aligned, size-1 axes repeated.
+    Expand(Shape),
+    /// `start..start + length` of one axis.
+    Slice {
+        /// Which axis.
+        axis: usize,
+        /// First index.
+        start: u64,
+        /// How many.
+        length: u64,
+    },
+    /// Zeros before and after along one axis (the derivative of `Slice`).
+    Pad {
+        /// Which axis.
+        axis: usize,
+        /// Zeros before.
+        before: u64,
+        /// Zeros after.
+        after: u64,
+    },
+    /// Inputs one after another along an axis.
+    Concat {
+        /// Which axis.
+        axis: usize,
+    },
+
+    // Composites.
+    /// `(a [.., M, K], b [.., K, N]) -> [.., M, N]`, equal ranks (two or more) and leading sizes; a transposed operand is
+    /// given as `[.., K, M]` or `[.., N, K]`.
+    MatMul {
+        /// The left operand is `[.., K, M]`.
+        transpose_left: bool,
+        /// The right operand is `[.., N, K]`.
+        transpose_right: bool,
+    },
+    /// `(table [V, D], ids [..] i32) -> [.., D]`; an id outside `0..V` is an error at run time.
+    Gather,
+    /// `(ids [..] i32, updates [.., D]) -> [rows, D]`: rows added up by id, in index order.
+    ScatterAdd {
+        /// Rows of the result.
+        rows: u64,
+    },
+    /// Softmax over the last axis.
+    Softmax,
+    /// `(x [.., D], scale [D], shift [D])`
+    LayerNorm {
+        /// Added to the variance.
+        eps: f64,
+    },
+    /// `(x [.., D], scale [D], dy [.., D])`: gradient of [`Op::LayerNorm`] for one input.
+    LayerNormGrad {
+        /// Added to the variance.
+        eps: f64,
+        /// For which input.
+        wrt: NormInput,
+    },
+    /// `(x [.., D], scale [D])`
+    RmsNorm {
+        /// Added to the mean square.
+        eps: f64,
+    },
+    /// `(x [.., D], scale [D], dy [.., D])`: gradient of [`Op::RmsNorm`] for one input.
+    RmsNormGrad {
+        /// Added to the mean square.
+        eps: f64,
+        /// For which input.
+        wrt: NormInput,
+    },
+    /// `(x [B, T, H, K], positions [B, T] i32)`: pairs `(i, i + K/2)` turned by `position * theta^(-2i/K)`;
+    /// angles in f64 or better. The derivative is the inverse rotation.
+    Rotate {
+        /// Base of the frequencies.
+        theta: f64,
+        /// Turn the other way.
+        inverse: bool,
+    },
+    /// `(q [B, T, H, K], k [B, S, G, K], v [B, S, G, V], documents [B, T]?) -> [B, T, H, V]`; a row that sees nothing is 0.
+    Attention(AttentionSettings),
+    /// Same inputs as [`Op::Attention`] `-> [B, H, T]`: log of the sum of the exponentials of the scaled scores
+    /// (negative infinity where a row sees nothing).
+    AttentionStats(AttentionSettings),
+    /// `(q, k, v, out, stats, dout, documents?)`: gradient of [`Op::Attention`] for one input.
+    AttentionGrad {
+        /// Settings of the forward operator.
+        settings: AttentionSettings,
+        /// For which input.
+        wrt: AttentionInput,
+    },
+    /// `(q [B, T, H, K], key_cache [B, C, G, K], value_cache [B, C, G, V], length [])`: query `t` of the block stands at
+    /// position `length + t` and sees positions `0..=length + t` of the caches.
+    CachedAttention {
+        /// Factor on the scores.
+        scale: f64,
+    },
+    /// `(cache [B, C, G, K], new [B, T, G, K], length []) -> [B, C, G, K]`: `new` written at positions `length..length + T`.
+    CacheWrite,
+    /// `(logits [N, V], targets [N] i32) -> [N]`: `logsumexp(logits) - logits[target]`; 0 where the target is negative.
+    CrossEntropy,
+    /// `(logits [N, V], targets [N], dloss [N]) -> [N, V]`: `(softmax - onehot) * dloss`; 0 where the target is negative.
+    CrossEntropyGrad,
+
+    // Optimizer.
+    /// Sum of the squares of all elements, a scalar.
+    SumSquares,
+    /// Sum of up to 64 scalars, in order.
+    AddScalars,
+    /// `(step []) -> []`: the learning rate, `peak` times the schedule's factor.
+    LearningRate {
+        /// Peak learning rate.
+        peak: f64,
+        /// Factor over the steps.
+        schedule: SchedulePlan,
+    },
+    /// `(weight, first, second, gradient, learning_rate [], gradient_scale [], step [])`: one result of the AdamW step `t = step + 1`.
+    AdamW {
+        /// Constants of the update.
+        constants: AdamConstants,
+        /// Which result.
+        output: AdamOutput,
+    },
+}

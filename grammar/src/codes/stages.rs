@@ -1,0 +1,85 @@
+//! Stages, where model, objective, data and tokenizer meet: `E06xx` and `W06xx`.
+
+use super::Code;
+
+codes! {
+    BATCH_DOES_NOT_DIVIDE = "E0601", "batch sizes do not divide", "\
+An optimizer step consists of whole micro-batches of whole rows: `global_batch` must be a multiple of \
+`sequence_length` (if it is given in tokens) and of `micro_batch` rows. The message gives the nearest sizes that fit.
+
+Wrong:  sequence_length = 256 tokens   global_batch = 1000 tokens
+Right:  sequence_length = 256 tokens   global_batch = 1024 tokens";
+    VOCABULARY_MISMATCH = "E0602", "tokenizer and model disagree on the vocabulary", "\
+The model gives one logit for each token id of its vocabulary, and the tokenizer makes ids of its own. Both must be \
+of the same size. Write the size once:
+
+        tokenizer bpe { train = byte_bpe(vocab: 8192, on: rust) }
+Wrong:  stage a { model = gpt2(vocab: 50257)  tokenizer = bpe ... }
+Right:  stage a { model = gpt2(vocab: bpe.vocab)  tokenizer = bpe ... }";
+    SEQUENCE_TOO_LONG = "E0603", "rows longer than the model's context", "\
+The model has learned positions for `context` tokens; a longer row has positions without a weight.
+
+Wrong:  model = gpt2(context: 512)   sequence_length = 1024 tokens
+Right:  model = gpt2(context: 1024)  sequence_length = 1024 tokens";
+    ROW_LENGTH = "E0604", "rows of token data have another length", "\
+A token tensor of two dimensions holds finished rows; they are trained on as they are, so `sequence_length` must be \
+their length.
+
+        source = tokens(\"batches.safetensors\")   of shape [80, 32]
+Wrong:  sequence_length = 64 tokens
+Right:  sequence_length = 32 tokens";
+    DATA_KIND = "E0605", "data of the wrong kind", "\
+Data has a type: text, or token ids that are already made. A dataset holds one of the two, a tokenizer is trained on \
+text, and each objective says what it takes.
+
+Wrong:  source = [text(\"a.txt\"), tokens(\"b.bin\")]
+Right:  source = [text(\"a.txt\"), text(\"b.txt\")]";
+    NO_EFFECT = "E0606", "field without effect", "\
+What is written here would change nothing, because of something else in the same recipe. Remove it, or change the \
+other thing; the message names it.
+
+Wrong:  stage a { data = ids  tokenizer = bpe ... }   with  dataset ids { source = tokens(\"a.bin\") }
+Right:  stage a { data = ids ... }";
+    STAGE_CYCLE = "E0607", "stages continue each other in a circle", "\
+A stage starts from the end of the one after `from`, so following `from` must end at a stage without it.
+
+Wrong:  stage a from b { ... }    stage b from a { ... }
+Right:  stage a { ... }           stage b from a { ... }";
+    SCHEDULE_TOO_LONG = "E0608", "schedule longer than the stage", "\
+Warm-up and decay are parts of the stage, so together they cannot have more steps than it.
+
+Wrong:  budget = 100 steps   schedule = cosine(warmup: 200 steps)
+Right:  budget = 100 steps   schedule = cosine(warmup: 10 steps)";
+    EPOCHS_UNKNOWN = "E0609", "length of an epoch unknown", "\
+How many steps an epoch has must be known before anything runs. That is so for token ids with nothing held out; how \
+many tokens a text makes is known only after it is tokenized. Give the budget in tokens or steps.
+
+Wrong:  data = rust   budget = 3 epochs       with  dataset rust { source = files(\"...\") }
+Right:  data = rust   budget = 2M tokens";
+    TOKENIZER_MISSING = "E0610", "text without a tokenizer", "\
+The model reads token ids; text needs a tokenizer that makes them.
+
+Right:  tokenizer bpe { train = byte_bpe(vocab: 8192, on: rust) }
+        stage a { data = rust  tokenizer = bpe ... }";
+    WEIGHTS_DIFFER = "E0611", "weights of two stages differ", "\
+`stage b from a` starts from the weights of `a`, so both models must have the same weights with the same shapes.
+
+Wrong:  stage a { model = gpt2(layers: 6) ... }    stage b from a { model = gpt2(layers: 12) }
+Right:  stage a { model = gpt2(layers: 6) ... }    stage b from a { budget = 1M tokens }";
+    INIT_CONTRADICTS = "E0612", "arguments contradict the weights", "\
+With `init = hf(\"...\")` the directory's `config.json` says how large the model is. Arguments written in the recipe must \
+say the same; those not written are taken from there.
+
+Wrong:  init = hf(\"models/gpt2\")   model = gpt2(layers: 6)
+Right:  init = hf(\"models/gpt2\")   model = gpt2";
+    TOO_LARGE = "E0613", "number too large", "\
+The sizes of this stage multiply to a number of tokens that does not fit 64 bits. One of `budget`, `global_batch` and \
+`sequence_length` must be a slip.";
+    UNUSED = "W0601", "declared but not used", "\
+No stage needs this dataset or tokenizer, so it changes nothing. Remove it, or name it in a stage.";
+    BUDGET_ROUNDED = "W0602", "budget rounded up to whole steps", "\
+Training ends after a whole number of optimizer steps. The budget is not a multiple of the global batch, so it is \
+rounded up, here by more than one per cent.";
+    NEVER_IN_TIME = "W0603", "interval longer than the stage", "\
+`every(...)` is longer than the whole stage, so it happens only once, at the end.";
+}

@@ -1,0 +1,175 @@
+//! Which tensor of a file is which weight of a model.
+
+use llmc_compiler::plan::{ModelPlan, WeightPlan};
+use llmc_grammar::codes::WEIGHTS_DO_NOT_FIT;
+
+use super::reader::TensorFiles;
+use crate::device::Device;
+use crate::failure::Failure;
+
+/// How many mistakes a message lists.
+const SHOWN: usize = 8;
+
+/// Reads every weight of `model` from `files` into the states `weight/PATH` of a device, one at a time.
+///
+/// # Errors
+/// If a weight is missing, has another shape, or the files hold something the model does not know.
+pub fn load_weights(
+    device: &mut dyn Device,
+    model: &ModelPlan,
+    files: &TensorFiles,
+    place: &str,
+) -> Result<(), Failure> {
+    let names = match_names(model, files, place)?;
+    for (weight, name) in model.weights.iter().zip(names) {
+        device.write_state(&format!("weight/{}", weight.path), &files.read(&name)?)?;
+    }
+    Ok(())
+}
+
+/// For every weight, in order, the tensor's name in the files.
+fn match_names(
+    model: &ModelPlan,
+    files: &TensorFiles,
+    place: &str,
+) -> Result<Vec<String>, Failure> {
+    let mut mistakes = Vec::new();
+    let mut names = Vec::new();
+    for weight in &model.weights {
+        match find(weight, files) {
+            Some((name, shape)) if *shape == *weight.shape => names.push(name.to_owned()),
+            Some((name, shape)) => mistakes.push(format!(
+                "`{name}` has shape {shape:?}, the model's has {:?}",
+                weight.shape
+            )),
+            None => mistakes.push(format!("`{}` {:?} is missing", weight.path, weight.shape)),
+        }
+    }
+    let surplus = files.names().filter(|name| {
+        !model.weights.iter().any(|weight| is(weight, name)) && !is_known_surplus(name, model)
+    });
+    mistakes.extend(surplus.map(|name| format!("`{name}` is not a weight of the model")));
+    if mistakes.is_empty() {
+        return Ok(names);
+    }
+    let count = mistakes.len();
+    mistakes.truncate(SHOWN);
+    if count > SHOWN {
+        mistakes.push(format!("... and {} more", count - SHOWN));
+    }
+    Err(Failure::with_help(
+        WEIGHTS_DO_NOT_FIT,
+        format!(
+            "the weights in `{place}` do not fit the model `{}`",
+            model.name
+        ),
+        mistakes.join("\n"),
+    ))
+}
+
+/// The tensor for a weight: under its path, or under its path without the model's own first part, as in files that were
+/// saved from the bare model (`h.0.ln_1.weight` for `transformer.h.0.ln_1.weight`).
+fn find<'f>(weight: &'f WeightPlan, files: &'f TensorFiles) -> Option<(&'f str, &'f [u64])> {
+    let bare = weight.path.split_once('.').map(|(_, rest)| rest);
+    [Some(weight.path.as_str()), bare]
+        .into_iter()
+        .flatten()
+        .find_map(|name| Some((name, files.shape(name)?)))
+}
+
+fn is(weight: &WeightPlan, name: &str) -> bool {
+    weight.path == name
+        || weight
+            .path
+            .split_once('.')
+            .is_some_and(|(_, rest)| rest == name)
+}
+
+/// Tensors that old checkpoints carry and no computation needs.
+fn is_known_surplus(name: &str, model: &ModelPlan) -> bool {
+    let tied = name == "lm_head.weight" && !model.weights.iter().any(|weight| weight.path == name);
+    tied || [".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq"]
+        .iter()
+        .any(|suffix| name.ends_with(suffix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tensors::Layout;
+    use super::*;
+    use llmc_compiler::plan::Initializer;
+    use std::collections::BTreeMap;
+
+    fn model(weights: &[(&str, &[u64])]) -> ModelPlan {
+        ModelPlan {
+            name: "tiny".to_owned(),
+            arguments: BTreeMap::new(),
+            weights: weights
+                .iter()
+                .map(|(path, shape)| WeightPlan {
+                    path: (*path).to_owned(),
+                    shape: shape.to_vec(),
+                    init: Initializer::Zeros,
+                })
+                .collect(),
+            nodes: Vec::new(),
+            output: 0,
+            vocab: 2,
+            config: None,
+        }
+    }
+
+    fn files(tensors: &[(&str, &[u64])]) -> (tempfile::TempDir, TensorFiles) {
+        let directory = tempfile::tempdir().unwrap();
+        let layout = Layout::new(
+            tensors
+                .iter()
+                .map(|(name, shape)| ((*name).to_owned(), *shape)),
+        );
+        let size = |name: &str| {
+            let found = tensors.iter().find(|(known, _)| *known == name).unwrap();
+            found.1.iter().product::<u64>() as usize
+        };
+        layout
+            .write(&directory.path().join("model.safetensors"), |name| {
+                Ok(vec![0.0; size(name)])
+            })
+            .unwrap();
+        let files = TensorFiles::of_directory(directory.path()).unwrap();
+        (directory, files)
+    }
+
+    #[test]
+    fn old_and_bare_checkpoints_fit() {
+        let model = model(&[
+            ("transformer.wte.weight", &[2, 3]),
+            ("transformer.h.0.ln_1.weight", &[3]),
+        ]);
+        let (_kept, files) = files(&[
+            ("wte.weight", &[2, 3]),
+            ("h.0.ln_1.weight", &[3]),
+            ("h.0.attn.bias", &[1, 1, 4, 4]),
+            ("lm_head.weight", &[2, 3]),
+        ]);
+        assert_eq!(
+            match_names(&model, &files, "dir").unwrap(),
+            ["wte.weight", "h.0.ln_1.weight"]
+        );
+    }
+
+    #[test]
+    fn every_misfit_is_listed() {
+        let model = model(&[("a.weight", &[2, 3]), ("b.weight", &[3])]);
+        let (_kept, files) = files(&[("a.weight", &[3, 2]), ("lm_head.bias", &[2])]);
+        let Err(Failure::Diagnostics(diagnostics)) = match_names(&model, &files, "dir") else {
+            panic!("the weights must not fit");
+        };
+        assert_eq!(
+            diagnostics[0].help.as_deref(),
+            Some(
+                "`a.weight` has shape [3, 2], the model's has [2, 3]\n`b.weight` [3] is missing\n\
+                 `lm_head.bias` is not a weight of the model"
+            )
+        );
+    }
+}

@@ -1,0 +1,11 @@
+//! Checkpoints: what they hold, how they are written so that a kill at any moment leaves a readable run, and how
+//! anything trained, here or elsewhere, is read back.
+
+pub mod compare;
+pub mod contents;
+pub mod directory;
+pub mod fit;
+pub mod model;
+pub mod reader;
+pub mod recipe;
+pub mod tensors;

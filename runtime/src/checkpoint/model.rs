@@ -1,0 +1,297 @@
+//! A trained model from a directory: a checkpoint of ours, a run's directory, or a Hugging Face directory.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use llmc_compiler::check::model::{
+    Library, arguments_from_config, elaborate_values, model_for_config,
+};
+use llmc_compiler::library;
+use llmc_compiler::plan::{
+    InitPlan, ModelPlan, Objective, OptimizerPlan, ScheduleKind, SchedulePlan, StagePlan,
+};
+use llmc_grammar::codes::{DAMAGED_FILE, NOT_A_CHECKPOINT, UNKNOWN_FAMILY};
+use llmc_grammar::parse;
+use llmc_grammar::source::Span;
+use llmc_grammar::tree::{Item, Name, Tree};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::contents::{RECIPE, RunState, STATE};
+use super::directory::Checkpoints;
+use super::reader::TensorFiles;
+use super::recipe::RecordedRecipe;
+use crate::failure::{AtPath, Failure};
+use crate::tokenizer::Tokenizer;
+
+/// A model that can be run.
+#[derive(Debug)]
+pub struct TrainedModel {
+    /// Where it lies.
+    pub directory: PathBuf,
+    /// The stage that it comes from; for other directories only its model matters.
+    pub stage: StagePlan,
+    /// Its weights.
+    pub weights: TensorFiles,
+    /// Its tokenizer, if the directory has one.
+    pub tokenizer: Option<Tokenizer>,
+    /// The ids that end a text.
+    pub end_of_text: Vec<u32>,
+    /// The id that begins a text.
+    pub begin_of_text: Option<u32>,
+}
+
+impl TrainedModel {
+    /// Opens a directory.
+    ///
+    /// # Errors
+    /// If it holds no model, or a damaged one, or one of an unknown family.
+    pub fn open(directory: &Path) -> Result<TrainedModel, Failure> {
+        let directory = locate(directory)?;
+        let weights = TensorFiles::of_directory(&directory)?;
+        let config_path = directory.join("config.json");
+        let config: Option<Value> = config_path
+            .exists()
+            .then(|| read_json(&config_path))
+            .transpose()?;
+        let stage = if directory.join(RECIPE).exists() {
+            recorded_stage(&directory)?
+        } else if let Some(config) = &config {
+            stage_of(model_of(config, &directory)?, config)
+        } else {
+            return Err(Failure::new(
+                NOT_A_CHECKPOINT,
+                format!(
+                    "`{}` holds neither `{RECIPE}` nor `config.json`",
+                    directory.display()
+                ),
+            ));
+        };
+        let tokenizer_path = directory.join("tokenizer.json");
+        let tokenizer = tokenizer_path
+            .exists()
+            .then(|| Tokenizer::load(&tokenizer_path))
+            .transpose()?;
+        let generation = directory.join("generation_config.json");
+        let generation: Option<Value> = generation
+            .exists()
+            .then(|| read_json(&generation))
+            .transpose()?;
+        let ids = |key: &str| -> Vec<u32> {
+            let found = [&generation, &config]
+                .into_iter()
+                .flatten()
+                .find_map(|json| json.get(key).filter(|value| !value.is_null()));
+            found.map(token_ids).unwrap_or_default()
+        };
+        let mut end_of_text = ids("eos_token_id");
+        if let (true, Some(tokenizer)) = (end_of_text.is_empty(), &tokenizer) {
+            end_of_text.extend(tokenizer.id(crate::tokenizer::END_OF_TEXT));
+        }
+        Ok(TrainedModel {
+            begin_of_text: ids("bos_token_id").first().copied(),
+            directory,
+            stage,
+            weights,
+            tokenizer,
+            end_of_text,
+        })
+    }
+
+    /// Positions that the model has.
+    pub fn context(&self) -> u64 {
+        context(&self.stage)
+    }
+}
+
+/// Positions that a model has: what its `config.json` says, else the rows that it was trained on.
+pub fn context(stage: &StagePlan) -> u64 {
+    let config = stage.model.config.as_ref();
+    ["max_position_embeddings", "n_positions", "n_ctx"]
+        .iter()
+        .find_map(|key| config?.get(*key)?.as_u64())
+        .unwrap_or(stage.sequence_length)
+}
+
+/// The directory itself, or the newest checkpoint of the run or runs' directory that it is.
+fn locate(directory: &Path) -> Result<PathBuf, Failure> {
+    let holds_model = |path: &Path| {
+        path.join("config.json").exists()
+            || path.join(RECIPE).exists()
+            || path.join("model.safetensors").exists()
+    };
+    if holds_model(directory) {
+        return Ok(directory.to_owned());
+    }
+    if let Some(newest) = Checkpoints::of_run(directory).newest() {
+        return Ok(newest);
+    }
+    // A recipe's directory: the stage that was trained last, by the time of its newest checkpoint.
+    let stages = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let newest = stages
+        .filter_map(|entry| Checkpoints::of_run(&entry.path()).newest())
+        .filter_map(|path| Some((path.metadata().ok()?.modified().ok()?, path)))
+        .max();
+    newest.map(|(_, path)| path).ok_or_else(|| {
+        let message = match directory.exists() {
+            true => format!("`{}` holds no model and no checkpoint", directory.display()),
+            false => format!("there is no directory `{}`", directory.display()),
+        };
+        Failure::with_help(
+            NOT_A_CHECKPOINT,
+            message,
+            "name a checkpoint, a run's directory, or a Hugging Face directory with config.json and model.safetensors",
+        )
+    })
+}
+
+/// Reads a JSON file of a known form.
+///
+/// # Errors
+/// If it cannot be read or is not of this form.
+pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, Failure> {
+    let text = std::fs::read_to_string(path).at("read", path)?;
+    serde_json::from_str(&text).map_err(|error| {
+        Failure::new(
+            DAMAGED_FILE,
+            format!("`{}` is damaged: {error}", path.display()),
+        )
+    })
+}
+
+/// The stage that a checkpoint of ours was made by.
+fn recorded_stage(directory: &Path) -> Result<StagePlan, Failure> {
+    let recipe: RecordedRecipe = read_json(&directory.join(RECIPE))?;
+    let state: RunState = read_json(&directory.join(STATE))?;
+    let plan = recipe.check_again()?.plan;
+    let stage = plan
+        .stages
+        .into_iter()
+        .find(|stage| stage.name == state.stage);
+    stage.ok_or_else(|| {
+        Failure::new(
+            DAMAGED_FILE,
+            format!(
+                "the recipe in `{}` has no stage `{}`",
+                directory.display(),
+                state.stage
+            ),
+        )
+    })
+}
+
+/// One id or a list of them.
+fn token_ids(value: &Value) -> Vec<u32> {
+    let list = match value {
+        Value::Array(list) => list.as_slice(),
+        single => std::slice::from_ref(single),
+    };
+    list.iter()
+        .filter_map(|id| u32::try_from(id.as_u64()?).ok())
+        .collect()
+}
+
+/// The standard library's model for a `config.json`, with that config's settings.
+fn model_of(config: &Value, directory: &Path) -> Result<ModelPlan, Failure> {
+    let trees: Vec<Tree> = library::paths()
+        .into_iter()
+        .filter_map(library::find)
+        .map(|source| parse(&source))
+        .collect::<Result<_, _>>()?;
+    let mut all = Library {
+        functions: BTreeMap::new(),
+        constants: BTreeMap::new(),
+        huggingface: BTreeMap::new(),
+    };
+    for item in trees.iter().flat_map(|tree| &tree.items) {
+        match item {
+            Item::Function(function) => {
+                all.functions.insert(&function.name.text, function);
+            }
+            Item::Declaration(declaration) if declaration.kind.text == "huggingface" => {
+                all.huggingface.insert(&declaration.name.text, declaration);
+            }
+            _ => {}
+        }
+    }
+    let unknown = |reason: String| {
+        Failure::with_help(
+            UNKNOWN_FAMILY,
+            format!(
+                "the model in `{}` is not known: {reason}",
+                directory.display()
+            ),
+            format!(
+                "known families: {}",
+                all.huggingface
+                    .keys()
+                    .copied()
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            ),
+        )
+    };
+    let name = model_for_config(&all, config).ok_or_else(|| {
+        unknown(format!(
+            "its config.json says `model_type`: {}",
+            config["model_type"]
+        ))
+    })?;
+    let arguments = arguments_from_config(&all, &name, config).map_err(unknown)?;
+    let place = all
+        .huggingface
+        .get(name.as_str())
+        .map(|declaration| declaration.name.span.clone());
+    let fallback = || Span::new(&trees[0].source, 0, 0);
+    let name = Name {
+        text: name,
+        span: place.unwrap_or_else(fallback),
+    };
+    let mut diagnostics = Vec::new();
+    let model = elaborate_values(&all, &name, &arguments, &mut diagnostics);
+    let mut model = model.ok_or(Failure::Diagnostics(diagnostics))?;
+    model.config = Some(config.clone());
+    Ok(model)
+}
+
+/// A stage around a model that llmc did not train: its settings of training are never used.
+fn stage_of(model: ModelPlan, config: &Value) -> StagePlan {
+    let length = ["max_position_embeddings", "n_positions", "n_ctx"]
+        .iter()
+        .find_map(|key| config.get(*key)?.as_u64())
+        .unwrap_or(1024);
+    StagePlan {
+        name: "model".to_owned(),
+        init: InitPlan::Random,
+        model,
+        data: String::new(),
+        tokenizer: None,
+        objective: Objective::CausalLm,
+        optimizer: OptimizerPlan::Adamw {
+            learning_rate: 0.0,
+            betas: [0.9, 0.999],
+            epsilon: 1e-8,
+            weight_decay: 0.0,
+            decay_all: false,
+            clip_norm: None,
+        },
+        schedule: SchedulePlan {
+            kind: ScheduleKind::Constant,
+            warmup: 0,
+            floor: 1.0,
+            decay: 0,
+            steps: 1,
+        },
+        sequence_length: length,
+        micro_batch: 1,
+        accumulation: 1,
+        steps: 1,
+        evaluate_every: None,
+        evaluate_rows: 0,
+        checkpoint_every: None,
+        keep: 0,
+        shuffle: false,
+        seed: 0,
+        sample: None,
+    }
+}

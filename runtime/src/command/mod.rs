@@ -1,0 +1,66 @@
+//! The command line: one command a file.
+
+mod check;
+mod compile;
+mod emit;
+mod explain;
+mod fmt;
+mod generate;
+mod options;
+mod probe;
+mod run;
+mod score;
+
+use clap::{Parser, Subcommand};
+
+use crate::failure::Failure;
+use crate::report::terminal::Terminal;
+
+/// A compiler for language-model training runs: if it compiles, it trains
+#[derive(Debug, Parser)]
+#[command(name = "llmc", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Shows results, warnings and errors only
+    #[arg(long, short, global = true)]
+    quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Check(check::Check),
+    Compile(compile::Compile),
+    Emit(emit::Emit),
+    Run(run::Run),
+    Generate(generate::Generate),
+    Score(score::Score),
+    Probe(probe::Probe),
+    Fmt(fmt::Fmt),
+    Explain(explain::Explain),
+}
+
+impl Cli {
+    /// How this call talks to its user.
+    pub fn terminal(&self) -> Terminal {
+        Terminal::new(self.quiet)
+    }
+
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Everything that the user should read.
+    pub fn run(&self, terminal: &Terminal) -> Result<(), Failure> {
+        match &self.command {
+            Command::Check(command) => command.run(terminal),
+            Command::Compile(command) => command.run(terminal),
+            Command::Emit(command) => command.run(terminal),
+            Command::Run(command) => command.run(terminal),
+            Command::Generate(command) => command.run(terminal),
+            Command::Score(command) => command.run(terminal),
+            Command::Probe(command) => command.run(terminal),
+            Command::Fmt(command) => command.run(terminal),
+            Command::Explain(command) => command.run(terminal),
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! `llmc score`
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::options::DeviceOptions;
+use crate::checkpoint::model::TrainedModel;
+use crate::failure::Failure;
+use crate::report::terminal::Terminal;
+use crate::score::{Scorer, read_lines};
+
+/// Prints the log-probability of every token of given texts
+#[derive(Debug, Args)]
+pub struct Score {
+    /// A checkpoint, a run's directory (its newest checkpoint), or a Hugging Face directory
+    directory: PathBuf,
+    /// Lines of {"text": ...} or {"tokens": [...]}
+    #[arg(long, value_name = "FILE.jsonl")]
+    input: PathBuf,
+    #[command(flatten)]
+    device: DeviceOptions,
+}
+
+impl Score {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// If the directory holds no model, or a line cannot be scored.
+    pub fn run(&self, terminal: &Terminal) -> Result<(), Failure> {
+        let machine = self.device.machine();
+        let model = TrainedModel::open(&self.directory)?;
+        let lines = read_lines(&self.input, &model)?;
+        if lines.is_empty() {
+            return Ok(());
+        }
+        Scorer::new(&model, &lines, &machine)?.score(&lines, &mut |score| {
+            let text = serde_json::to_string(score).expect("numbers are valid JSON");
+            terminal.print(&(text + "\n"))
+        })
+    }
+}

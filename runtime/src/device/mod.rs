@@ -1,0 +1,47 @@
+//! Devices: what runs a [`Program`](llmc_compiler::program::Program) on real memory.
+
+mod error;
+mod reference;
+
+pub use error::DeviceError;
+pub use reference::Reference;
+
+/// Index of a program in the list a device was made with.
+pub type ProgramId = usize;
+
+/// Values on the host, in row-major order.
+#[derive(Debug, Clone, Copy)]
+pub enum HostTensor<'a> {
+    /// 32-bit floats.
+    F32(&'a [f32]),
+    /// 32-bit signed integers.
+    I32(&'a [i32]),
+}
+
+/// A place where programs run: it owns the persistent state and the scratch memory.
+pub trait Device {
+    /// One line for people: what it is and how much of it is used.
+    fn describe(&self) -> String;
+
+    /// Replaces a state (`weight/PATH`, ...). `values` has as many elements as the state.
+    fn write_state(&mut self, name: &str, values: &[f32]) -> Result<(), DeviceError>;
+
+    /// A copy of a state, in row-major order.
+    fn read_state(&self, name: &str) -> Result<Vec<f32>, DeviceError>;
+
+    /// Sets every state whose name starts with `prefix` to zero.
+    fn zero_states(&mut self, prefix: &str);
+
+    /// Runs a program. Every input it declares must be given.
+    ///
+    /// # Errors
+    /// A missing or wrongly sized input, or a token id outside its table. Values that are not finite are no error.
+    fn run(
+        &mut self,
+        program: ProgramId,
+        inputs: &[(&str, HostTensor<'_>)],
+    ) -> Result<(), DeviceError>;
+
+    /// A copy of a result of the last run of `program`, in row-major order.
+    fn read_output(&self, program: ProgramId, name: &str) -> Result<Vec<f32>, DeviceError>;
+}

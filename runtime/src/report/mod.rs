@@ -1,0 +1,9 @@
+//! What a run tells its reader: metrics, curve, tables, progress and the lock file.
+
+pub mod curve;
+pub mod lock;
+pub mod metrics;
+pub mod number;
+pub mod predict;
+pub mod progress;
+pub mod terminal;

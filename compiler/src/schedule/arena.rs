@@ -122,18 +122,18 @@ impl Gaps {
         if bytes == 0 {
             return;
         }
-        if let Some(&(before, size)) = self.by_offset.range(..(offset, 0)).next_back() {
-            if before + size == offset {
-                self.remove(before, size);
-                offset = before;
-                bytes += size;
-            }
+        if let Some(&(before, size)) = self.by_offset.range(..(offset, 0)).next_back()
+            && before + size == offset
+        {
+            self.remove(before, size);
+            offset = before;
+            bytes += size;
         }
-        if let Some(&(after, size)) = self.by_offset.range((offset, 0)..).next() {
-            if after == offset + bytes {
-                self.remove(after, size);
-                bytes += size;
-            }
+        if let Some(&(after, size)) = self.by_offset.range((offset, 0)..).next()
+            && after == offset + bytes
+        {
+            self.remove(after, size);
+            bytes += size;
         }
         self.insert(offset, bytes);
     }

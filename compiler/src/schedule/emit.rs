@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::body::BodyBuilder;
 use super::draft::{Draft, Storage};
 use super::flow::{Flow, ValueId, is_movement};
 use super::fuse::{Role, roles};
@@ -80,12 +79,16 @@ impl Emitter<'_> {
             Role::Movement | Role::Inline | Role::Addend => {}
             Role::Source => match &value.op {
                 Op::Input { name, ty } => {
-                    if let Some((_, known)) = self.draft.inputs.iter().find(|(input, _)| input == name) {
+                    if let Some((_, known)) =
+                        self.draft.inputs.iter().find(|(input, _)| input == name)
+                    {
                         self.views[id] = Some(View::contiguous(*known, &ty.shape));
                         return;
                     }
                     let kind = MemoryKind::Inputs;
-                    let view = self.draft.allocate(name, &ty.shape, ty.dtype, kind, Storage::Input);
+                    let view = self
+                        .draft
+                        .allocate(name, &ty.shape, ty.dtype, kind, Storage::Input);
                     self.draft.inputs.push((name.clone(), view.buffer));
                     self.views[id] = Some(view);
                 }
@@ -124,7 +127,10 @@ impl Emitter<'_> {
                     if view == place {
                         continue;
                     }
-                    let whole = View { buffer: place.buffer, ..view.clone() } == place;
+                    let whole = View {
+                        buffer: place.buffer,
+                        ..view.clone()
+                    } == place;
                     if whole && initial.as_ref() == Some(name) {
                         continue;
                     }
@@ -151,9 +157,12 @@ impl Emitter<'_> {
         if self.views[base].is_none() {
             self.compute(base);
         }
-        let mut view = self.views[base]
-            .clone()
-            .unwrap_or_else(|| unreachable!("{:?} has no memory, but is read through it", self.flow.op(base)));
+        let mut view = self.views[base].clone().unwrap_or_else(|| {
+            unreachable!(
+                "{:?} has no memory, but is read through it",
+                self.flow.op(base)
+            )
+        });
         for &movement in chain.iter().rev() {
             view = self.moved(view, movement);
             self.views[movement] = Some(view.clone());
@@ -162,13 +171,17 @@ impl Emitter<'_> {
     }
 
     /// The view that a movement makes of a view of its operand.
-    fn moved(&mut self, view: View, movement: ValueId) -> View {
+    pub(super) fn moved(&mut self, view: View, movement: ValueId) -> View {
         let flow = self.flow;
         match flow.op(movement) {
             Op::Reshape(shape) => self.reshaped(view, shape, &flow.values[movement].origin),
             Op::Permute(axes) => view.permute(axes),
             Op::Expand(shape) => view.expand(shape),
-            Op::Slice { axis, start, length } => view.slice(*axis, *start, *length),
+            Op::Slice {
+                axis,
+                start,
+                length,
+            } => view.slice(*axis, *start, *length),
             op => unreachable!("{op:?} is not a movement"),
         }
     }
@@ -179,7 +192,8 @@ impl Emitter<'_> {
             return reshaped;
         }
         let copy = self.copy(&view, origin);
-        copy.reshape(shape).unwrap_or_else(|| unreachable!("a row-major copy takes every shape"))
+        copy.reshape(shape)
+            .unwrap_or_else(|| unreachable!("a row-major copy takes every shape"))
     }
 
     /// The view of an operand, or of a row-major copy where the kernel needs one.
@@ -195,14 +209,25 @@ impl Emitter<'_> {
     /// Where the result of a kernel goes: the place wished for if the kernel can write there, else memory of its own.
     ///
     /// `in_place` says that the kernel may write over the very elements it reads.
-    pub(super) fn result(&mut self, id: ValueId, need: Need, reads: &[View], in_place: bool) -> View {
+    pub(super) fn result(
+        &mut self,
+        id: ValueId,
+        need: Need,
+        reads: &[View],
+        in_place: bool,
+    ) -> View {
         if let Some(wish) = self.places.wishes[id].clone() {
             let old = match &self.draft.buffers[wish.buffer].storage {
                 Storage::Final(name) => self.places.initial.get(name).copied(),
                 _ => None,
             };
             let free = reads.iter().all(|read| {
-                Some(read.buffer) != old || (in_place && View { buffer: wish.buffer, ..read.clone() } == wish)
+                Some(read.buffer) != old
+                    || (in_place
+                        && View {
+                            buffer: wish.buffer,
+                            ..read.clone()
+                        } == wish)
             });
             if need.met_by(&wish) && free {
                 self.views[id] = Some(wish.clone());
@@ -212,14 +237,23 @@ impl Emitter<'_> {
         let value = &self.flow.values[id];
         let kind = self.places.kinds[id];
         let (name, ty) = (&value.origin.path, &value.ty);
-        let view = self.draft.allocate(name, &ty.shape, ty.dtype, kind, Storage::Scratch);
+        let view = self
+            .draft
+            .allocate(name, &ty.shape, ty.dtype, kind, Storage::Scratch);
         self.views[id] = Some(view.clone());
         view
     }
 
     /// Adds a step that comes from `id`.
-    pub(super) fn step(&mut self, id: ValueId, kernel: Kernel, reads: Vec<View>, writes: Vec<View>) {
-        self.draft.step(kernel, reads, writes, &self.flow.values[id].origin);
+    pub(super) fn step(
+        &mut self,
+        id: ValueId,
+        kernel: Kernel,
+        reads: Vec<View>,
+        writes: Vec<View>,
+    ) {
+        self.draft
+            .step(kernel, reads, writes, &self.flow.values[id].origin);
     }
 
     /// Adds the loop that computes an elementwise value or a constant.
@@ -231,7 +265,12 @@ impl Emitter<'_> {
 
     /// A row-major copy of a view; asked again, the same.
     fn copy(&mut self, view: &View, origin: &Origin) -> View {
-        let key = (view.buffer, view.offset, view.shape.clone(), view.strides.clone());
+        let key = (
+            view.buffer,
+            view.offset,
+            view.shape.clone(),
+            view.strides.clone(),
+        );
         if let Some(copy) = self.copies.get(&key) {
             return copy.clone();
         }
@@ -244,119 +283,35 @@ impl Emitter<'_> {
     pub(super) fn fresh_copy(&mut self, view: &View, origin: &Origin) -> View {
         let source = &self.draft.buffers[view.buffer];
         let (dtype, kind) = (source.dtype, source.kind);
-        let kind = if kind == MemoryKind::Gradients { kind } else { MemoryKind::Activations };
-        let copy = self.draft.allocate(&origin.path, &view.shape, dtype, kind, Storage::Scratch);
+        let kind = if kind == MemoryKind::Gradients {
+            kind
+        } else {
+            MemoryKind::Activations
+        };
+        let copy = self
+            .draft
+            .allocate(&origin.path, &view.shape, dtype, kind, Storage::Scratch);
         self.write_copy(view.clone(), copy.clone(), origin);
         copy
     }
 
     /// Adds a loop that copies one view to another.
     pub(super) fn write_copy(&mut self, from: View, to: View, origin: &Origin) {
-        let body = LoopBody { instructions: vec![Instruction::Load(0)], results: vec![0] };
-        self.draft.step(Kernel::Loop(body), vec![from], vec![to], origin);
+        let body = LoopBody {
+            instructions: vec![Instruction::Load(0)],
+            results: vec![0],
+        };
+        self.draft
+            .step(Kernel::Loop(body), vec![from], vec![to], origin);
     }
 
     /// Adds a loop that fills a view with zeros.
     pub(super) fn write_zeros(&mut self, to: View, origin: &Origin) {
-        let body = LoopBody { instructions: vec![Instruction::Constant(0.0)], results: vec![0] };
-        self.draft.step(Kernel::Loop(body), Vec::new(), vec![to], origin);
-    }
-
-    /// The scalar expression of `id` over its own shape, and its operands. As the root of a loop the value is computed;
-    /// else it may also be a load.
-    pub(super) fn expression(&mut self, id: ValueId, root: bool) -> (LoopBody, Vec<View>) {
-        let mut expression = Expression::default();
-        let register = self.evaluate(&mut expression, id, None, root);
-        expression.builder.finish(vec![register])
-    }
-
-    /// The register of `id` seen through `path`. At the root of a loop the value is computed even though it gets memory.
-    fn evaluate(&mut self, expression: &mut Expression, id: ValueId, path: Path, root: bool) -> usize {
-        if let Some(&register) = expression.known.get(&(id, path)) {
-            return register;
-        }
-        let flow = self.flow;
-        let (mut base, mut to_base) = (id, path);
-        while is_movement(flow.op(base)) && self.views[base].is_none() {
-            to_base = Some(expression.step(Move::Value(base), to_base));
-            base = flow.inputs(base)[0];
-        }
-        let inside = self.roles[base] == Role::Inline || (root && base == id);
-        let register = match flow.op(base) {
-            Op::Constant(value) => expression.builder.push(Instruction::Constant(*value)),
-            op if inside => {
-                let shape = flow.shape(base);
-                let registers: Vec<usize> = flow
-                    .inputs(base)
-                    .iter()
-                    .map(|&input| {
-                        let path = match flow.shape(input) == shape {
-                            true => to_base,
-                            false => Some(expression.step(Move::Broadcast(base), to_base)),
-                        };
-                        self.evaluate(expression, input, path, false)
-                    })
-                    .collect();
-                expression.builder.push(instruction(op, &registers))
-            }
-            _ => {
-                let mut view = self.view(base);
-                let mut next = to_base;
-                while let Some(index) = next {
-                    let (step, rest) = expression.paths[index];
-                    view = match step {
-                        Move::Value(movement) => self.moved(view, movement),
-                        Move::Broadcast(value) => view.expand(flow.shape(value)),
-                    };
-                    next = rest;
-                }
-                expression.builder.load(view)
-            }
+        let body = LoopBody {
+            instructions: vec![Instruction::Constant(0.0)],
+            results: vec![0],
         };
-        expression.known.insert((id, path), register);
-        register
-    }
-}
-
-/// How a value reaches the loop's domain: an index into [`Expression::paths`], none for "as it is".
-type Path = Option<usize>;
-
-/// One change of view on the way to the loop's domain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Move {
-    /// As this movement does.
-    Value(ValueId),
-    /// Broadcast to the shape of this elementwise value.
-    Broadcast(ValueId),
-}
-
-/// A loop's expression in the making.
-#[derive(Default)]
-struct Expression {
-    builder: BodyBuilder,
-    /// (the move nearest to the value, the rest of the path)
-    paths: Vec<(Move, Path)>,
-    known: BTreeMap<(ValueId, Path), usize>,
-}
-
-impl Expression {
-    /// The path that makes one move and then follows another path.
-    fn step(&mut self, step: Move, rest: Path) -> usize {
-        if let Some(index) = self.paths.iter().position(|known| *known == (step, rest)) {
-            return index;
-        }
-        self.paths.push((step, rest));
-        self.paths.len() - 1
-    }
-}
-
-/// The scalar instruction of an elementwise operator.
-fn instruction(op: &Op, registers: &[usize]) -> Instruction {
-    match (op, registers) {
-        (Op::Unary(function), &[a]) => Instruction::Unary(*function, a),
-        (Op::Binary(function), &[a, b]) => Instruction::Binary(*function, a, b),
-        (Op::Greater, &[a, b]) => Instruction::Greater(a, b),
-        (Op::Select, &[condition, a, b]) => Instruction::Select(condition, a, b),
-        _ => unreachable!("{op:?} is not elementwise"),
+        self.draft
+            .step(Kernel::Loop(body), Vec::new(), vec![to], origin);
     }
 }

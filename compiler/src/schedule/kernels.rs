@@ -5,7 +5,7 @@ use super::emit::{Emitter, Need};
 use super::flow::ValueId;
 use super::fuse::Role;
 use super::sums::Sum;
-use crate::op::{AdamOutput, AttentionInput, NormInput, Op, Reduction, Shape};
+use crate::op::{AttentionInput, NormInput, Op, Shape};
 use crate::plan::{BinaryFunction, DType};
 use crate::program::{Instruction, Kernel, LoopBody, MemoryKind, View};
 
@@ -32,9 +32,16 @@ impl Emitter<'_> {
             }
             Op::Softmax => self.plain(id, Kernel::Softmax, &[Rows], Rows),
             Op::LayerNorm { eps } => {
-                self.plain(id, Kernel::LayerNorm { eps }, &[Rows, Contiguous, Contiguous], Rows);
+                self.plain(
+                    id,
+                    Kernel::LayerNorm { eps },
+                    &[Rows, Contiguous, Contiguous],
+                    Rows,
+                );
             }
-            Op::RmsNorm { eps } => self.plain(id, Kernel::RmsNorm { eps }, &[Rows, Contiguous], Rows),
+            Op::RmsNorm { eps } => {
+                self.plain(id, Kernel::RmsNorm { eps }, &[Rows, Contiguous], Rows)
+            }
             Op::Rotate { theta, inverse } => {
                 let reads = self.operands(id, &[Rows, Contiguous]);
                 let write = self.result(id, Rows, &reads, true);
@@ -44,13 +51,25 @@ impl Emitter<'_> {
                 let kernel = Kernel::CachedAttention { scale };
                 self.plain(id, kernel, &[Rows, Rows, Rows, Contiguous], Rows);
             }
-            Op::CrossEntropy => self.plain(id, Kernel::CrossEntropy, &[Rows, Contiguous], Contiguous),
+            Op::CrossEntropy => {
+                self.plain(id, Kernel::CrossEntropy, &[Rows, Contiguous], Contiguous)
+            }
             Op::CrossEntropyGrad => {
-                self.plain(id, Kernel::CrossEntropyGrad, &[Rows, Contiguous, Contiguous], Rows);
+                self.plain(
+                    id,
+                    Kernel::CrossEntropyGrad,
+                    &[Rows, Contiguous, Contiguous],
+                    Rows,
+                );
             }
             Op::SumSquares => self.plain(id, Kernel::SumSquares, &[Contiguous], Contiguous),
             Op::LearningRate { peak, schedule } => {
-                self.plain(id, Kernel::LearningRate { peak, schedule }, &[Contiguous], Contiguous);
+                self.plain(
+                    id,
+                    Kernel::LearningRate { peak, schedule },
+                    &[Contiguous],
+                    Contiguous,
+                );
             }
             Op::Dropout { rate, seed, site } => {
                 let reads = self.operands(id, &[Contiguous, Contiguous]);
@@ -64,16 +83,22 @@ impl Emitter<'_> {
             Op::CacheWrite => self.cache_write(id),
             Op::AddScalars => self.add_scalars(id),
             Op::Concat { axis } => self.concat(id, axis),
-            Op::Pad { axis, before, after } => self.pad(id, axis, before, after),
+            Op::Pad {
+                axis,
+                before,
+                after,
+            } => self.pad(id, axis, before, after),
             op => unreachable!("{op:?} has no kernel of its own"),
         }
     }
 
     /// The operands of `id`, each as its kernel needs it.
-    fn operands(&mut self, id: ValueId, needs: &[Need]) -> Vec<View> {
+    pub(super) fn operands(&mut self, id: ValueId, needs: &[Need]) -> Vec<View> {
         let flow = self.flow;
         let inputs = flow.inputs(id).iter().zip(needs);
-        inputs.map(|(&input, &need)| self.operand(input, need)).collect()
+        inputs
+            .map(|(&input, &need)| self.operand(input, need))
+            .collect()
     }
 
     /// A kernel with one result and nothing special about it.
@@ -85,7 +110,11 @@ impl Emitter<'_> {
 
     /// The operands of a matrix product as `[.., M, K]` and `[.., K, N]`.
     fn product_operands(&mut self, id: ValueId) -> Vec<View> {
-        let &Op::MatMul { transpose_left, transpose_right } = self.flow.op(id) else {
+        let &Op::MatMul {
+            transpose_left,
+            transpose_right,
+        } = self.flow.op(id)
+        else {
             unreachable!("only matrix products have factors");
         };
         let transposed = [transpose_left, transpose_right];
@@ -106,15 +135,23 @@ impl Emitter<'_> {
         let flow = self.flow;
         let base = self.view(sum.base);
         let (kernel, reads) = match flow.op(sum.addend) {
-            Op::MatMul { .. } => (Kernel::MatMul { accumulate: true }, self.product_operands(sum.addend)),
+            Op::MatMul { .. } => (
+                Kernel::MatMul { accumulate: true },
+                self.product_operands(sum.addend),
+            ),
             _ => {
                 let needs = [Need::Contiguous, Need::Rows];
-                (Kernel::ScatterAdd { accumulate: true }, self.operands(sum.addend, &needs))
+                (
+                    Kernel::ScatterAdd { accumulate: true },
+                    self.operands(sum.addend, &needs),
+                )
             }
         };
         if let Some(place) = self.places.wishes[id].clone() {
             let is_there = base == place || self.is_old_value(&base, &place);
-            let free = reads.iter().all(|read| read.buffer != base.buffer && read.buffer != place.buffer);
+            let free = reads
+                .iter()
+                .all(|read| read.buffer != base.buffer && read.buffer != place.buffer);
             if is_there && free {
                 self.views[id] = Some(place.clone());
                 self.step(sum.addend, kernel, reads, vec![place]);
@@ -137,47 +174,72 @@ impl Emitter<'_> {
     }
 
     /// Whether `old` shows the value before the run of the very elements whose value after the run is `new`.
-    fn is_old_value(&self, old: &View, new: &View) -> bool {
-        self.is_same_state(old, new) && View { buffer: new.buffer, ..old.clone() } == *new
+    pub(super) fn is_old_value(&self, old: &View, new: &View) -> bool {
+        self.is_same_state(old, new)
+            && View {
+                buffer: new.buffer,
+                ..old.clone()
+            } == *new
     }
 
     /// Whether `old` belongs to a state as it is before the run, and `new` to the same state as it is after the run.
-    fn is_same_state(&self, old: &View, new: &View) -> bool {
+    pub(super) fn is_same_state(&self, old: &View, new: &View) -> bool {
         let storage = |view: &View| &self.draft.buffers[view.buffer].storage;
         matches!((storage(old), storage(new)), (Storage::Initial(a), Storage::Final(b)) if a == b)
     }
 
     /// Scratch memory of a kernel, or a result that nobody asked for.
-    fn scratch(&mut self, id: ValueId, shape: &[u64]) -> View {
+    pub(super) fn scratch(&mut self, id: ValueId, shape: &[u64]) -> View {
         let name = &self.flow.values[id].origin.path;
         let shape: Shape = shape.into();
-        self.draft.allocate(name, &shape, DType::F32, MemoryKind::Activations, Storage::Scratch)
+        self.draft.allocate(
+            name,
+            &shape,
+            DType::F32,
+            MemoryKind::Activations,
+            Storage::Scratch,
+        )
     }
 
     /// The member of the family of `id` that satisfies a condition.
-    fn member(&self, id: ValueId, is_it: impl Fn(&Op) -> bool) -> Option<ValueId> {
+    pub(super) fn member(&self, id: ValueId, is_it: impl Fn(&Op) -> bool) -> Option<ValueId> {
         let family = self.families.get(&id)?;
-        family.iter().copied().find(|&member| is_it(self.flow.op(member)))
+        family
+            .iter()
+            .copied()
+            .find(|&member| is_it(self.flow.op(member)))
     }
 
     fn norm_gradient(&mut self, id: ValueId) {
         let reads = self.operands(id, &[Need::Rows, Need::Contiguous, Need::Rows]);
         let mut present = [false; 3];
         let mut writes = Vec::new();
-        for (index, wanted) in [NormInput::Value, NormInput::Scale, NormInput::Shift].into_iter().enumerate() {
-            let member = self.member(
-                id,
-                |op| matches!(op, Op::LayerNormGrad { wrt, .. } | Op::RmsNormGrad { wrt, .. } if *wrt == wanted),
-            );
+        for (index, wanted) in [NormInput::Value, NormInput::Scale, NormInput::Shift]
+            .into_iter()
+            .enumerate()
+        {
+            let member = self.member(id, |op| {
+                matches!(op, Op::LayerNormGrad { wrt, .. } | Op::RmsNormGrad { wrt, .. } if *wrt == wanted)
+            });
             if let Some(member) = member {
-                let need = if index == 0 { Need::Rows } else { Need::Contiguous };
+                let need = if index == 0 {
+                    Need::Rows
+                } else {
+                    Need::Contiguous
+                };
                 present[index] = true;
                 writes.push(self.result(member, need, &reads, false));
             }
         }
         let kernel = match *self.flow.op(id) {
-            Op::RmsNormGrad { eps, .. } => Kernel::RmsNormGrad { eps, writes: [present[0], present[1]] },
-            Op::LayerNormGrad { eps, .. } => Kernel::LayerNormGrad { eps, writes: present },
+            Op::RmsNormGrad { eps, .. } => Kernel::RmsNormGrad {
+                eps,
+                writes: [present[0], present[1]],
+            },
+            Op::LayerNormGrad { eps, .. } => Kernel::LayerNormGrad {
+                eps,
+                writes: present,
+            },
             _ => unreachable!("called for the gradients of normalisations only"),
         };
         self.step(id, kernel, reads, writes);
@@ -202,7 +264,10 @@ impl Emitter<'_> {
         if let Some(stats) = stats {
             writes.push(self.result(stats, Need::Contiguous, &reads, false));
         }
-        let kernel = Kernel::Attention { settings, stats: stats.is_some() };
+        let kernel = Kernel::Attention {
+            settings,
+            stats: stats.is_some(),
+        };
         self.step(id, kernel, reads, writes);
     }
 
@@ -214,8 +279,15 @@ impl Emitter<'_> {
         let reads = self.operands(id, &[Rows, Rows, Rows, Rows, Contiguous, Rows, Contiguous]);
         let mut wanted = Vec::new();
         let mut writes = Vec::new();
-        for input in [AttentionInput::Query, AttentionInput::Key, AttentionInput::Value] {
-            let member = self.member(id, |op| matches!(op, Op::AttentionGrad { wrt, .. } if *wrt == input));
+        for input in [
+            AttentionInput::Query,
+            AttentionInput::Key,
+            AttentionInput::Value,
+        ] {
+            let member = self.member(
+                id,
+                |op| matches!(op, Op::AttentionGrad { wrt, .. } if *wrt == input),
+            );
             if let Some(member) = member {
                 wanted.push(input);
                 writes.push(self.result(member, Rows, &reads, false));
@@ -223,112 +295,14 @@ impl Emitter<'_> {
         }
         let stats = reads[4].shape.clone();
         writes.push(self.scratch(id, &stats));
-        self.step(id, Kernel::AttentionGrad { settings, writes: wanted }, reads, writes);
-    }
-
-    fn adamw(&mut self, id: ValueId) {
-        let Op::AdamW { constants, .. } = *self.flow.op(id) else {
-            unreachable!("called for AdamW only");
-        };
-        let inputs = self.flow.inputs(id);
-        let reads: Vec<View> = inputs[3..].iter().map(|&input| self.operand(input, Need::Contiguous)).collect();
-        let outputs = [AdamOutput::Weight, AdamOutput::FirstMoment, AdamOutput::SecondMoment];
-        let writes = outputs
-            .iter()
-            .zip(inputs)
-            .map(|(wanted, &input)| {
-                let member = self.member(id, |op| matches!(op, Op::AdamW { output, .. } if output == wanted));
-                self.overwritten(id, input, member, &reads)
-            })
-            .collect();
-        self.step(id, Kernel::AdamW(constants), reads, writes);
-    }
-
-    fn cache_write(&mut self, id: ValueId) {
-        let inputs = self.flow.inputs(id);
-        let reads = vec![self.operand(inputs[1], Need::Rows), self.operand(inputs[2], Need::Contiguous)];
-        let write = self.overwritten(id, inputs[0], Some(id), &reads);
-        self.step(id, Kernel::CacheWrite, reads, vec![write]);
-    }
-
-    /// The memory of `input` that a kernel overwrites with `result`: the state itself if the result is its next value,
-    /// else a copy.
-    fn overwritten(&mut self, id: ValueId, input: ValueId, result: Option<ValueId>, reads: &[View]) -> View {
-        let old = self.view(input);
-        let place = result.and_then(|result| self.places.wishes[result].clone());
-        let view = match place {
-            Some(place) if self.is_old_value(&old, &place) && reads.iter().all(|read| read.buffer != old.buffer) => {
-                place
-            }
-            _ => {
-                let origin = self.flow.values[id].origin.clone();
-                self.fresh_copy(&old, &origin)
-            }
-        };
-        if let Some(result) = result {
-            self.views[result] = Some(view.clone());
-        }
-        view
-    }
-
-    fn add_scalars(&mut self, id: ValueId) {
-        let row = self.places.rows[&id].clone();
-        let flow = self.flow;
-        for (position, &input) in flow.inputs(id).iter().enumerate() {
-            let place = row.slice(0, position as u64, 1);
-            self.settle(input, place);
-        }
-        let body = LoopBody { instructions: vec![Instruction::Load(0)], results: vec![0] };
-        let reads = vec![row];
-        let scalar = self.result(id, Need::Any, &reads, false);
-        let write = scalar.reshape(&[1]).unwrap_or(scalar);
-        let kernel = Kernel::Reduce { kind: Reduction::Sum, axes: vec![0], body };
-        self.step(id, kernel, reads, vec![write]);
-    }
-
-    fn concat(&mut self, id: ValueId, axis: usize) {
-        let whole = self.whole(id);
-        let flow = self.flow;
-        let mut start = 0;
-        for &input in flow.inputs(id) {
-            let length = flow.shape(input)[axis];
-            self.settle(input, whole.slice(axis, start, length));
-            start += length;
-        }
-    }
-
-    fn pad(&mut self, id: ValueId, axis: usize, before: u64, after: u64) {
-        let whole = self.whole(id);
-        let input = self.flow.inputs(id)[0];
-        let length = self.flow.shape(input)[axis];
-        self.settle(input, whole.slice(axis, before, length));
-        let origin = self.flow.values[id].origin.clone();
-        for (start, length) in [(0, before), (before + length, after)] {
-            if length > 0 {
-                self.write_zeros(whole.slice(axis, start, length), &origin);
-            }
-        }
-    }
-
-    /// The memory of a value that is put together from parts.
-    fn whole(&mut self, id: ValueId) -> View {
-        self.result(id, Need::Any, &[], false)
-    }
-
-    /// Copies a part to its place if it does not lie there.
-    fn settle(&mut self, part: ValueId, place: View) {
-        let mut view = self.view(part);
-        if self.is_same_state(&view, &place) {
-            let origin = self.flow.values[part].origin.clone();
-            view = self.fresh_copy(&view, &origin);
-        }
-        let place = match place.reshape(&view.shape) {
-            Some(place) => place,
-            None => unreachable!("a part has the size of its place"),
-        };
-        if view != place {
-            let origin = self.flow.values[part].origin.clone();
-            self.write_copy(view, place, &origin);
-        }
+        self.step(
+            id,
+            Kernel::AttentionGrad {
+                settings,
+                writes: wanted,
+            },
+            reads,
+            writes,
+        );
     }
 }

@@ -16,6 +16,7 @@ mod body;
 mod cost;
 mod draft;
 mod emit;
+mod expression;
 mod flow;
 mod fuse;
 mod join;
@@ -23,11 +24,13 @@ mod kernels;
 mod layout;
 mod merge;
 mod order;
+mod parts;
 mod persistent;
 mod place;
 mod print;
 mod reuse;
 mod sums;
+mod updates;
 pub mod verify;
 mod view;
 
@@ -61,10 +64,10 @@ pub fn schedule_single(graph: &Graph, name: &str, persistent: &[PersistentBuffer
     merge::merge(&mut draft);
     reuse::reuse(&mut draft);
     let program = layout::layout(draft, name, persistent);
-    if cfg!(debug_assertions) {
-        if let Err(reason) = verify::verify(&program) {
-            panic!("{reason}\n{}", program.print());
-        }
+    if cfg!(debug_assertions)
+        && let Err(reason) = verify::verify(&program)
+    {
+        panic!("{reason}\n{}", program.print());
     }
     program
 }

@@ -193,12 +193,12 @@ impl Scheduler {
                 let last = self.touched_by[buffer].iter().find(|&&step| !self.finished[step]);
                 affected.extend(last);
             }
-            if let Storage::Initial(name) = &draft.buffers[buffer].storage {
-                if let Some(readers) = self.old_readers.get_mut(name) {
-                    readers.remove(&step);
-                    if readers.len() <= 1 {
-                        affected.extend(self.overwriters.get(name).into_iter().flatten());
-                    }
+            if let Storage::Initial(name) = &draft.buffers[buffer].storage
+                && let Some(readers) = self.old_readers.get_mut(name)
+            {
+                readers.remove(&step);
+                if readers.len() <= 1 {
+                    affected.extend(self.overwriters.get(name).into_iter().flatten());
                 }
             }
         }

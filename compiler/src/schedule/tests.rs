@@ -1,5 +1,7 @@
 //! Programs compute what their graphs mean.
 
+mod awkward;
+
 use crate::graph::Graph;
 use crate::lower::{lower, lower_decode, lower_probe, lower_score};
 use crate::optimise::optimise;

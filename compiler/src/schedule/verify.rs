@@ -149,3 +149,51 @@ impl Owners {
         self.ranges.insert(start, (end, buffer));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lower::lower;
+    use crate::schedule::schedule;
+    use crate::testing::plans::tiny_stages;
+
+    fn program() -> Program {
+        let (_, stage) = tiny_stages(1).remove(0);
+        schedule(&lower(&stage).unwrap(), &stage).update
+    }
+
+    #[test]
+    fn a_sound_program_passes() {
+        assert_eq!(verify(&program()), Ok(()));
+    }
+
+    #[test]
+    fn every_kind_of_damage_is_found() {
+        let damages: [fn(&mut Program, usize); 6] = [
+            // The first product runs before what it reads is there.
+            |program, product| program.steps[..=product].rotate_right(1),
+            |program, _| program.scratch_bytes -= 64,
+            |program, product| program.buffers[program.steps[product].writes[0].buffer].offset += 4,
+            |program, product| program.steps[product].reads[0].shape[0] += 1000,
+            |program, product| {
+                program.steps[product].writes[0] = program.steps[product].reads[0].clone()
+            },
+            // Every value in the same place.
+            |program, _| {
+                program
+                    .buffers
+                    .iter_mut()
+                    .for_each(|buffer| buffer.offset = 0)
+            },
+        ];
+        for (index, damage) in damages.into_iter().enumerate() {
+            let mut program = program();
+            let product = program
+                .steps
+                .iter()
+                .position(|step| matches!(step.kernel, Kernel::MatMul { .. }));
+            damage(&mut program, product.unwrap());
+            assert!(verify(&program).is_err(), "damage {index}");
+        }
+    }
+}

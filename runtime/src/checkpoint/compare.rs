@@ -5,6 +5,9 @@ use serde_json::Value;
 /// How many differences a message lists.
 const SHOWN: usize = 8;
 
+/// The constants that a model is called with.
+const ARGUMENTS: &str = "stage.model.arguments.";
+
 /// Fields of a stage that say how long it runs and how often it reports, and what follows from its length.
 const FREE_FIELDS: [&str; 7] =
     ["steps", "schedule", "evaluate_every", "evaluate_rows", "checkpoint_every", "keep", "sample"];
@@ -16,6 +19,10 @@ pub fn differences(checkpoint: &Value, recipe: &Value) -> Vec<String> {
     collect("", checkpoint, recipe, &mut lines);
     if schedule_kind(checkpoint) != schedule_kind(recipe) {
         lines.push(line("schedule.kind", &schedule_kind(checkpoint), &schedule_kind(recipe)));
+    }
+    if lines.iter().any(|line| line.starts_with(ARGUMENTS)) {
+        // The rest of the model follows from its arguments.
+        lines.retain(|line| line.starts_with(ARGUMENTS) || !line.starts_with("stage.model."));
     }
     let surplus = lines.len().saturating_sub(SHOWN);
     if surplus > 0 {
@@ -98,6 +105,15 @@ mod tests {
         assert_eq!(
             differences(&stage(0.1, 10, "a:1"), &stage(0.2, 10, "a:1")),
             ["stage.optimizer.learning_rate: 0.1 in the checkpoint, 0.2 in the recipe"]
+        );
+    }
+
+    #[test]
+    fn what_follows_from_an_argument_is_not_listed() {
+        let model = |depth: &str, output: u64| json!({ "stage": { "model": { "arguments": { "depth": depth }, "output": output } } });
+        assert_eq!(
+            differences(&model("2", 10), &model("3", 15)),
+            ["stage.model.arguments.depth: \"2\" in the checkpoint, \"3\" in the recipe"]
         );
     }
 

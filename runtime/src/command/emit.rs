@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 use llmc_compiler::graph::Graph;
 use llmc_compiler::lower::lower;
-use llmc_compiler::optimise::PASSES;
+use llmc_compiler::optimise::{PASSES, optimise_until};
 use llmc_compiler::plan::StagePlan;
 use llmc_grammar::codes::UNKNOWN_PASS;
 use llmc_grammar::parse;
@@ -63,26 +63,24 @@ impl Emit {
         let stage = self.stage.one(&loaded.plan)?;
         let text = match self.after.as_str() {
             "plan" => plan_yaml(&loaded.plan, stage),
-            "lower" => self.graph_after(stage, 0)?,
+            "lower" => self.graph(stage, None)?,
             "schedule" => self.program(stage)?,
-            pass => {
-                let position = PASSES.iter().position(|(name, _)| *name == pass);
-                self.graph_after(stage, position.ok_or_else(|| unknown_pass(pass))? + 1)?
-            }
+            pass if PASSES.iter().any(|(name, _)| *name == pass) => self.graph(stage, Some(pass))?,
+            other => return Err(unknown_pass(other)),
         };
         terminal.print(&text)
     }
 
-    /// The graph's text after the first `passes` passes.
-    fn graph_after(&self, stage: &StagePlan, passes: usize) -> Result<String, Failure> {
+    /// The graph's text after lowering, or after the passes up to one.
+    fn graph(&self, stage: &StagePlan, last: Option<&str>) -> Result<String, Failure> {
         let mut graphs = lower(stage).map_err(not_lowered)?;
-        for graph in graphs_mut(&mut graphs) {
-            for (_, pass) in &PASSES[..passes] {
-                pass(graph);
+        if last.is_some() {
+            for graph in graphs_mut(&mut graphs) {
+                optimise_until(graph, last);
             }
         }
         let named = named_graphs(&graphs);
-        self.find(named.iter().map(|(name, graph)| (*name, *graph))).map(Graph::print)
+        self.find(named.into_iter()).map(Graph::print)
     }
 
     fn program(&self, stage: &StagePlan) -> Result<String, Failure> {

@@ -66,7 +66,7 @@ pub struct StageEnd {
     pub tokens: u64,
     /// Seconds of training.
     pub seconds: f64,
-    /// The held-out loss at the end; none where nothing is held out or nothing was left to do.
+    /// The held-out loss at the end, if anything is held out.
     pub heldout: Option<Heldout>,
     /// Entropy of the unigram distribution of the same data, in nats per token.
     pub unigram_entropy: f64,
@@ -86,7 +86,7 @@ impl StageRun<'_> {
     /// Everything that a machine can refuse; [`Failure::Interrupted`] after Ctrl-C, when all is saved.
     pub fn run(&self) -> Result<StageEnd, Failure> {
         let directory = self.directory();
-        let checkpoint = resume::choose(self.start, &directory)?;
+        let checkpoint = resume::choose(self.start, &directory, &self.stage.name)?;
         let compiled = Compiled::of(self.stage)?;
         let prediction = Prediction::of(self.stage, &compiled.programs);
         let yaml = plan_yaml(self.plan, self.stage);
@@ -107,7 +107,8 @@ impl StageRun<'_> {
         };
         if let Some((path, _)) = resumed.as_ref().filter(|(_, state)| state.step == self.stage.steps) {
             self.terminal.note(format!("stage {} is complete", self.stage.name));
-            return Ok(self.end((*path).clone(), &state, None, &prepared, &prediction));
+            let heldout = steps::last_heldout(&directory, state.step)?;
+            return Ok(self.end((*path).clone(), &state, heldout, &prepared, &prediction));
         }
         let mut engine = Engine::new(compiled, self.stage, &self.machine)?;
         self.terminal.note(format!("device: {}", engine.device().describe()));

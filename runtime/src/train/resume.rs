@@ -29,11 +29,11 @@ pub enum Start {
     From(PathBuf),
 }
 
-/// The checkpoint that a stage goes on from, if any.
+/// The checkpoint that `stage` goes on from, if any. `run` is its directory.
 ///
 /// # Errors
 /// If there is a run where none is expected, or none where one is.
-pub fn choose(start: &Start, run: &Path) -> Result<Option<PathBuf>, Failure> {
+pub fn choose(start: &Start, run: &Path, stage: &str) -> Result<Option<PathBuf>, Failure> {
     let checkpoints = Checkpoints::of_run(run);
     match start {
         Start::New => match checkpoints.newest() {
@@ -54,7 +54,11 @@ pub fn choose(start: &Start, run: &Path) -> Result<Option<PathBuf>, Failure> {
             Ok(None)
         }
         Start::Newest => Ok(checkpoints.newest()),
-        Start::From(path) if path.join(STATE).exists() => Ok(Some(path.clone())),
+        Start::From(path) if path.join(STATE).exists() => {
+            let state: RunState = read_json(&path.join(STATE))?;
+            // The stages before the one of that checkpoint are complete, those after it have not begun.
+            Ok(if state.stage == stage { Some(path.clone()) } else { checkpoints.newest() })
+        }
         Start::From(path) => match Checkpoints::of_run(path).newest() {
             Some(newest) => Ok(Some(newest)),
             None => Err(Failure::new(

@@ -18,6 +18,9 @@ use crate::report::progress::TrainingProgress;
 /// Weight of a step's rate in the running mean that is shown.
 const RATE_WEIGHT: f64 = 0.1;
 
+/// The file of the metrics.
+const METRICS: &str = "metrics.jsonl";
+
 /// A stage while it trains.
 pub(super) struct Training<'a> {
     pub run: &'a StageRun<'a>,
@@ -34,8 +37,7 @@ impl Training<'_> {
     /// Trains from the state in `contents` to the stage's end. Gives the last checkpoint and the last held-out loss.
     pub fn run(&mut self, engine: &mut Engine) -> Result<(PathBuf, Option<Heldout>), Failure> {
         let stage = self.run.stage;
-        let metrics_path = self.directory.join("metrics.jsonl");
-        let (mut file, mut history) = MetricsFile::open(&metrics_path, self.contents.state.step)?;
+        let (mut file, mut history) = MetricsFile::open(&self.directory.join(METRICS), self.contents.state.step)?;
         let mut progress = TrainingProgress::new(self.run.terminal, &stage.name, self.contents.state.step, stage.steps);
         let mut rate = 0.0;
         let mut last_heldout = None;
@@ -146,6 +148,13 @@ impl Training<'_> {
         replace_file(&self.directory.join("loss.svg"), curve.draw().as_bytes())?;
         Ok(path)
     }
+}
+
+/// The held-out loss that a run ended with after `step` steps.
+pub(super) fn last_heldout(directory: &Path, step: u64) -> Result<Option<Heldout>, Failure> {
+    let (_, history) = MetricsFile::open(&directory.join(METRICS), step)?;
+    let last = history.last().filter(|line| line.step == step);
+    Ok(last.and_then(|line| Some(Heldout { loss: line.heldout_loss?, bits_per_byte: line.bits_per_byte })))
 }
 
 fn is_due(every: Option<u64>, step: u64) -> bool {

@@ -10,9 +10,12 @@ use super::operand::{Bound, Window};
 use crate::device::DeviceError;
 
 /// A view as a set of element numbers of a region.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 struct Extent {
     region: Region,
+    /// Number of the first element of its buffer in the region.
+    buffer: u64,
+    /// Number of its own first element.
     first: u64,
     axes: SmallVec<[(u64, u64); 4]>,
 }
@@ -21,6 +24,11 @@ impl Extent {
     /// Number of the last element.
     fn last(&self) -> u64 {
         self.first + self.axes.iter().map(|(size, stride)| (size - 1) * stride).sum::<u64>()
+    }
+
+    /// True if both are the same elements in the same order.
+    fn is_same(&self, other: &Extent) -> bool {
+        self.region == other.region && self.first == other.first && self.axes == other.axes
     }
 
     /// True if no element is met twice, as far as this can be told from nested axes.
@@ -46,15 +54,18 @@ impl Extent {
             self.axes.iter().chain(&other.axes).filter(|axis| axis.0 > 1 && axis.1 > 0).map(|axis| axis.1).collect();
         radix.sort_unstable_by(|a, b| b.cmp(a));
         radix.dedup();
-        let (Some(mine), Some(theirs)) = (self.digits(&radix), other.digits(&radix)) else {
+        // Strides count from the start of the buffers, wherever these lie in the arena.
+        let start = self.buffer.min(other.buffer);
+        let (Some(mine), Some(theirs)) = (self.digits(start, &radix), other.digits(start, &radix)) else {
             return false;
         };
         mine.iter().zip(&theirs).any(|(a, b)| a.1 < b.0 || b.1 < a.0)
     }
 
-    /// First and last value of every digit in a mixed radix (descending), the units last; none if digits would carry.
-    fn digits(&self, radix: &[u64]) -> Option<SmallVec<[(u64, u64); 8]>> {
-        let mut rest = self.first;
+    /// First and last value of every digit of the elements' numbers from `start` on in a mixed radix (descending), the units
+    /// last; none if digits would carry.
+    fn digits(&self, start: u64, radix: &[u64]) -> Option<SmallVec<[(u64, u64); 8]>> {
+        let mut rest = self.first - start;
         let mut digits: SmallVec<[(u64, u64); 8]> = SmallVec::new();
         for &unit in radix {
             let grow: u64 = self.axes.iter().filter(|axis| axis.1 == unit).map(|axis| axis.0 - 1).sum();
@@ -122,7 +133,7 @@ impl Memory {
             strides: view.strides.iter().map(|&stride| stride as usize).collect(),
             integer: buffer.dtype == DType::I32,
         };
-        Ok((window, Extent { region: buffer.region, first, axes }))
+        Ok((window, Extent { region: buffer.region, buffer: buffer.offset / 4, first, axes }))
     }
 
     /// Binds the operands of a step.
@@ -150,7 +161,7 @@ impl Memory {
                 if extent.is_apart(read) {
                     continue;
                 }
-                if extent != read || !may_be_in_place(&step.kernel, other) {
+                if !extent.is_same(read) || !may_be_in_place(&step.kernel, other) {
                     return Err(fault(format!("read {other} and write {index} overlap")));
                 }
                 in_place[other] = true;
@@ -175,7 +186,7 @@ mod tests {
     use super::*;
 
     fn extent(first: u64, axes: &[(u64, u64)]) -> Extent {
-        Extent { region: Region::Scratch, first, axes: axes.iter().copied().collect() }
+        Extent { region: Region::Scratch, buffer: 0, first, axes: axes.iter().copied().collect() }
     }
 
     fn elements(extent: &Extent) -> Vec<u64> {
@@ -190,6 +201,9 @@ mod tests {
         let part = |index: u64| extent(index * 4, &[(6, 12), (4, 1)]);
         assert!(part(0).is_apart(&part(1)) && part(2).is_apart(&part(1)));
         assert!(!part(1).is_apart(&part(1)));
+        // The same in a buffer that lies anywhere in the arena.
+        let moved = |index: u64| Extent { buffer: 17, first: 17 + index * 4, ..part(index) };
+        assert!(moved(0).is_apart(&moved(1)) && moved(2).is_apart(&moved(1)));
         assert!(!extent(0, &[(6, 12), (5, 1)]).is_apart(&part(1)));
         assert!(!extent(0, &[(3, 0)]).is_injective());
     }

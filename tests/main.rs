@@ -1,1 +1,5 @@
+//! The one integration-test binary: the product from outside, through recipes and the command line.
 
+mod architecture;
+mod fidelity;
+mod mutation;

@@ -4,6 +4,8 @@
 //! What a fast kernel computes in one pass (attention with its statistics, the three gradients of attention,
 //! the two moments and the weight of AdamW) stands here as several operators, which the schedule joins again.
 
+use std::fmt;
+
 use smallvec::SmallVec;
 
 use crate::plan::{BinaryFunction, DType, SchedulePlan, UnaryFunction};
@@ -18,6 +20,40 @@ pub struct Type {
     pub shape: Shape,
     /// Element type.
     pub dtype: DType,
+}
+
+impl Type {
+    /// A 32-bit float value of this shape.
+    pub fn f32(shape: &[u64]) -> Type {
+        Type {
+            shape: Shape::from_slice(shape),
+            dtype: DType::F32,
+        }
+    }
+
+    /// A 32-bit integer value of this shape.
+    pub fn i32(shape: &[u64]) -> Type {
+        Type {
+            shape: Shape::from_slice(shape),
+            dtype: DType::I32,
+        }
+    }
+
+    /// Number of values.
+    pub fn elements(&self) -> u64 {
+        self.shape.iter().product()
+    }
+}
+
+impl fmt::Display for Type {
+    /// `f32[4, 256, 768]`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let dtype = match self.dtype {
+            DType::F32 => "f32",
+            DType::I32 => "i32",
+        };
+        write!(f, "{dtype}{:?}", self.shape.as_slice())
+    }
 }
 
 /// Which of attention's inputs a gradient is for.

@@ -1,0 +1,298 @@
+//! Types of the composites and of the optimizer's operators.
+
+use super::Operands;
+use crate::op::{AttentionInput, NormInput, Op, Shape, Type};
+use crate::plan::DType;
+
+/// Scalars that one [`Op::AddScalars`] adds at most.
+const MOST_SCALARS: usize = 64;
+
+pub(super) fn infer(operands: &Operands<'_>) -> Result<Type, String> {
+    match operands.op {
+        Op::MatMul {
+            transpose_left,
+            transpose_right,
+        } => matmul(operands, *transpose_left, *transpose_right),
+        Op::Gather => gather(operands),
+        Op::ScatterAdd { rows } => scatter(operands, *rows),
+        Op::Softmax => {
+            operands.expect_count(1)?;
+            operands.last(0)?;
+            Ok(operands.types[0].clone())
+        }
+        Op::LayerNorm { .. } => norm(operands, 3, None),
+        Op::RmsNorm { .. } => norm(operands, 2, None),
+        Op::LayerNormGrad { wrt, .. } => norm_grad(operands, *wrt),
+        Op::RmsNormGrad {
+            wrt: NormInput::Shift,
+            ..
+        } => operands.refuse("there is no shift"),
+        Op::RmsNormGrad { wrt, .. } => norm_grad(operands, *wrt),
+        Op::Rotate { .. } => rotate(operands),
+        Op::Attention(settings) => {
+            let documents = usize::from(settings.documents);
+            operands.expect_count(3 + documents)?;
+            let shapes = attention(operands, settings.causal, settings.documents.then_some(3))?;
+            Ok(Type::f32(&shapes.output))
+        }
+        Op::AttentionStats(settings) => {
+            operands.expect_count(3 + usize::from(settings.documents))?;
+            let shapes = attention(operands, settings.causal, settings.documents.then_some(3))?;
+            Ok(Type::f32(&shapes.stats))
+        }
+        Op::AttentionGrad { settings, wrt } => {
+            operands.expect_count(6 + usize::from(settings.documents))?;
+            let shapes = attention(operands, settings.causal, settings.documents.then_some(6))?;
+            operands.expect(3, &Type::f32(&shapes.output))?;
+            operands.expect(4, &Type::f32(&shapes.stats))?;
+            operands.expect(5, &Type::f32(&shapes.output))?;
+            Ok(operands.types[match wrt {
+                AttentionInput::Query => 0,
+                AttentionInput::Key => 1,
+                AttentionInput::Value => 2,
+            }]
+            .clone())
+        }
+        Op::CachedAttention { .. } => {
+            operands.expect_count(4)?;
+            let shapes = attention(operands, false, None)?;
+            length(operands, 3)?;
+            Ok(Type::f32(&shapes.output))
+        }
+        Op::CacheWrite => cache_write(operands),
+        Op::CrossEntropy => {
+            operands.expect_count(2)?;
+            cross_entropy(operands)
+        }
+        Op::CrossEntropyGrad => {
+            operands.expect_count(3)?;
+            let loss = cross_entropy(operands)?;
+            operands.expect(2, &loss)?;
+            Ok(operands.types[0].clone())
+        }
+        Op::Dropout { rate, .. } => {
+            operands.expect_count(2)?;
+            operands.expect_dtype(0, DType::F32)?;
+            operands.expect(1, &Type::f32(&[]))?;
+            if !(0.0..1.0).contains(rate) {
+                return operands.refuse("the rate must lie in 0..1");
+            }
+            Ok(operands.types[0].clone())
+        }
+        Op::SumSquares => {
+            operands.expect_count(1)?;
+            operands.expect_dtype(0, DType::F32)?;
+            Ok(Type::f32(&[]))
+        }
+        Op::AddScalars => {
+            if operands.types.is_empty() || operands.types.len() > MOST_SCALARS {
+                return operands.refuse(&format!("1 to {MOST_SCALARS} operands are needed"));
+            }
+            scalars(operands, 0)?;
+            Ok(Type::f32(&[]))
+        }
+        Op::LearningRate { .. } => {
+            operands.expect_count(1)?;
+            scalars(operands, 0)?;
+            Ok(Type::f32(&[]))
+        }
+        Op::AdamW { .. } => {
+            operands.expect_count(7)?;
+            operands.expect_dtype(0, DType::F32)?;
+            for operand in 1..4 {
+                operands.expect(operand, operands.types[0])?;
+            }
+            scalars(operands, 4)?;
+            Ok(operands.types[0].clone())
+        }
+        Op::Input { .. }
+        | Op::State { .. }
+        | Op::Constant(_)
+        | Op::Unary(_)
+        | Op::Binary(_)
+        | Op::Select
+        | Op::Greater
+        | Op::Reduce { .. }
+        | Op::Reshape(_)
+        | Op::Permute(_)
+        | Op::Expand(_)
+        | Op::Slice { .. }
+        | Op::Pad { .. }
+        | Op::Concat { .. } => {
+            unreachable!("the caller keeps sources, elementwise operators, reductions and movement")
+        }
+    }
+}
+
+/// Every operand from `first` on must be an f32 scalar.
+fn scalars(operands: &Operands<'_>, first: usize) -> Result<(), String> {
+    (first..operands.types.len()).try_for_each(|operand| operands.expect(operand, &Type::f32(&[])))
+}
+
+/// An operand that says how many positions a cache holds: a scalar of either element type.
+fn length(operands: &Operands<'_>, operand: usize) -> Result<(), String> {
+    operands.expect_rank(operand, 0)
+}
+
+fn matmul(
+    operands: &Operands<'_>,
+    transpose_left: bool,
+    transpose_right: bool,
+) -> Result<Type, String> {
+    operands.expect_count(2)?;
+    operands.last(0)?;
+    operands.last(1)?;
+    let (left, right) = (operands.shape(0), operands.shape(1));
+    let rank = left.len();
+    if rank < 2 || rank != right.len() {
+        return operands.refuse("the operands must have two or more dimensions, both as many");
+    }
+    if left[..rank - 2] != right[..rank - 2] {
+        return operands.refuse("the leading dimensions differ");
+    }
+    let pair = |shape: &Shape, transposed: bool| {
+        let (first, second) = (shape[rank - 2], shape[rank - 1]);
+        if transposed {
+            (second, first)
+        } else {
+            (first, second)
+        }
+    };
+    let (rows, left_inner) = pair(left, transpose_left);
+    let (right_inner, columns) = pair(right, transpose_right);
+    if left_inner != right_inner {
+        return operands.refuse(&format!(
+            "the inner dimensions differ: {left_inner} and {right_inner}"
+        ));
+    }
+    let mut shape = left.clone();
+    shape[rank - 2] = rows;
+    shape[rank - 1] = columns;
+    Ok(Type {
+        shape,
+        dtype: DType::F32,
+    })
+}
+
+fn gather(operands: &Operands<'_>) -> Result<Type, String> {
+    operands.expect_count(2)?;
+    operands.expect_rank(0, 2)?;
+    let width = operands.last(0)?;
+    operands.expect_dtype(1, DType::I32)?;
+    let mut shape = operands.shape(1).clone();
+    shape.push(width);
+    Ok(Type {
+        shape,
+        dtype: DType::F32,
+    })
+}
+
+fn scatter(operands: &Operands<'_>, rows: u64) -> Result<Type, String> {
+    operands.expect_count(2)?;
+    operands.expect_dtype(0, DType::I32)?;
+    let width = operands.last(1)?;
+    let mut expected = operands.shape(0).clone();
+    expected.push(width);
+    operands.expect(
+        1,
+        &Type {
+            shape: expected,
+            dtype: DType::F32,
+        },
+    )?;
+    Ok(Type::f32(&[rows, width]))
+}
+
+/// A normalisation, or its gradient if the operand of the output's gradient is named: the last is the value's type.
+fn norm(operands: &Operands<'_>, count: usize, gradient: Option<usize>) -> Result<Type, String> {
+    operands.expect_count(count)?;
+    let width = operands.last(0)?;
+    for operand in (1..count).filter(|&operand| Some(operand) != gradient) {
+        operands.expect(operand, &Type::f32(&[width]))?;
+    }
+    if let Some(operand) = gradient {
+        operands.expect(operand, operands.types[0])?;
+    }
+    Ok(operands.types[0].clone())
+}
+
+fn norm_grad(operands: &Operands<'_>, wrt: NormInput) -> Result<Type, String> {
+    let value = norm(operands, 3, Some(2))?;
+    Ok(match wrt {
+        NormInput::Value => value,
+        NormInput::Scale | NormInput::Shift => operands.types[1].clone(),
+    })
+}
+
+fn rotate(operands: &Operands<'_>) -> Result<Type, String> {
+    operands.expect_count(2)?;
+    operands.expect_rank(0, 4)?;
+    if operands.last(0)? % 2 != 0 {
+        return operands.refuse("the last dimension must be even");
+    }
+    operands.expect(1, &Type::i32(&operands.shape(0)[..2]))?;
+    Ok(operands.types[0].clone())
+}
+
+/// Shapes of what attention gives.
+struct AttentionShapes {
+    output: [u64; 4],
+    stats: [u64; 3],
+}
+
+/// Checks query, key, value (operands 0, 1, 2) and documents (the operand named).
+fn attention(
+    operands: &Operands<'_>,
+    causal: bool,
+    documents: Option<usize>,
+) -> Result<AttentionShapes, String> {
+    for operand in 0..3 {
+        operands.expect_dtype(operand, DType::F32)?;
+        operands.expect_rank(operand, 4)?;
+    }
+    let (query, key, value) = (operands.shape(0), operands.shape(1), operands.shape(2));
+    let (batch, length, heads) = (query[0], query[1], query[2]);
+    if key[0] != batch || query[3] != key[3] {
+        return operands.refuse("query and key differ in batch or width");
+    }
+    if key[..3] != value[..3] {
+        return operands.refuse("key and value differ in batch, length or heads");
+    }
+    if key[2] == 0 || heads % key[2] != 0 {
+        return operands.refuse("the query heads must be a multiple of the key heads");
+    }
+    if (causal || documents.is_some()) && key[1] != length {
+        return operands.refuse(
+            "query and key must be equally long when the attention is causal or has documents",
+        );
+    }
+    if let Some(operand) = documents {
+        operands.expect(operand, &Type::i32(&[batch, length]))?;
+    }
+    Ok(AttentionShapes {
+        output: [batch, length, heads, value[3]],
+        stats: [batch, heads, length],
+    })
+}
+
+fn cache_write(operands: &Operands<'_>) -> Result<Type, String> {
+    operands.expect_count(3)?;
+    operands.expect_rank(0, 4)?;
+    operands.last(0)?;
+    let mut new = operands.types[0].clone();
+    new.shape[1] = operands.shape(1).get(1).copied().unwrap_or(0);
+    operands.expect(1, &new)?;
+    if new.shape[1] > operands.shape(0)[1] {
+        return operands.refuse("more positions are written than the cache has");
+    }
+    length(operands, 2)?;
+    Ok(operands.types[0].clone())
+}
+
+fn cross_entropy(operands: &Operands<'_>) -> Result<Type, String> {
+    operands.expect_rank(0, 2)?;
+    operands.last(0)?;
+    let rows = operands.shape(0)[0];
+    operands.expect(1, &Type::i32(&[rows]))?;
+    Ok(Type::f32(&[rows]))
+}

@@ -1,0 +1,276 @@
+//! Operations of a model to operators of the graph, with concrete sizes.
+
+use std::collections::BTreeMap;
+
+use crate::dim::Dim;
+use crate::graph::{Builder, Graph, Id, Target};
+use crate::op::{AttentionSettings, Op, Reduction, Shape, Type};
+use crate::plan::{DType, ModelNode, ModelOp, ModelPlan, Origin, ReduceFunction, StagePlan};
+
+/// One way to run a model forward.
+pub(super) struct Pass {
+    /// The model's `B`.
+    batch: u64,
+    /// The model's `T`.
+    tokens: u64,
+    /// The seed, where dropout is on.
+    pub(super) dropout: Option<u64>,
+    /// Positions of the key/value caches, where attention goes through them.
+    context: Option<u64>,
+}
+
+impl Pass {
+    /// The whole sequence at once, without dropout.
+    pub(super) fn plain(batch: u64, tokens: u64) -> Pass {
+        Pass {
+            batch,
+            tokens,
+            dropout: None,
+            context: None,
+        }
+    }
+
+    /// New tokens after those in the caches.
+    pub(super) fn decode(batch: u64, tokens: u64, context: u64) -> Pass {
+        Pass {
+            batch,
+            tokens,
+            dropout: None,
+            context: Some(context),
+        }
+    }
+
+    /// A dimension's size.
+    fn size(&self, dim: &Dim, origin: &Origin) -> Result<u64, String> {
+        let bindings = |symbol: &str| match symbol {
+            "B" => Some(self.batch),
+            "T" => Some(self.tokens),
+            _ => None,
+        };
+        let (batch, tokens) = (self.batch, self.tokens);
+        dim.evaluate(&bindings).filter(|&size| size > 0).ok_or_else(|| {
+            let Origin { path, place } = origin;
+            format!("the size {dim} is not a positive number for B = {batch} and T = {tokens} ({path} {place})")
+        })
+    }
+
+    fn shape(&self, dims: &[Dim], origin: &Origin) -> Result<Shape, String> {
+        dims.iter().map(|dim| self.size(dim, origin)).collect()
+    }
+}
+
+/// A model's values in a graph.
+pub(super) struct Forward {
+    /// `[B, T, V]`
+    pub(super) logits: Id,
+    /// The weights, in the order of the plan.
+    pub(super) weights: Vec<Id>,
+}
+
+/// Adds a model to a graph.
+pub(super) fn forward(
+    graph: &mut Graph,
+    stage: &StagePlan,
+    pass: &Pass,
+) -> Result<Forward, String> {
+    let model: &ModelPlan = &stage.model;
+    let weights = super::optimizer::states(graph, "weight", model);
+    let mut lowering = Lowering {
+        graph,
+        pass,
+        weights,
+        inputs: BTreeMap::new(),
+        dropouts: 0,
+        attentions: 0,
+    };
+    let mut values: Vec<Id> = Vec::with_capacity(model.nodes.len());
+    for node in &model.nodes {
+        let inputs: Vec<Id> = node.inputs.iter().map(|&input| values[input]).collect();
+        let value = lowering.lower(node, &inputs)?;
+        let expected = pass.shape(&node.shape, &node.origin)?;
+        let found = &lowering.graph.ty(value).shape;
+        if *found != expected {
+            let Origin { path, place } = &node.origin;
+            return Err(format!(
+                "{:?} is {found:?}, not {expected:?} ({path} {place})",
+                node.op
+            ));
+        }
+        values.push(value);
+    }
+    Ok(Forward {
+        logits: values[model.output],
+        weights: lowering.weights,
+    })
+}
+
+/// The state of one [`forward`].
+struct Lowering<'a> {
+    graph: &'a mut Graph,
+    pass: &'a Pass,
+    weights: Vec<Id>,
+    inputs: BTreeMap<String, Id>,
+    dropouts: u64,
+    attentions: u64,
+}
+
+impl Lowering<'_> {
+    /// The value of one operation.
+    fn lower(&mut self, node: &ModelNode, inputs: &[Id]) -> Result<Id, String> {
+        let pass = self.pass;
+        let origin = &node.origin;
+        let op = match &node.op {
+            ModelOp::Input(name) => {
+                let shape = [pass.batch, pass.tokens].as_slice().into();
+                return Ok(self.input(
+                    name,
+                    Type {
+                        shape,
+                        dtype: DType::I32,
+                    },
+                    origin,
+                ));
+            }
+            ModelOp::Weight(index) => return Ok(self.weights[*index]),
+            ModelOp::MatMul { transpose_right } => {
+                return Ok(self.matmul(inputs, *transpose_right, origin));
+            }
+            ModelOp::Reduce { kind, axis } => {
+                return Ok(self.reduce(*kind, *axis, inputs[0], origin));
+            }
+            ModelOp::Dropout { rate } => return Ok(self.dropout(*rate, inputs[0], origin)),
+            ModelOp::Attend { causal, scale } => {
+                return Ok(self.attend(*causal, *scale, inputs, origin));
+            }
+            ModelOp::Constant(value) => Op::Constant(*value as f32),
+            ModelOp::Unary(function) => Op::Unary(*function),
+            ModelOp::Binary(function) => Op::Binary(*function),
+            ModelOp::Lookup => Op::Gather,
+            ModelOp::Reshape(dims) => Op::Reshape(pass.shape(dims, origin)?),
+            ModelOp::Permute(axes) => Op::Permute(axes.clone()),
+            ModelOp::Slice {
+                axis,
+                start,
+                length,
+            } => Op::Slice {
+                axis: *axis,
+                start: match start.as_constant() {
+                    Some(start) => start,
+                    None => pass.size(start, origin)?,
+                },
+                length: pass.size(length, origin)?,
+            },
+            ModelOp::Concat { axis } => Op::Concat { axis: *axis },
+            ModelOp::Softmax => Op::Softmax,
+            ModelOp::LayerNormalize { eps } => Op::LayerNorm { eps: *eps },
+            ModelOp::RmsNormalize { eps } => Op::RmsNorm { eps: *eps },
+            ModelOp::Rotate { theta } => Op::Rotate {
+                theta: *theta,
+                inverse: false,
+            },
+        };
+        Ok(self.graph.add(op, inputs, origin))
+    }
+
+    /// The host's value of this name, one node for all uses.
+    fn input(&mut self, name: &str, ty: Type, origin: &Origin) -> Id {
+        if let Some(&known) = self.inputs.get(name) {
+            return known;
+        }
+        let id = self.graph.add(
+            Op::Input {
+                name: name.to_owned(),
+                ty,
+            },
+            &[],
+            origin,
+        );
+        self.inputs.insert(name.to_owned(), id);
+        id
+    }
+
+    fn build(&mut self, origin: &Origin) -> Builder<'_> {
+        Builder::new(self.graph, origin.clone())
+    }
+
+    /// A product with a plain matrix on the right is one with all leading axes of the left joined to one.
+    fn matmul(&mut self, inputs: &[Id], transpose_right: bool, origin: &Origin) -> Id {
+        let mut build = self.build(origin);
+        let (left, right) = (build.shape(inputs[0]), build.shape(inputs[1]));
+        if right.len() != 2 || left.len() == 2 {
+            return build.matmul(inputs[0], false, inputs[1], transpose_right);
+        }
+        let (inner, leading) = (left[left.len() - 1], &left[..left.len() - 1]);
+        let flat = build.reshape(inputs[0], &[leading.iter().product(), inner]);
+        let product = build.matmul(flat, false, inputs[1], transpose_right);
+        let columns = build.shape(product)[1];
+        let mut shape = Shape::from_slice(leading);
+        shape.push(columns);
+        build.reshape(product, &shape)
+    }
+
+    fn reduce(&mut self, kind: ReduceFunction, axis: usize, input: Id, origin: &Origin) -> Id {
+        let mut build = self.build(origin);
+        match kind {
+            ReduceFunction::Max => build.reduce(Reduction::Max, vec![axis], input),
+            ReduceFunction::Sum => build.reduce(Reduction::Sum, vec![axis], input),
+            ReduceFunction::Mean => {
+                let count = build.shape(input)[axis];
+                let sum = build.reduce(Reduction::Sum, vec![axis], input);
+                build.scale(sum, 1.0 / count as f64)
+            }
+        }
+    }
+
+    fn dropout(&mut self, rate: f64, input: Id, origin: &Origin) -> Id {
+        let site = self.dropouts;
+        self.dropouts += 1;
+        let Some(seed) = self.pass.dropout.filter(|_| rate > 0.0) else {
+            return input;
+        };
+        let step = self.input("step", Type::f32(&[]), origin);
+        self.graph
+            .add(Op::Dropout { rate, seed, site }, &[input, step], origin)
+    }
+
+    fn attend(&mut self, causal: bool, scale: f64, inputs: &[Id], origin: &Origin) -> Id {
+        let Some(context) = self.pass.context else {
+            let documents = inputs.len() == 4;
+            let settings = AttentionSettings {
+                causal,
+                scale,
+                documents,
+            };
+            return self.graph.add(Op::Attention(settings), inputs, origin);
+        };
+        // One document, and every position before the new ones stands in the caches.
+        let number = self.attentions;
+        self.attentions += 1;
+        let length = self.input("length", Type::f32(&[]), origin);
+        let mut cached = |kind: &str, new: Id| {
+            let name = format!("{kind}/{number}");
+            let mut ty = self.graph.ty(new).clone();
+            ty.shape[1] = context;
+            let cache = self.graph.add(
+                Op::State {
+                    name: name.clone(),
+                    ty,
+                },
+                &[],
+                origin,
+            );
+            let written = self
+                .graph
+                .add(Op::CacheWrite, &[cache, new, length], origin);
+            self.graph.output(Target::State(name), written);
+            written
+        };
+        let keys = cached("key_cache", inputs[1]);
+        let values = cached("value_cache", inputs[2]);
+        self.graph.add(
+            Op::CachedAttention { scale },
+            &[inputs[0], keys, values, length],
+            origin,
+        )
+    }
+}

@@ -1,0 +1,139 @@
+//! The graph as dense arrays in topological order: what the schedule reads again and again.
+
+use std::collections::BTreeMap;
+
+use crate::graph::{Graph, Target};
+use crate::op::{Op, Type};
+use crate::plan::Origin;
+
+/// Index of a value: its place in topological order.
+pub(super) type ValueId = usize;
+
+/// One operator and its value.
+pub(super) struct Value {
+    pub(super) op: Op,
+    pub(super) ty: Type,
+    pub(super) inputs: Vec<ValueId>,
+    pub(super) origin: Origin,
+}
+
+/// A graph in topological order.
+pub(super) struct Flow {
+    pub(super) values: Vec<Value>,
+    /// How often each value is read, outputs included.
+    pub(super) uses: Vec<usize>,
+    pub(super) outputs: Vec<(Target, ValueId)>,
+}
+
+impl Flow {
+    /// The live part of a graph.
+    pub(super) fn new(graph: &Graph) -> Flow {
+        let order = graph.order();
+        let mut position = vec![usize::MAX; graph.bound()];
+        let mut values = Vec::with_capacity(order.len());
+        for (index, &id) in order.iter().enumerate() {
+            position[id.index()] = index;
+            let node = graph.node(id);
+            values.push(Value {
+                op: node.op.clone(),
+                ty: node.ty.clone(),
+                inputs: graph
+                    .inputs(id)
+                    .iter()
+                    .map(|input| position[input.index()])
+                    .collect(),
+                origin: node.origin.clone(),
+            });
+        }
+        let outputs = graph
+            .outputs()
+            .iter()
+            .map(|(target, id)| (target.clone(), position[id.index()]))
+            .collect();
+        let mut flow = Flow {
+            values,
+            uses: Vec::new(),
+            outputs,
+        };
+        flow.drop_dead();
+        flow
+    }
+
+    /// Removes values that no output needs and counts the uses of the rest.
+    fn drop_dead(&mut self) {
+        let mut live = vec![false; self.values.len()];
+        for (_, value) in &self.outputs {
+            live[*value] = true;
+        }
+        for id in (0..self.values.len()).rev() {
+            if live[id] {
+                for &input in &self.values[id].inputs {
+                    live[input] = true;
+                }
+            }
+        }
+        let mut renamed = vec![0; self.values.len()];
+        let mut kept = 0;
+        for (id, live) in live.iter().enumerate() {
+            renamed[id] = kept;
+            kept += usize::from(*live);
+        }
+        let mut live = live.into_iter();
+        self.values.retain(|_| live.next() == Some(true));
+        self.uses = vec![0; kept];
+        for value in &mut self.values {
+            for input in &mut value.inputs {
+                *input = renamed[*input];
+                self.uses[*input] += 1;
+            }
+        }
+        for (_, value) in &mut self.outputs {
+            *value = renamed[*value];
+            self.uses[*value] += 1;
+        }
+    }
+
+    /// The operator of a value.
+    pub(super) fn op(&self, id: ValueId) -> &Op {
+        &self.values[id].op
+    }
+
+    /// What a value is computed from.
+    pub(super) fn inputs(&self, id: ValueId) -> &[ValueId] {
+        &self.values[id].inputs
+    }
+
+    /// The shape of a value.
+    pub(super) fn shape(&self, id: ValueId) -> &[u64] {
+        &self.values[id].ty.shape
+    }
+
+    /// Number of elements of a value.
+    pub(super) fn elements(&self, id: ValueId) -> u64 {
+        self.shape(id).iter().product()
+    }
+
+    /// Which value each state is overwritten with.
+    pub(super) fn state_targets(&self) -> BTreeMap<&str, ValueId> {
+        self.outputs
+            .iter()
+            .filter_map(|(target, value)| match target {
+                Target::State(name) => Some((name.as_str(), *value)),
+                Target::Result(_) => None,
+            })
+            .collect()
+    }
+}
+
+/// Operators that a loop computes element by element.
+pub(super) fn is_elementwise(op: &Op) -> bool {
+    matches!(op, Op::Unary(_) | Op::Binary(_) | Op::Select | Op::Greater)
+}
+
+/// Operators that only change which element stands where, and that a view can express.
+pub(super) fn is_movement(op: &Op) -> bool {
+    matches!(
+        op,
+        Op::Reshape(_) | Op::Permute(_) | Op::Expand(_) | Op::Slice { .. }
+    )
+}

@@ -45,6 +45,8 @@ pub enum DeviceError {
         /// Positions there is room for.
         capacity: u64,
     },
+    /// What the reference device's operator said.
+    Reference(String),
     /// The program breaks a rule of its own form: a fault of the compiler.
     Program(String),
 }
@@ -64,13 +66,30 @@ impl fmt::Display for DeviceError {
             ),
             DeviceError::UnknownName(name) => write!(formatter, "there is no `{name}`"),
             DeviceError::MissingInput(name) => write!(formatter, "the input `{name}` is missing"),
-            DeviceError::Size { name, expected, given } => {
-                write!(formatter, "`{name}` has {expected} values, {given} were given")
+            DeviceError::Size {
+                name,
+                expected,
+                given,
+            } => {
+                write!(
+                    formatter,
+                    "`{name}` has {expected} values, {given} were given"
+                )
             }
-            DeviceError::CacheFull { length, added, capacity } => {
-                write!(formatter, "{added} positions behind {length} do not fit a cache of {capacity}")
+            DeviceError::CacheFull {
+                length,
+                added,
+                capacity,
+            } => {
+                write!(
+                    formatter,
+                    "{added} positions behind {length} do not fit a cache of {capacity}"
+                )
             }
-            DeviceError::Program(reason) => write!(formatter, "faulty program (a bug in llmc): {reason}"),
+            DeviceError::Reference(reason) => formatter.write_str(reason),
+            DeviceError::Program(reason) => {
+                write!(formatter, "faulty program (a bug in llmc): {reason}")
+            }
         }
     }
 }

@@ -2,18 +2,20 @@
 
 use llmc_compiler::op::AttentionSettings;
 
+use super::elements::Elements;
 use super::lanes;
 use super::loss::multiply;
 use super::math;
 use super::matrix::{Matrix, MatrixMut};
-use super::operand::{Elements, Operands, Rows};
+use super::operand::Operands;
 use super::pool::Pool;
+use super::rows::Rows;
 use super::simd::vectorised;
 
 /// Queries of a tile.
 pub const QUERIES: usize = 64;
 /// Keys of a tile.
-pub const KEYS: usize = 64;
+pub const KEYS: usize = 128;
 /// Axes of `[B, T, H, K]` in the order of the walk: all tokens of a head follow each other.
 pub const BY_HEAD: [usize; 3] = [0, 2, 1];
 
@@ -54,7 +56,12 @@ pub struct Tile {
 
 impl<'a> Scores<'a> {
     /// The scores of an attention step: reads 0 and 1 are queries and keys, `documents` the read of document numbers.
-    pub fn new(operands: &Operands<'a>, settings: &AttentionSettings, documents: usize, before: usize) -> Self {
+    pub fn new(
+        operands: &Operands<'a>,
+        settings: &AttentionSettings,
+        documents: usize,
+        before: usize,
+    ) -> Self {
         let (query, key) = (operands.read(0), operands.read(1));
         Scores {
             queries: operands.rows_in_order(0, &BY_HEAD),
@@ -82,13 +89,24 @@ impl<'a> Scores<'a> {
     }
 
     /// The tile of these queries that starts at key `first`; none if they see nothing from there on.
-    pub fn tile(&self, batch: usize, head: usize, queries: (usize, usize), first: usize) -> Option<Tile> {
+    pub fn tile(
+        &self,
+        batch: usize,
+        head: usize,
+        queries: (usize, usize),
+        first: usize,
+    ) -> Option<Tile> {
         let end = match self.causal {
             true => self.key_count.min(self.before + queries.0 + queries.1),
             false => self.key_count,
         };
         let count = end.saturating_sub(first).min(KEYS);
-        (count > 0).then_some(Tile { batch, head, queries, keys: (first, count) })
+        (count > 0).then_some(Tile {
+            batch,
+            head,
+            queries,
+            keys: (first, count),
+        })
     }
 
     /// Document numbers of `(first, count)` tokens.
@@ -138,14 +156,23 @@ impl<'a> Scores<'a> {
 }
 
 /// `(q, k, v, documents?) -> (out, stats?)`
-pub fn attention(operands: &mut Operands<'_>, pool: &Pool, settings: &AttentionSettings, stats: bool) {
+pub fn attention(
+    operands: &mut Operands<'_>,
+    pool: &Pool,
+    settings: &AttentionSettings,
+    stats: bool,
+) {
     let scores = Scores::new(operands, settings, 3, 0);
     forward(operands, pool, &scores, stats);
 }
 
 /// `(q, key_cache, value_cache, length) -> out`; the caller has checked that the caches hold the queries' own keys.
 pub fn cached_attention(operands: &mut Operands<'_>, pool: &Pool, scale: f64, length: usize) {
-    let settings = AttentionSettings { causal: true, scale, documents: false };
+    let settings = AttentionSettings {
+        causal: true,
+        scale,
+        documents: false,
+    };
     let scores = Scores::new(operands, &settings, 4, length);
     forward(operands, pool, &scores, false);
 }
@@ -153,7 +180,9 @@ pub fn cached_attention(operands: &mut Operands<'_>, pool: &Pool, scale: f64, le
 fn forward(operands: &mut Operands<'_>, pool: &Pool, scores: &Scores<'_>, with_stats: bool) {
     let values = operands.rows_in_order(2, &BY_HEAD);
     let count = scores.query_count;
-    let out = operands.rows_mut_in_order(0, &BY_HEAD).blocks(count, QUERIES);
+    let out = operands
+        .rows_mut_in_order(0, &BY_HEAD)
+        .blocks(count, QUERIES);
     let stats = with_stats.then(|| operands.points_mut(1).blocks(count, QUERIES));
     let blocks = count.div_ceil(QUERIES);
     let tasks = out.count() / count * blocks;
@@ -164,6 +193,7 @@ fn forward(operands: &mut Operands<'_>, pool: &Pool, scores: &Scores<'_>, with_s
         let tile_scores = scratch.floats(QUERIES * KEYS);
         let mut largest = [f32::NEG_INFINITY; QUERIES];
         let mut sums = [0.0f64; QUERIES];
+        let mut shrink = [1.0; QUERIES];
         (0..queries.1).for_each(|row| out.row(row).fill(0.0));
         let mut first = 0;
         while let Some(tile) = scores.tile(batch, head, queries, first) {
@@ -171,15 +201,17 @@ fn forward(operands: &mut Operands<'_>, pool: &Pool, scores: &Scores<'_>, with_s
             if !scores.compute(&tile, tile_scores) {
                 continue;
             }
-            for (row, scores) in tile_scores.chunks_exact_mut(tile.keys.1).take(queries.1).enumerate() {
-                let shrink = absorb(scores, &mut largest[row], &mut sums[row]);
+            let all = &mut tile_scores[..queries.1 * tile.keys.1];
+            absorb(all, tile.keys.1, &mut largest, &mut sums, &mut shrink);
+            for (row, &shrink) in shrink.iter().enumerate().take(queries.1) {
                 if shrink != 1.0 {
                     multiply(out.row(row), shrink);
                 }
             }
             let probabilities = Matrix::from_slice(tile_scores, queries.1, tile.keys.1);
             let values = values.block(scores.key_row(&tile), tile.keys.1);
-            out.block(0, queries.1).multiply(true, 1.0, probabilities, values);
+            out.block(0, queries.1)
+                .multiply(true, 1.0, probabilities, values);
         }
         for (row, sum) in sums.iter().enumerate().take(queries.1) {
             if *sum != 0.0 {
@@ -195,21 +227,32 @@ fn forward(operands: &mut Operands<'_>, pool: &Pool, scores: &Scores<'_>, with_s
 }
 
 vectorised! {
-    /// One row of the online softmax: scores become exponentials below the running maximum.
-    /// The result is the factor by which everything summed before shrinks.
-    fn absorb(scores: &mut [f32], largest: &mut f32, sum: &mut f64) -> f32 {
-        let before = *largest;
-        let now = math::maximum(before, lanes::maximum(scores));
-        if now == f32::NEG_INFINITY {
-            scores.fill(0.0);
-            return 1.0;
+    /// The online softmax of a tile: scores become exponentials below the running maximum of their row.
+    /// `shrink` is the factor by which everything summed for a row before has to shrink.
+    fn absorb(
+        scores: &mut [f32],
+        columns: usize,
+        largest: &mut [f32; QUERIES],
+        sums: &mut [f64; QUERIES],
+        shrink: &mut [f32; QUERIES],
+    ) {
+        let state = largest.iter_mut().zip(sums).zip(shrink);
+        for (scores, ((largest, sum), shrink)) in scores.chunks_exact_mut(columns).zip(state) {
+            let before = *largest;
+            let now = math::maximum(before, lanes::maximum(scores));
+            *shrink = 1.0;
+            if now == f32::NEG_INFINITY {
+                scores.fill(0.0);
+                continue;
+            }
+            if before != now {
+                *shrink = math::exp(before - now);
+            }
+            for score in scores.iter_mut() {
+                *score = math::exp(*score - now);
+            }
+            *sum = *sum * f64::from(*shrink) + lanes::sum_of(scores, |x| x);
+            *largest = now;
         }
-        for score in scores.iter_mut() {
-            *score = math::exp(*score - now);
-        }
-        let shrink = if before == now { 1.0 } else { math::exp(before - now) };
-        *sum = *sum * f64::from(shrink) + lanes::sum_of(scores, |x| x);
-        *largest = now;
-        shrink
     }
 }

@@ -72,7 +72,14 @@ pub fn maximum(values: &[f32]) -> f32 {
     for (lane, &x) in lanes.iter_mut().zip(rest) {
         *lane = super::math::maximum(*lane, x);
     }
-    lanes.into_iter().fold(f32::NEG_INFINITY, super::math::maximum)
+    let mut width = LANES / 2;
+    while width > 0 {
+        for lane in 0..width {
+            lanes[lane] = super::math::maximum(lanes[lane], lanes[lane + width]);
+        }
+        width /= 2;
+    }
+    lanes[0]
 }
 
 #[cfg(test)]
@@ -82,7 +89,9 @@ mod tests {
     #[test]
     fn sums_and_maxima_match_plain_loops() {
         for count in [0, 1, 7, 16, 17, 255, 256, 257, 5000] {
-            let values: Vec<f32> = (0..count).map(|i| ((i * 37 % 101) as f32 - 50.0) * 0.37).collect();
+            let values: Vec<f32> = (0..count)
+                .map(|i| ((i * 37 % 101) as f32 - 50.0) * 0.37)
+                .collect();
             let expected: f64 = values.iter().map(|&x| f64::from(x)).sum();
             assert!((sum_of(&values, |x| x) - expected).abs() <= 1e-3, "{count}");
             let squares: f64 = values.iter().map(|&x| f64::from(x) * f64::from(x)).sum();

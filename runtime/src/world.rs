@@ -32,60 +32,42 @@ impl World for Files {
         let mut with_extension = written.clone().into_os_string();
         with_extension.push(".recipe");
         let candidates = [written.clone(), PathBuf::from(with_extension)];
-        let file = candidates
-            .iter()
-            .find(|candidate| candidate.is_file())
-            .ok_or_else(|| {
-                format!(
-                    "there is no recipe `{}`, neither as it is nor with `.recipe`",
-                    written.display()
-                )
-            })?;
-        let text = fs::read_to_string(file)
-            .map_err(|error| format!("`{}` cannot be read: {error}", file.display()))?;
+        let file = candidates.iter().find(|candidate| candidate.is_file()).ok_or_else(|| {
+            format!("there is no recipe `{}`, neither as it is nor with `.recipe`", written.display())
+        })?;
+        let text = fs::read_to_string(file).map_err(|error| format!("`{}` cannot be read: {error}", file.display()))?;
         Ok(Source::new(file.display().to_string(), text))
     }
 
     fn huggingface_config(&self, directory: &str) -> Result<Value, String> {
         let file = self.path(directory)?.join("config.json");
-        let text = fs::read_to_string(&file)
-            .map_err(|error| format!("`{}` cannot be read: {error}", file.display()))?;
-        serde_json::from_str(&text)
-            .map_err(|error| format!("`{}` is not JSON: {error}", file.display()))
+        let text =
+            fs::read_to_string(&file).map_err(|error| format!("`{}` cannot be read: {error}", file.display()))?;
+        serde_json::from_str(&text).map_err(|error| format!("`{}` is not JSON: {error}", file.display()))
     }
 
     fn tokenizer(&self, path: &str) -> Result<TokenizerFacts, String> {
         let file = tokenizer::file_in(&self.path(path)?);
-        let text = fs::read_to_string(&file)
-            .map_err(|error| format!("`{}` cannot be read: {error}", file.display()))?;
-        let value = serde_json::from_str(&text)
-            .map_err(|error| format!("`{}` is not JSON: {error}", file.display()))?;
-        tokenizer_facts(&value)
-            .ok_or_else(|| format!("`{}` is no tokenizer: it has no vocabulary", file.display()))
+        let text =
+            fs::read_to_string(&file).map_err(|error| format!("`{}` cannot be read: {error}", file.display()))?;
+        let value =
+            serde_json::from_str(&text).map_err(|error| format!("`{}` is not JSON: {error}", file.display()))?;
+        tokenizer_facts(&value).ok_or_else(|| format!("`{}` is no tokenizer: it has no vocabulary", file.display()))
     }
 
     fn source(&self, source: &SourcePlan) -> Result<SourceFacts, String> {
-        self.facts(source)
-            .map_err(|diagnostic| sentence(&diagnostic))
+        self.facts(source).map_err(|diagnostic| sentence(&diagnostic))
     }
 }
 
 impl Files {
     fn facts(&self, source: &SourcePlan) -> Result<SourceFacts, Diagnostic> {
         match source {
-            SourcePlan::Files { pattern } => {
-                matching_files(pattern, &self.base).map(|_| SourceFacts::Text)
-            }
+            SourcePlan::Files { pattern } => matching_files(pattern, &self.base).map(|_| SourceFacts::Text),
             SourcePlan::Text { .. } => {
                 let sources = vec![source.clone()];
-                let head = DatasetPlan {
-                    sources,
-                    holdout: 0.0,
-                    limit_bytes: None,
-                };
-                Corpus::locate(&head, &self.base)?
-                    .listing_hash()
-                    .map(|_| SourceFacts::Text)
+                let head = DatasetPlan { sources, holdout: 0.0, limit_bytes: None };
+                Corpus::locate(&head, &self.base)?.listing_hash().map(|_| SourceFacts::Text)
             }
             SourcePlan::Jsonl { path, .. } => {
                 let record = first_record(&resolve(path, &self.base)?)?;
@@ -113,25 +95,16 @@ impl Files {
 fn tokenizer_facts(file: &Value) -> Option<TokenizerFacts> {
     let vocab = &file["model"]["vocab"];
     let learned = match (vocab.as_object(), vocab.as_array()) {
-        (Some(ids), _) => ids
-            .values()
-            .filter_map(Value::as_u64)
-            .max()
-            .map_or(0, |largest| largest + 1),
+        (Some(ids), _) => ids.values().filter_map(Value::as_u64).max().map_or(0, |largest| largest + 1),
         (None, Some(pieces)) => pieces.len() as u64,
         (None, None) => return None,
     };
-    let added = file["added_tokens"]
-        .as_array()
-        .map_or(&[][..], Vec::as_slice);
+    let added = file["added_tokens"].as_array().map_or(&[][..], Vec::as_slice);
     let largest = added.iter().filter_map(|token| token["id"].as_u64()).max();
     let special = added.iter().filter(|token| token["special"] == true);
     Some(TokenizerFacts {
         vocab: learned.max(largest.map_or(0, |id| id + 1)),
-        special: special
-            .filter_map(|token| token["content"].as_str())
-            .map(str::to_owned)
-            .collect(),
+        special: special.filter_map(|token| token["content"].as_str()).map(str::to_owned).collect(),
     })
 }
 
@@ -162,14 +135,7 @@ mod tests {
     #[test]
     fn imports_are_relative_to_the_importing_recipe() {
         let (directory, files) = files(&[("parts/a.recipe", b"a"), ("parts/b", b"b")]);
-        let from = Source::new(
-            directory
-                .path()
-                .join("parts/main.recipe")
-                .display()
-                .to_string(),
-            "",
-        );
+        let from = Source::new(directory.path().join("parts/main.recipe").display().to_string(), "");
         assert_eq!(files.import("a", &from).unwrap().text(), "a");
         assert_eq!(files.import("a.recipe", &from).unwrap().text(), "a");
         assert_eq!(files.import("../parts/b", &from).unwrap().text(), "b");
@@ -178,63 +144,21 @@ mod tests {
 
     #[test]
     fn sources_show_their_heads() {
-        let (_directory, files) = files(&[
-            ("x.jsonl", b"\n{\"a\": \"t\", \"b\": 1}\nbroken"),
-            ("x.txt", b"text"),
-            ("x.bin", &[1, 0, 2, 0]),
-        ]);
-        let jsonl = SourcePlan::Jsonl {
-            path: "x.jsonl".to_owned(),
-            field: "a".to_owned(),
-        };
-        let records = SourceFacts::Records {
-            text_fields: vec!["a".to_owned()],
-            fields: vec!["a".to_owned(), "b".to_owned()],
-        };
+        let (_directory, files) =
+            files(&[("x.jsonl", b"\n{\"a\": \"t\", \"b\": 1}\nbroken"), ("x.txt", b"text"), ("x.bin", &[1, 0, 2, 0])]);
+        let jsonl = SourcePlan::Jsonl { path: "x.jsonl".to_owned(), field: "a".to_owned() };
+        let records =
+            SourceFacts::Records { text_fields: vec!["a".to_owned()], fields: vec!["a".to_owned(), "b".to_owned()] };
         assert_eq!(files.source(&jsonl).unwrap(), records);
-        let tokens = SourcePlan::Tokens {
-            path: "x.bin".to_owned(),
-            tensor: None,
-        };
-        let facts = SourceFacts::Tokens {
-            rows: None,
-            row_length: None,
-            tokens: 2,
-            tensors: vec![],
-        };
+        let tokens = SourcePlan::Tokens { path: "x.bin".to_owned(), tensor: None };
+        let facts = SourceFacts::Tokens { rows: None, row_length: None, tokens: 2, tensors: vec![] };
         assert_eq!(files.source(&tokens).unwrap(), facts);
-        assert_eq!(
-            files
-                .source(&SourcePlan::Files {
-                    pattern: "*.txt".to_owned()
-                })
-                .unwrap(),
-            SourceFacts::Text
-        );
+        assert_eq!(files.source(&SourcePlan::Files { pattern: "*.txt".to_owned() }).unwrap(), SourceFacts::Text);
         assert!(
-            files
-                .source(&SourcePlan::Files {
-                    pattern: "*.rs".to_owned()
-                })
-                .unwrap_err()
-                .contains("no file matches")
+            files.source(&SourcePlan::Files { pattern: "*.rs".to_owned() }).unwrap_err().contains("no file matches")
         );
-        assert_eq!(
-            files
-                .source(&SourcePlan::Text {
-                    path: "x.txt".to_owned()
-                })
-                .unwrap(),
-            SourceFacts::Text
-        );
-        assert!(
-            files
-                .source(&SourcePlan::Text {
-                    path: "y.txt".to_owned()
-                })
-                .unwrap_err()
-                .contains("does not exist")
-        );
+        assert_eq!(files.source(&SourcePlan::Text { path: "x.txt".to_owned() }).unwrap(), SourceFacts::Text);
+        assert!(files.source(&SourcePlan::Text { path: "y.txt".to_owned() }).unwrap_err().contains("does not exist"));
     }
 
     #[test]
@@ -246,25 +170,12 @@ mod tests {
             ("bad/tokenizer.json", b"{}"),
             ("bad/config.json", b"{"),
         ]);
-        let facts = TokenizerFacts {
-            vocab: 257,
-            special: vec!["<|endoftext|>".to_owned()],
-        };
+        let facts = TokenizerFacts { vocab: 257, special: vec!["<|endoftext|>".to_owned()] };
         assert_eq!(files.tokenizer("t").unwrap(), facts);
         assert_eq!(files.tokenizer("t/tokenizer.json").unwrap(), facts);
-        assert!(
-            files
-                .tokenizer("bad")
-                .unwrap_err()
-                .contains("no vocabulary")
-        );
+        assert!(files.tokenizer("bad").unwrap_err().contains("no vocabulary"));
         assert!(files.tokenizer("none").is_err());
         assert_eq!(files.huggingface_config("t").unwrap()["n_layer"], 2);
-        assert!(
-            files
-                .huggingface_config("bad")
-                .unwrap_err()
-                .contains("not JSON")
-        );
+        assert!(files.huggingface_config("bad").unwrap_err().contains("not JSON"));
     }
 }

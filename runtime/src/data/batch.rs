@@ -24,36 +24,18 @@ impl Batch {
     /// A batch of no rows yet.
     pub(super) fn with_capacity(rows: usize, row_length: usize) -> Batch {
         let values = || Vec::with_capacity(rows * row_length);
-        Batch {
-            rows: 0,
-            row_length,
-            tokens: values(),
-            targets: values(),
-            positions: values(),
-            documents: values(),
-        }
+        Batch { rows: 0, row_length, tokens: values(), targets: values(), positions: values(), documents: values() }
     }
 
     /// Number of tokens that are to be predicted.
     pub fn target_tokens(&self) -> u64 {
-        self.targets
-            .iter()
-            .filter(|&&target| target != IGNORED)
-            .count() as u64
+        self.targets.iter().filter(|&&target| target != IGNORED).count() as u64
     }
 
     /// UTF-8 bytes of the tokens that are to be predicted, by each id's
     /// [byte length](crate::tokenizer::Tokenizer::byte_lengths): the divisor of bits per byte.
     pub fn target_bytes(&self, byte_lengths: &[u32]) -> u64 {
-        let length = |&target: &i32| {
-            usize::try_from(target)
-                .ok()
-                .and_then(|id| byte_lengths.get(id))
-        };
-        self.targets
-            .iter()
-            .filter_map(length)
-            .map(|&bytes| u64::from(bytes))
-            .sum()
+        let length = |&target: &i32| usize::try_from(target).ok().and_then(|id| byte_lengths.get(id));
+        self.targets.iter().filter_map(length).map(|&bytes| u64::from(bytes)).sum()
     }
 }

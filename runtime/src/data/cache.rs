@@ -54,28 +54,19 @@ impl Deref for Entry {
 impl Cache {
     /// A cache in `directory`, which is made when first written to.
     pub fn new(directory: impl Into<PathBuf>) -> Cache {
-        Cache {
-            directory: directory.into(),
-        }
+        Cache { directory: directory.into() }
     }
 
     /// The user's cache: `$LLMC_CACHE`, else `$XDG_CACHE_HOME/llmc`, else `~/.cache/llmc`.
     pub fn of_user() -> Result<Cache, Diagnostic> {
-        let variable = |name| {
-            std::env::var_os(name)
-                .filter(|value| !value.is_empty())
-                .map(PathBuf::from)
-        };
+        let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         variable("LLMC_CACHE")
             .or_else(|| Some(variable("XDG_CACHE_HOME")?.join("llmc")))
             .or_else(|| Some(variable("HOME")?.join(".cache").join("llmc")))
             .map(Cache::new)
             .ok_or_else(|| {
-                Diagnostic::error(
-                    codes::CACHE_UNWRITABLE,
-                    "no cache directory is known: `HOME` is not set",
-                )
-                .help("set `LLMC_CACHE` to a directory")
+                Diagnostic::error(codes::CACHE_UNWRITABLE, "no cache directory is known: `HOME` is not set")
+                    .help("set `LLMC_CACHE` to a directory")
             })
     }
 
@@ -149,20 +140,13 @@ impl Cache {
 
     /// The diagnostic for a disk that does not take an entry.
     fn unwritable(&self, error: &io::Error) -> Diagnostic {
-        let message = format!(
-            "the cache `{}` cannot be written: {error}",
-            self.directory.display()
-        );
-        Diagnostic::error(codes::CACHE_UNWRITABLE, message)
-            .help("set `LLMC_CACHE` to a directory with space")
+        let message = format!("the cache `{}` cannot be written: {error}", self.directory.display());
+        Diagnostic::error(codes::CACHE_UNWRITABLE, message).help("set `LLMC_CACHE` to a directory with space")
     }
 
     /// The warning for an entry that had to be made again.
     pub fn rebuilt(&self, name: &str) -> Diagnostic {
-        let message = format!(
-            "`{}` was damaged and has been made anew",
-            self.path(name).display()
-        );
+        let message = format!("`{}` was damaged and has been made anew", self.path(name).display());
         Diagnostic::warning(codes::CACHE_REBUILT, message).help("if this repeats, check the disk")
     }
 }
@@ -199,10 +183,7 @@ fn verified_length(bytes: &[u8]) -> Option<usize> {
 
 /// The blake3 hash of the blake3 hashes of 16 MiB chunks: computed on all cores.
 pub fn content_hash(bytes: &[u8]) -> blake3::Hash {
-    let chunks: Vec<blake3::Hash> = bytes
-        .par_chunks(HASH_CHUNK_BYTES)
-        .map(blake3::hash)
-        .collect();
+    let chunks: Vec<blake3::Hash> = bytes.par_chunks(HASH_CHUNK_BYTES).map(blake3::hash).collect();
     let mut hasher = blake3::Hasher::new();
     for chunk in &chunks {
         hasher.update(chunk.as_bytes());
@@ -215,11 +196,7 @@ mod tests {
     use super::*;
 
     fn found(lookup: Lookup) -> Option<Vec<u8>> {
-        if let Lookup::Found(entry) = lookup {
-            Some(entry.to_vec())
-        } else {
-            None
-        }
+        if let Lookup::Found(entry) = lookup { Some(entry.to_vec()) } else { None }
     }
 
     #[test]
@@ -227,9 +204,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let cache = Cache::new(directory.path().join("deep/cache"));
         assert!(matches!(cache.open("x"), Lookup::Missing));
-        cache
-            .write("x", |file| Ok(file.write_all(b"payload")?))
-            .unwrap();
+        cache.write("x", |file| Ok(file.write_all(b"payload")?)).unwrap();
         assert_eq!(found(cache.open("x")).unwrap(), b"payload");
         let good = fs::read(cache.path("x")).unwrap();
         for index in 0..good.len() {

@@ -27,11 +27,7 @@ impl Loader {
     /// (as [`prepare`](super::prepare) has checked).
     pub fn new(train: TokenStream, stage: &StagePlan) -> Loader {
         let rows = whole_rows(&train, stage.sequence_length);
-        let order = if stage.shuffle {
-            RowOrder::shuffled(rows, stage.seed)
-        } else {
-            RowOrder::unshuffled(rows)
-        };
+        let order = if stage.shuffle { RowOrder::shuffled(rows, stage.seed) } else { RowOrder::unshuffled(rows) };
         Loader {
             stream: train,
             order,
@@ -66,11 +62,7 @@ impl Loader {
         let mut batch = Batch::with_capacity(self.micro_batch as usize, self.row_length as usize);
         for number in first..first + self.micro_batch {
             let rows = self.rows_per_epoch();
-            add_row(
-                &mut batch,
-                &self.stream,
-                self.order.row(number / rows, number % rows),
-            );
+            add_row(&mut batch, &self.stream, self.order.row(number / rows, number % rows));
         }
         batch
     }
@@ -90,10 +82,7 @@ impl Evaluation {
     pub fn new(heldout: TokenStream, stage: &StagePlan) -> Evaluation {
         let held = match heldout.row_length() {
             Some(length) => heldout.len() / length,
-            None => heldout
-                .len()
-                .saturating_sub(1)
-                .div_ceil(stage.sequence_length),
+            None => heldout.len().saturating_sub(1).div_ceil(stage.sequence_length),
         };
         Evaluation {
             stream: heldout,
@@ -163,11 +152,7 @@ fn add_row(batch: &mut Batch, stream: &TokenStream, row: u64) {
 
 /// Fills the last row, of which `filled` positions are there, and counts it.
 fn pad_row(batch: &mut Batch, filled: usize) {
-    let document = if filled == 0 {
-        0
-    } else {
-        batch.documents.last().map_or(0, |last| last + 1)
-    };
+    let document = if filled == 0 { 0 } else { batch.documents.last().map_or(0, |last| last + 1) };
     for position in filled..batch.row_length {
         batch.tokens.push(0);
         batch.targets.push(IGNORED);

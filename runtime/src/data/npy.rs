@@ -16,15 +16,10 @@ pub fn layout(bytes: &[u8]) -> Result<Layout, String> {
         }
         2 => {
             let field = bytes.get(8..12).ok_or_else(short)?;
-            (
-                12,
-                u64::from(u32::from_le_bytes([field[0], field[1], field[2], field[3]])),
-            )
+            (12, u64::from(u32::from_le_bytes([field[0], field[1], field[2], field[3]])))
         }
         version => {
-            return Err(format!(
-                "it is of .npy version {version}; versions 1 and 2 are known"
-            ));
+            return Err(format!("it is of .npy version {version}; versions 1 and 2 are known"));
         }
     };
     let offset = start + length as usize;
@@ -36,24 +31,16 @@ pub fn layout(bytes: &[u8]) -> Result<Layout, String> {
         Some("<i4") => IdType::I32,
         Some("<i8") => IdType::I64,
         Some(other) => {
-            return Err(format!(
-                "its type is `{other}`; ids are `<u2`, `<u4`, `<i4` or `<i8`, little-endian integers"
-            ));
+            return Err(format!("its type is `{other}`; ids are `<u2`, `<u4`, `<i4` or `<i8`, little-endian integers"));
         }
         None => return Err("its header names no type".to_owned()),
     };
     let shape = shape_field(header).ok_or_else(|| "its header names no shape".to_owned())?;
     let fortran = value_of(header, "fortran_order").is_some_and(|value| value.starts_with("True"));
     if fortran && shape.len() > 1 {
-        return Err(
-            "it is in Fortran order; save it with `numpy.ascontiguousarray(ids)`".to_owned(),
-        );
+        return Err("it is in Fortran order; save it with `numpy.ascontiguousarray(ids)`".to_owned());
     }
-    Ok(Layout {
-        kind,
-        offset,
-        shape,
-    })
+    Ok(Layout { kind, offset, shape })
 }
 
 /// What follows `'key':` in the header's Python dictionary.
@@ -63,21 +50,10 @@ fn value_of<'a>(header: &'a str, key: &str) -> Option<&'a str> {
 }
 
 fn text_field<'a>(header: &'a str, key: &str) -> Option<&'a str> {
-    value_of(header, key)?
-        .strip_prefix('\'')?
-        .split('\'')
-        .next()
+    value_of(header, key)?.strip_prefix('\'')?.split('\'').next()
 }
 
 fn shape_field(header: &str) -> Option<Vec<u64>> {
-    let inside = value_of(header, "shape")?
-        .strip_prefix('(')?
-        .split_once(')')?
-        .0;
-    inside
-        .split(',')
-        .map(str::trim)
-        .filter(|size| !size.is_empty())
-        .map(|size| size.parse().ok())
-        .collect()
+    let inside = value_of(header, "shape")?.strip_prefix('(')?.split_once(')')?.0;
+    inside.split(',').map(str::trim).filter(|size| !size.is_empty()).map(|size| size.parse().ok()).collect()
 }

@@ -18,20 +18,12 @@ impl RowOrder {
     /// A shuffled order of `rows` rows.
     pub fn shuffled(rows: u64, seed: u64) -> RowOrder {
         let bits = u64::BITS - rows.saturating_sub(1).leading_zeros();
-        RowOrder {
-            rows,
-            seed: Some(seed),
-            half_bits: bits.div_ceil(2),
-        }
+        RowOrder { rows, seed: Some(seed), half_bits: bits.div_ceil(2) }
     }
 
     /// The rows as they lie.
     pub fn unshuffled(rows: u64) -> RowOrder {
-        RowOrder {
-            rows,
-            seed: None,
-            half_bits: 0,
-        }
+        RowOrder { rows, seed: None, half_bits: 0 }
     }
 
     /// Rows of an epoch.
@@ -55,8 +47,7 @@ impl RowOrder {
         let mask = (1u64 << self.half_bits) - 1;
         let (mut left, mut right) = (value >> self.half_bits, value & mask);
         for round in 0..ROUNDS {
-            let scrambled =
-                mix(right ^ key.wrapping_add(round.wrapping_mul(0xD1B5_4A32_D192_ED03)));
+            let scrambled = mix(right ^ key.wrapping_add(round.wrapping_mul(0xD1B5_4A32_D192_ED03)));
             (left, right) = (right, left ^ (scrambled >> 32 & mask));
         }
         left << self.half_bits | right
@@ -90,9 +81,7 @@ mod tests {
     #[test]
     fn seeds_and_epochs_give_different_orders() {
         let order = |seed, epoch| -> Vec<u64> {
-            (0..100)
-                .map(|index| RowOrder::shuffled(100, seed).row(epoch, index))
-                .collect()
+            (0..100).map(|index| RowOrder::shuffled(100, seed).row(epoch, index)).collect()
         };
         assert_ne!(order(1, 0), order(2, 0));
         assert_ne!(order(1, 0), order(1, 1));
@@ -107,10 +96,7 @@ mod tests {
         for seed in 0..10_000 {
             counts[RowOrder::shuffled(10, seed).row(0, 0) as usize] += 1.0;
         }
-        let chi_squared: f64 = counts
-            .iter()
-            .map(|count| (count - 1000.0).powi(2) / 1000.0)
-            .sum();
+        let chi_squared: f64 = counts.iter().map(|count| (count - 1000.0).powi(2) / 1000.0).sum();
         assert!(chi_squared < 33.7, "{chi_squared} (p = 0.0001)");
     }
 

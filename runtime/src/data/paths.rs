@@ -7,11 +7,8 @@ use glob::{MatchOptions, Pattern};
 use llmc_grammar::codes;
 use llmc_grammar::diagnostic::Diagnostic;
 
-const MATCHING: MatchOptions = MatchOptions {
-    case_sensitive: true,
-    require_literal_separator: true,
-    require_literal_leading_dot: false,
-};
+const MATCHING: MatchOptions =
+    MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: false };
 
 /// `path` with a leading `~`, `$VAR` and `${VAR}` expanded, relative to `base`.
 pub fn resolve(path: &str, base: &Path) -> Result<PathBuf, Diagnostic> {
@@ -28,27 +25,16 @@ pub fn matching_files(pattern: &str, base: &Path) -> Result<Vec<PathBuf>, Diagno
         Diagnostic::error(codes::PATH_PATTERN, format!("the pattern `{pattern}` is malformed: {reason}"))
             .help("`*` stands for any part of a name, `**` for any number of directories, `?` for one character, `[ab]` for one of some")
     };
-    let text = resolved
-        .to_str()
-        .ok_or_else(|| malformed("it is not UTF-8".to_owned()))?;
+    let text = resolved.to_str().ok_or_else(|| malformed("it is not UTF-8".to_owned()))?;
     let matcher = Pattern::new(text).map_err(|error| malformed(error.msg.to_owned()))?;
     let recursive = resolved.components().any(|part| part.as_os_str() == "**");
-    let root: PathBuf = resolved
-        .components()
-        .take_while(|part| !is_pattern(*part))
-        .collect();
+    let root: PathBuf = resolved.components().take_while(|part| !is_pattern(*part)).collect();
     let mut files = Vec::new();
     if root == resolved {
         files.extend(root.is_file().then_some(root));
     } else {
         let depth = resolved.components().count() - root.components().count();
-        walk(
-            &root,
-            if recursive { usize::MAX } else { depth },
-            recursive,
-            &matcher,
-            &mut files,
-        );
+        walk(&root, if recursive { usize::MAX } else { depth }, recursive, &matcher, &mut files);
     }
     files.sort();
     if files.is_empty() {
@@ -66,16 +52,8 @@ fn no_match(pattern: &str, resolved: &Path) -> Diagnostic {
          or `--set` the parameter that holds the pattern"
     };
     let shown = resolved.display().to_string();
-    let place = if shown == pattern {
-        String::new()
-    } else {
-        format!(" (`{shown}`)")
-    };
-    Diagnostic::error(
-        codes::NO_FILE_MATCHES,
-        format!("no file matches `{pattern}`{place}"),
-    )
-    .help(help)
+    let place = if shown == pattern { String::new() } else { format!(" (`{shown}`)") };
+    Diagnostic::error(codes::NO_FILE_MATCHES, format!("no file matches `{pattern}`{place}")).help(help)
 }
 
 fn is_pattern(part: Component<'_>) -> bool {
@@ -83,13 +61,7 @@ fn is_pattern(part: Component<'_>) -> bool {
 }
 
 /// Collects the files under `directory` that match. Directories that may not be read hold nothing.
-fn walk(
-    directory: &Path,
-    depth: usize,
-    recursive: bool,
-    matcher: &Pattern,
-    files: &mut Vec<PathBuf>,
-) {
+fn walk(directory: &Path, depth: usize, recursive: bool, matcher: &Pattern, files: &mut Vec<PathBuf>) {
     let Ok(entries) = fs::read_dir(directory) else {
         return;
     };
@@ -98,11 +70,7 @@ fn walk(
             continue;
         };
         let path = entry.path();
-        let is_directory = if kind.is_symlink() {
-            !recursive && path.is_dir()
-        } else {
-            kind.is_dir()
-        };
+        let is_directory = if kind.is_symlink() { !recursive && path.is_dir() } else { kind.is_dir() };
         if is_directory {
             if depth > 1 {
                 walk(&path, depth - 1, recursive, matcher, files);
@@ -120,10 +88,7 @@ fn expand(path: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Strin
         match (found, name) {
             (Some(value), _) => Ok(value),
             (None, "CARGO_HOME") => Ok(format!("{}/.cargo", home(path, variable)?)),
-            (None, _) => Err(failure(
-                path,
-                &format!("the environment variable `{name}` is not set"),
-            )),
+            (None, _) => Err(failure(path, &format!("the environment variable `{name}` is not set"))),
         }
     };
     let mut expanded = String::new();
@@ -136,16 +101,12 @@ fn expand(path: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Strin
         expanded.push_str(&rest[..dollar]);
         let after = &rest[dollar + 1..];
         if let Some(inside) = after.strip_prefix('{') {
-            let end = inside
-                .find('}')
-                .ok_or_else(|| failure(path, "`${` is not closed by `}`"))?;
+            let end = inside.find('}').ok_or_else(|| failure(path, "`${` is not closed by `}`"))?;
             expanded.push_str(&value(&inside[..end])?);
             rest = &inside[end + 1..];
         } else {
             let is_name = |character: char| character.is_ascii_alphanumeric() || character == '_';
-            let end = after
-                .find(|character| !is_name(character))
-                .unwrap_or(after.len());
+            let end = after.find(|character| !is_name(character)).unwrap_or(after.len());
             if end == 0 {
                 return Err(failure(path, "`$` stands before no name"));
             }
@@ -164,11 +125,8 @@ fn home(path: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<String,
 }
 
 fn failure(path: &str, reason: &str) -> Diagnostic {
-    Diagnostic::error(
-        codes::PATH_PATTERN,
-        format!("`{path}` cannot be expanded: {reason}"),
-    )
-    .help("set the variable, or write the path out")
+    Diagnostic::error(codes::PATH_PATTERN, format!("`{path}` cannot be expanded: {reason}"))
+        .help("set the variable, or write the path out")
 }
 
 #[cfg(test)]
@@ -189,37 +147,18 @@ mod tests {
     fn variables_and_home_expand() {
         assert_eq!(expanded("~/x").unwrap(), "/home/ada/x");
         assert_eq!(expanded("a~/x").unwrap(), "a~/x");
-        assert_eq!(
-            expanded("$DATA/$DATA_x".replace("_x", "").as_str()).unwrap(),
-            "/data//data"
-        );
+        assert_eq!(expanded("$DATA/$DATA_x".replace("_x", "").as_str()).unwrap(), "/data//data");
         assert_eq!(expanded("${DATA}s/*.txt").unwrap(), "/datas/*.txt");
-        assert_eq!(
-            expanded("$CARGO_HOME/registry").unwrap(),
-            "/home/ada/.cargo/registry"
-        );
+        assert_eq!(expanded("$CARGO_HOME/registry").unwrap(), "/home/ada/.cargo/registry");
     }
 
     #[test]
     fn what_cannot_expand_says_why() {
-        assert!(
-            expanded("$NOWHERE/x")
-                .unwrap_err()
-                .contains("`NOWHERE` is not set")
-        );
-        assert!(
-            expanded("$EMPTY/x")
-                .unwrap_err()
-                .contains("`EMPTY` is not set")
-        );
+        assert!(expanded("$NOWHERE/x").unwrap_err().contains("`NOWHERE` is not set"));
+        assert!(expanded("$EMPTY/x").unwrap_err().contains("`EMPTY` is not set"));
         assert!(expanded("${DATA/x").unwrap_err().contains("not closed"));
         assert!(expanded("a/$/x").unwrap_err().contains("before no name"));
-        assert!(
-            expand("~/x", &|_| None)
-                .unwrap_err()
-                .message
-                .contains("HOME")
-        );
+        assert!(expand("~/x", &|_| None).unwrap_err().message.contains("HOME"));
     }
 
     #[test]
@@ -233,28 +172,17 @@ mod tests {
         let names = |pattern: &str| -> Vec<String> {
             matching_files(pattern, directory.path())
                 .map(|files| {
-                    let relative = |file: &PathBuf| {
-                        file.strip_prefix(directory.path())
-                            .unwrap()
-                            .display()
-                            .to_string()
-                    };
+                    let relative = |file: &PathBuf| file.strip_prefix(directory.path()).unwrap().display().to_string();
                     files.iter().map(relative).collect()
                 })
                 .unwrap_or_default()
         };
-        assert_eq!(
-            names("**/*.rs"),
-            [".hidden/h.rs", "a/deep/z.rs", "a/y.rs", "b.rs"]
-        );
+        assert_eq!(names("**/*.rs"), [".hidden/h.rs", "a/deep/z.rs", "a/y.rs", "b.rs"]);
         assert_eq!(names("*/*.rs"), [".hidden/h.rs", "a/y.rs"]);
         assert_eq!(names("a/y.txt"), ["a/y.txt"]);
         assert_eq!(names("*.txt"), [""; 0]);
         let missing = matching_files("$CARGO_HOME/none/**/*.zz", directory.path()).unwrap_err();
         assert!(missing.help.unwrap().contains("--set"));
-        assert_eq!(
-            matching_files("a[/**", directory.path()).unwrap_err().code,
-            codes::PATH_PATTERN
-        );
+        assert_eq!(matching_files("a[/**", directory.path()).unwrap_err().code, codes::PATH_PATTERN);
     }
 }

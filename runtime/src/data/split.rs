@@ -27,18 +27,11 @@ pub struct Survey {
 
 impl Survey {
     /// Reads every document once.
-    pub fn take(
-        mut documents: Documents,
-        progress: &dyn Fn(Progress),
-    ) -> Result<Survey, Diagnostic> {
+    pub fn take(mut documents: Documents, progress: &dyn Fn(Progress)) -> Result<Survey, Diagnostic> {
         let mut survey = SurveyBuilder::default();
         for text in documents.by_ref() {
             survey.add(text?.as_bytes());
-            progress(Progress {
-                phase: Phase::Reading,
-                done: survey.bytes,
-                total: None,
-            });
+            progress(Progress { phase: Phase::Reading, done: survey.bytes, total: None });
         }
         Ok(survey.finish(documents.skipped(), documents.was_cut()))
     }
@@ -69,15 +62,7 @@ impl SurveyBuilder {
     pub fn finish(self, skipped: u64, cut: bool) -> Survey {
         let (lowest, highest) = self.range.unwrap_or((0, 0));
         let content = *self.hasher.finalize().as_bytes();
-        Survey {
-            content,
-            documents: self.documents,
-            bytes: self.bytes,
-            skipped,
-            cut,
-            lowest,
-            highest,
-        }
+        Survey { content, documents: self.documents, bytes: self.bytes, skipped, cut, lowest, highest }
     }
 }
 
@@ -88,9 +73,7 @@ pub fn document_key(document: &[u8]) -> u64 {
 
 fn key_of(hash: &blake3::Hash) -> u64 {
     let bytes = hash.as_bytes();
-    u64::from_le_bytes([
-        bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5], bytes[6], bytes[7],
-    ])
+    u64::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5], bytes[6], bytes[7]])
 }
 
 /// The rule that divides a corpus.
@@ -123,11 +106,7 @@ impl Holdout {
         } else if survey.documents <= 1 {
             Holdout::Tail { share }
         } else {
-            Holdout::Documents {
-                share,
-                lowest: survey.lowest,
-                highest: survey.highest,
-            }
+            Holdout::Documents { share, lowest: survey.lowest, highest: survey.highest }
         }
     }
 
@@ -136,10 +115,7 @@ impl Holdout {
         match *self {
             Holdout::Tail { share } => {
                 let (head, tail) = text.split_at(tail_start(text, share));
-                (
-                    (!head.is_empty()).then_some(head),
-                    (!tail.is_empty()).then_some(tail),
-                )
+                ((!head.is_empty()).then_some(head), (!tail.is_empty()).then_some(tail))
             }
             _ if self.holds_out(document_key(text.as_bytes())) => (None, Some(text)),
             _ => (Some(text), None),
@@ -150,11 +126,7 @@ impl Holdout {
     pub fn holds_out(&self, key: u64) -> bool {
         match *self {
             Holdout::Nothing | Holdout::Tail { .. } => false,
-            Holdout::Documents {
-                share,
-                lowest,
-                highest,
-            } => {
+            Holdout::Documents { share, lowest, highest } => {
                 let below = (key as f64) < share * (u64::MAX as f64);
                 key != highest && (key == lowest || below)
             }
@@ -165,15 +137,11 @@ impl Holdout {
 /// Where the last `share` of `text` begins: at the next start of a line, else at the one before, else
 /// at the next character.
 fn tail_start(text: &str, share: f64) -> usize {
-    let wanted = text.ceil_char_boundary((text.len() as f64 * (1.0 - share)) as usize);
-    let after = text[wanted..]
-        .find('\n')
-        .map(|newline| wanted + newline + 1);
+    let wanted = (text.len() as f64 * (1.0 - share)) as usize;
+    let wanted = (wanted..text.len()).find(|&start| text.is_char_boundary(start)).unwrap_or(text.len());
+    let after = text[wanted..].find('\n').map(|newline| wanted + newline + 1);
     let before = text[..wanted].rfind('\n').map(|newline| newline + 1);
-    after
-        .filter(|&start| start < text.len())
-        .or(before)
-        .unwrap_or(wanted)
+    after.filter(|&start| start < text.len()).or(before).unwrap_or(wanted)
 }
 
 #[cfg(test)]
@@ -182,27 +150,20 @@ mod tests {
 
     fn survey(documents: &[String]) -> Survey {
         let mut builder = SurveyBuilder::default();
-        documents
-            .iter()
-            .for_each(|document| builder.add(document.as_bytes()));
+        documents.iter().for_each(|document| builder.add(document.as_bytes()));
         builder.finish(0, false)
     }
 
     fn held_out(documents: &[String], share: f64) -> Vec<&str> {
         let holdout = Holdout::new(share, &survey(documents));
-        let mut held: Vec<&str> = documents
-            .iter()
-            .filter_map(|text| holdout.split(text).1)
-            .collect();
+        let mut held: Vec<&str> = documents.iter().filter_map(|text| holdout.split(text).1).collect();
         held.sort_unstable();
         held
     }
 
     #[test]
     fn the_order_of_documents_does_not_matter() {
-        let documents: Vec<String> = (0..1000)
-            .map(|number| format!("document {number}"))
-            .collect();
+        let documents: Vec<String> = (0..1000).map(|number| format!("document {number}")).collect();
         let mut reversed = documents.clone();
         reversed.reverse();
         assert_eq!(held_out(&documents, 0.1), held_out(&reversed, 0.1));
@@ -227,14 +188,8 @@ mod tests {
     #[test]
     fn one_document_is_cut_at_a_line() {
         let tail = |text, share| Holdout::Tail { share }.split(text);
-        assert_eq!(
-            tail("ab\ncd\nef\ngh\n", 0.5),
-            (Some("ab\ncd\nef\n"), Some("gh\n"))
-        );
-        assert_eq!(
-            tail("ab\ncdefghijkl\n", 0.1),
-            (Some("ab\n"), Some("cdefghijkl\n"))
-        );
+        assert_eq!(tail("ab\ncd\nef\ngh\n", 0.5), (Some("ab\ncd\nef\n"), Some("gh\n")));
+        assert_eq!(tail("ab\ncdefghijkl\n", 0.1), (Some("ab\n"), Some("cdefghijkl\n")));
         assert_eq!(tail("abcdefghij", 0.2), (Some("abcdefgh"), Some("ij")));
         assert_eq!(tail("ääää", 0.3), (Some("äää"), Some("ä")));
         assert_eq!(tail("", 0.3), (None, None));

@@ -67,16 +67,8 @@ impl Store {
         let start = end.checked_sub(usize::try_from(length).ok()?)?;
         let header: Header = serde_json::from_slice(&payload[start..end]).ok()?;
         let width = if header.wide { 4 } else { 2 };
-        let ids = header
-            .train
-            .tokens
-            .checked_add(header.heldout.tokens)?
-            .checked_mul(width)?;
-        let ends = header
-            .train
-            .documents
-            .checked_add(header.heldout.documents)?
-            .checked_mul(8)?;
+        let ids = header.train.tokens.checked_add(header.heldout.tokens)?.checked_mul(width)?;
+        let ends = header.train.documents.checked_add(header.heldout.documents)?.checked_mul(8)?;
         (ids.checked_add(ends)? == start as u64).then_some(Store { payload, header })
     }
 
@@ -92,21 +84,12 @@ impl Store {
     }
 
     fn first_id(&self, split: Split) -> usize {
-        if split == Split::Train {
-            0
-        } else {
-            self.header.train.tokens as usize * self.id_width()
-        }
+        if split == Split::Train { 0 } else { self.header.train.tokens as usize * self.id_width() }
     }
 
     fn first_end(&self, split: Split) -> usize {
-        let ids =
-            self.first_id(Split::Heldout) + self.header.heldout.tokens as usize * self.id_width();
-        if split == Split::Train {
-            ids
-        } else {
-            ids + self.header.train.documents as usize * 8
-        }
+        let ids = self.first_id(Split::Heldout) + self.header.heldout.tokens as usize * self.id_width();
+        if split == Split::Train { ids } else { ids + self.header.train.documents as usize * 8 }
     }
 }
 
@@ -164,41 +147,22 @@ impl TokenStream {
 
     /// Appends the ids of `range` to `ids`. The range must lie in `0..len`.
     pub fn read(&self, range: Range<u64>, ids: &mut Vec<i32>) {
-        assert!(
-            range.start <= range.end && range.end <= self.len(),
-            "{range:?} of {}",
-            self.len()
-        );
+        assert!(range.start <= range.end && range.end <= self.len(), "{range:?} of {}", self.len());
         let (width, first) = (self.store.id_width(), self.store.first_id(self.split));
-        let bytes = &self.store.payload
-            [first + range.start as usize * width..first + range.end as usize * width];
+        let bytes = &self.store.payload[first + range.start as usize * width..first + range.end as usize * width];
         if width == 2 {
-            ids.extend(
-                bytes
-                    .chunks_exact(2)
-                    .map(|id| i32::from(u16::from_le_bytes([id[0], id[1]]))),
-            );
+            ids.extend(bytes.chunks_exact(2).map(|id| i32::from(u16::from_le_bytes([id[0], id[1]]))));
         } else {
-            ids.extend(
-                bytes
-                    .chunks_exact(4)
-                    .map(|id| i32::from_le_bytes([id[0], id[1], id[2], id[3]])),
-            );
+            ids.extend(bytes.chunks_exact(4).map(|id| i32::from_le_bytes([id[0], id[1], id[2], id[3]])));
         }
     }
 
     /// One past the last token of a document.
     pub fn document_end(&self, document: u64) -> u64 {
-        assert!(
-            document < self.documents(),
-            "document {document} of {}",
-            self.documents()
-        );
+        assert!(document < self.documents(), "document {document} of {}", self.documents());
         let first = self.store.first_end(self.split) + document as usize * 8;
         let end = &self.store.payload[first..first + 8];
-        u64::from_le_bytes([
-            end[0], end[1], end[2], end[3], end[4], end[5], end[6], end[7],
-        ])
+        u64::from_le_bytes([end[0], end[1], end[2], end[3], end[4], end[5], end[6], end[7]])
     }
 
     /// The document that a token belongs to.
@@ -206,11 +170,7 @@ impl TokenStream {
         let (mut low, mut high) = (0, self.documents());
         while low < high {
             let middle = low + (high - low) / 2;
-            if self.document_end(middle) <= token {
-                low = middle + 1
-            } else {
-                high = middle
-            }
+            if self.document_end(middle) <= token { low = middle + 1 } else { high = middle }
         }
         low
     }
@@ -223,11 +183,7 @@ impl TokenStream {
             let share = count as f64 / total;
             -share * share.ln()
         };
-        self.counts()
-            .iter()
-            .filter(|&&count| count > 0)
-            .map(term)
-            .sum()
+        self.counts().iter().filter(|&&count| count > 0).map(term).sum()
     }
 }
 
@@ -255,20 +211,9 @@ impl<'a> StoreWriter<'a> {
         let result = cache.write(name, |train| {
             let heldout = BufWriter::with_capacity(1 << 20, File::create(&heldout_path)?);
             let wide = vocab > 1 << 16;
-            let header = Header {
-                wide,
-                row_length,
-                train: Section::default(),
-                heldout: Section::default(),
-            };
+            let header = Header { wide, row_length, train: Section::default(), heldout: Section::default() };
             let ends = [Vec::new(), Vec::new()];
-            let mut writer = StoreWriter {
-                train,
-                heldout,
-                heldout_path: heldout_path.clone(),
-                ends,
-                header,
-            };
+            let mut writer = StoreWriter { train, heldout, heldout_path: heldout_path.clone(), ends, header };
             fill(&mut writer)?;
             Ok(writer.finish()?)
         });

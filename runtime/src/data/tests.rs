@@ -8,8 +8,8 @@ use std::fs;
 use std::path::Path;
 
 use llmc_compiler::plan::{
-    DatasetPlan, InitPlan, ModelPlan, Objective, OptimizerPlan, Plan, ScheduleKind, SchedulePlan,
-    SourcePlan, StagePlan, TokenizerPlan, TokenizerSource,
+    DatasetPlan, InitPlan, ModelPlan, Objective, OptimizerPlan, Plan, ScheduleKind, SchedulePlan, SourcePlan,
+    StagePlan, TokenizerPlan, TokenizerSource,
 };
 use llmc_grammar::diagnostic::Diagnostic;
 use tempfile::TempDir;
@@ -27,16 +27,8 @@ impl Project {
     /// One data set of `sources`, read by the byte tokenizer (or as ids) into rows of 8 tokens.
     fn new(sources: Vec<SourcePlan>, holdout: f64) -> Project {
         let is_tokens = sources.iter().any(SourcePlan::is_tokens);
-        let dataset = DatasetPlan {
-            sources,
-            holdout,
-            limit_bytes: None,
-        };
-        let tokenizer = TokenizerPlan {
-            source: TokenizerSource::Bytes,
-            vocab: 257,
-            end_of_text: None,
-        };
+        let dataset = DatasetPlan { sources, holdout, limit_bytes: None };
+        let tokenizer = TokenizerPlan { source: TokenizerSource::Bytes, vocab: 257, end_of_text: None };
         let plan = Plan {
             recipe: "test".to_owned(),
             params: BTreeMap::new(),
@@ -44,30 +36,15 @@ impl Project {
             tokenizers: BTreeMap::from([("tokens".to_owned(), tokenizer)]),
             stages: Vec::new(),
         };
-        Project {
-            directory: tempfile::tempdir().unwrap(),
-            plan,
-            stage: stage(is_tokens),
-        }
+        Project { directory: tempfile::tempdir().unwrap(), plan, stage: stage(is_tokens) }
     }
 
     fn files(pattern: &str, holdout: f64) -> Project {
-        Project::new(
-            vec![SourcePlan::Files {
-                pattern: pattern.to_owned(),
-            }],
-            holdout,
-        )
+        Project::new(vec![SourcePlan::Files { pattern: pattern.to_owned() }], holdout)
     }
 
     fn tokens(path: &str, holdout: f64) -> Project {
-        Project::new(
-            vec![SourcePlan::Tokens {
-                path: path.to_owned(),
-                tensor: None,
-            }],
-            holdout,
-        )
+        Project::new(vec![SourcePlan::Tokens { path: path.to_owned(), tensor: None }], holdout)
     }
 
     fn path(&self) -> &Path {
@@ -83,19 +60,9 @@ impl Project {
     }
 
     fn train_bpe(&mut self, vocab: u64) {
-        let source = TokenizerSource::ByteBpe {
-            dataset: "text".to_owned(),
-            limit_bytes: 1 << 20,
-        };
+        let source = TokenizerSource::ByteBpe { dataset: "text".to_owned(), limit_bytes: 1 << 20 };
         let end_of_text = Some(crate::tokenizer::END_OF_TEXT.to_owned());
-        self.plan.tokenizers.insert(
-            "tokens".to_owned(),
-            TokenizerPlan {
-                source,
-                vocab,
-                end_of_text,
-            },
-        );
+        self.plan.tokenizers.insert("tokens".to_owned(), TokenizerPlan { source, vocab, end_of_text });
     }
 
     fn prepare(&self) -> Result<Prepared, Diagnostic> {
@@ -105,15 +72,8 @@ impl Project {
 
     /// The cache entries whose names start so.
     fn entries(&self, start: &str) -> Vec<std::path::PathBuf> {
-        let entries = fs::read_dir(self.path().join("cache"))
-            .unwrap()
-            .map(|entry| entry.unwrap().path());
-        let named = |path: &std::path::PathBuf| {
-            path.file_name()
-                .unwrap()
-                .to_string_lossy()
-                .starts_with(start)
-        };
+        let entries = fs::read_dir(self.path().join("cache")).unwrap().map(|entry| entry.unwrap().path());
+        let named = |path: &std::path::PathBuf| path.file_name().unwrap().to_string_lossy().starts_with(start);
         entries.filter(named).collect()
     }
 }
@@ -144,13 +104,7 @@ fn stage(is_tokens: bool) -> StagePlan {
         tokenizer: (!is_tokens).then(|| "tokens".to_owned()),
         objective: Objective::CausalLm,
         optimizer,
-        schedule: SchedulePlan {
-            kind: ScheduleKind::Constant,
-            warmup: 0,
-            floor: 1.0,
-            decay: 0,
-            steps: 10,
-        },
+        schedule: SchedulePlan { kind: ScheduleKind::Constant, warmup: 0, floor: 1.0, decay: 0, steps: 10 },
         sequence_length: 8,
         micro_batch: 3,
         accumulation: 2,

@@ -68,32 +68,19 @@ impl TokenFile {
     /// Opens the file at `path`; `tensor` names the tensor of a safetensors file (none: its only one).
     pub fn open(path: &Path, tensor: Option<&str>) -> Result<TokenFile, Diagnostic> {
         let bytes = Mapped::open(path).map_err(|error| unreadable(path, &error))?;
-        let name = path
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-            .unwrap_or_default();
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let mut tensors = Vec::new();
         let layout = if name.ends_with(".safetensors") {
             safetensors_layout(&bytes, path, tensor, &mut tensors)?
         } else if name.ends_with(".npy") {
             npy::layout(&bytes).map_err(|reason| unusable(path, &reason))?
         } else if name.ends_with(".bin") {
-            let kind = if name.ends_with(".u32.bin") {
-                IdType::U32
-            } else {
-                IdType::U16
-            };
+            let kind = if name.ends_with(".u32.bin") { IdType::U32 } else { IdType::U16 };
             bin_layout(&bytes, kind).map_err(|reason| unusable(path, &reason))?
         } else {
-            return Err(unusable(
-                path,
-                "its name ends in none of `.safetensors`, `.npy`, `.bin`",
-            ));
+            return Err(unusable(path, "its name ends in none of `.safetensors`, `.npy`, `.bin`"));
         };
-        let ids = layout
-            .shape
-            .iter()
-            .try_fold(1u64, |product, &size| product.checked_mul(size));
+        let ids = layout.shape.iter().try_fold(1u64, |product, &size| product.checked_mul(size));
         let end = ids
             .and_then(|ids| ids.checked_mul(layout.kind.bytes() as u64))
             .and_then(|size| size.checked_add(layout.offset as u64));
@@ -108,12 +95,7 @@ impl TokenFile {
                 return Err(unusable(path, &reason));
             }
         }
-        Ok(TokenFile {
-            path: path.to_owned(),
-            bytes,
-            layout,
-            tensors,
-        })
+        Ok(TokenFile { path: path.to_owned(), bytes, layout, tensors })
     }
 
     /// Number of ids.
@@ -128,11 +110,7 @@ impl TokenFile {
 
     /// Length of a row, for two or more dimensions.
     pub fn row_length(&self) -> Option<u64> {
-        if self.layout.shape.len() < 2 {
-            None
-        } else {
-            self.layout.shape.last().copied()
-        }
+        if self.layout.shape.len() < 2 { None } else { self.layout.shape.last().copied() }
     }
 
     /// Names of the tensors in the file, sorted (safetensors only).
@@ -158,9 +136,7 @@ impl TokenFile {
         let held = self.len() as usize * width;
         let bytes = held.min(usize::try_from(limit).unwrap_or(usize::MAX)) / width * width;
         let ids = &self.bytes[self.layout.offset..self.layout.offset + bytes];
-        let size = self
-            .row_length()
-            .map_or(bytes, |length| length as usize * width);
+        let size = self.row_length().map_or(bytes, |length| length as usize * width);
         ids.chunks_exact(size.max(1))
     }
 
@@ -169,15 +145,12 @@ impl TokenFile {
     pub fn decode(&self, bytes: &[u8], vocab: u64) -> Result<Vec<u32>, Diagnostic> {
         let vocab = vocab.min(i32::MAX as u64) as i64;
         let kind = self.layout.kind;
-        let ids = bytes
-            .chunks_exact(kind.bytes())
-            .map(|id| (id, kind.decode(id)));
+        let ids = bytes.chunks_exact(kind.bytes()).map(|id| (id, kind.decode(id)));
         ids.map(|(place, id)| {
             if (0..vocab).contains(&id) {
                 return Ok(id as u32);
             }
-            let offset =
-                place.as_ptr() as usize - self.bytes.as_ptr() as usize - self.layout.offset;
+            let offset = place.as_ptr() as usize - self.bytes.as_ptr() as usize - self.layout.offset;
             Err(self.out_of_range(id, offset / kind.bytes(), vocab))
         })
         .collect()
@@ -186,32 +159,20 @@ impl TokenFile {
     fn out_of_range(&self, id: i64, index: usize, vocab: i64) -> Diagnostic {
         let place = match self.row_length() {
             Some(length) if length > 0 => {
-                format!(
-                    "row {}, column {}",
-                    index as u64 / length,
-                    index as u64 % length
-                )
+                format!("row {}, column {}", index as u64 / length, index as u64 % length)
             }
             _ => format!("position {index}"),
         };
-        let message = format!(
-            "`{}` holds the id {id} at {place}, but the vocabulary is 0..{vocab}",
-            self.path.display()
-        );
+        let message =
+            format!("`{}` holds the id {id} at {place}, but the vocabulary is 0..{vocab}", self.path.display());
         Diagnostic::error(codes::TOKEN_OUT_OF_RANGE, message)
             .help("make the model's vocabulary larger than the largest id, or tokenize with the model's own tokenizer")
     }
 }
 
 fn unusable(path: &Path, reason: &str) -> Diagnostic {
-    Diagnostic::error(
-        codes::TOKEN_FILE,
-        format!("`{}` does not hold token ids: {reason}", path.display()),
-    )
-    .help(format!(
-        "`llmc explain {}` lists the file kinds and types",
-        codes::TOKEN_FILE.name()
-    ))
+    Diagnostic::error(codes::TOKEN_FILE, format!("`{}` does not hold token ids: {reason}", path.display()))
+        .help(format!("`llmc explain {}` lists the file kinds and types", codes::TOKEN_FILE.name()))
 }
 
 fn safetensors_layout(
@@ -224,31 +185,20 @@ fn safetensors_layout(
         .map_err(|error| unusable(path, &format!("its safetensors header is broken ({error})")))?;
     tensors.extend(file.names().into_iter().map(str::to_owned));
     tensors.sort();
-    let list = || {
-        tensors
-            .iter()
-            .map(|name| format!("`{name}`"))
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
+    let list = || tensors.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     let name = match (tensor, tensors.as_slice()) {
         (Some(name), _) => name,
         (None, [only]) => only,
         (None, _) => {
-            let message = format!(
-                "`{}` holds {} tensors and none is named",
-                path.display(),
-                tensors.len()
+            let message = format!("`{}` holds {} tensors and none is named", path.display(), tensors.len());
+            return Err(
+                Diagnostic::error(codes::NO_SUCH_TENSOR, message).help(format!("say `tensor:` and one of {}", list()))
             );
-            return Err(Diagnostic::error(codes::NO_SUCH_TENSOR, message)
-                .help(format!("say `tensor:` and one of {}", list())));
         }
     };
     let Ok(view) = file.tensor(name) else {
         let message = format!("`{}` holds no tensor `{name}`", path.display());
-        return Err(
-            Diagnostic::error(codes::NO_SUCH_TENSOR, message).help(format!("it holds {}", list()))
-        );
+        return Err(Diagnostic::error(codes::NO_SUCH_TENSOR, message).help(format!("it holds {}", list())));
     };
     let kind = match view.dtype() {
         Dtype::U16 => IdType::U16,
@@ -256,24 +206,18 @@ fn safetensors_layout(
         Dtype::I32 => IdType::I32,
         Dtype::I64 => IdType::I64,
         other => {
-            let reason =
-                format!("the tensor `{name}` is of type {other:?}; ids are I64, I32, U32 or U16");
+            let reason = format!("the tensor `{name}` is of type {other:?}; ids are I64, I32, U32 or U16");
             return Err(unusable(path, &reason));
         }
     };
     // The view borrows from `bytes`, so its first byte lies at this distance.
     let offset = view.data().as_ptr() as usize - bytes.as_ptr() as usize;
-    Ok(Layout {
-        kind,
-        offset,
-        shape: view.shape().iter().map(|&size| size as u64).collect(),
-    })
+    Ok(Layout { kind, offset, shape: view.shape().iter().map(|&size| size as u64).collect() })
 }
 
 /// Headers of llm.c's data files: 256 32-bit numbers that start with magic, version and number of ids.
 /// <https://github.com/karpathy/llm.c/blob/master/dev/data/data_common.py>
-const LLM_C_HEADERS: [(u32, u32, IdType); 2] =
-    [(20240520, 1, IdType::U16), (20240801, 7, IdType::U32)];
+const LLM_C_HEADERS: [(u32, u32, IdType); 2] = [(20240520, 1, IdType::U16), (20240801, 7, IdType::U32)];
 const LLM_C_HEADER_BYTES: usize = 1024;
 
 fn bin_layout(bytes: &[u8], kind: IdType) -> Result<Layout, String> {
@@ -285,36 +229,21 @@ fn bin_layout(bytes: &[u8], kind: IdType) -> Result<Layout, String> {
         let header = LLM_C_HEADERS.iter().find(|(known, ..)| *known == magic);
         if let (Some(&(_, known, kind)), true) = (header, bytes.len() >= LLM_C_HEADER_BYTES) {
             if version != known {
-                return Err(format!(
-                    "its llm.c header is of version {version}; version {known} is known"
-                ));
+                return Err(format!("its llm.c header is of version {version}; version {known} is known"));
             }
             let ids = u64::from(word(2).unwrap_or(0));
             let held = ((bytes.len() - LLM_C_HEADER_BYTES) / kind.bytes()) as u64;
             if held != ids {
-                return Err(format!(
-                    "its llm.c header promises {ids} ids, but {held} follow: is it cut off?"
-                ));
+                return Err(format!("its llm.c header promises {ids} ids, but {held} follow: is it cut off?"));
             }
-            return Ok(Layout {
-                kind,
-                offset: LLM_C_HEADER_BYTES,
-                shape: vec![ids],
-            });
+            return Ok(Layout { kind, offset: LLM_C_HEADER_BYTES, shape: vec![ids] });
         }
     }
-    if bytes.len() % kind.bytes() != 0 {
+    if !bytes.len().is_multiple_of(kind.bytes()) {
         let width = kind.bytes();
-        return Err(format!(
-            "{} bytes are no whole number of {width}-byte ids: is it cut off?",
-            bytes.len()
-        ));
+        return Err(format!("{} bytes are no whole number of {width}-byte ids: is it cut off?", bytes.len()));
     }
-    Ok(Layout {
-        kind,
-        offset: 0,
-        shape: vec![(bytes.len() / kind.bytes()) as u64],
-    })
+    Ok(Layout { kind, offset: 0, shape: vec![(bytes.len() / kind.bytes()) as u64] })
 }
 
 #[cfg(test)]

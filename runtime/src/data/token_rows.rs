@@ -31,27 +31,17 @@ impl TokenRows {
         let mut names = Vec::new();
         for source in &dataset.sources {
             let SourcePlan::Tokens { path, tensor } = source else {
-                return Err(Diagnostic::error(
-                    codes::MIXED_SOURCES,
-                    "text stands beside token ids in one data set",
-                )
-                .help("make two data sets: one of text, one of token ids"));
+                return Err(Diagnostic::error(codes::MIXED_SOURCES, "text stands beside token ids in one data set")
+                    .help("make two data sets: one of text, one of token ids"));
             };
             let file = TokenFile::open(&paths::resolve(path, base)?, tensor.as_deref())?;
-            if let Some(first) = files
-                .first()
-                .filter(|first| first.row_length() != file.row_length())
-            {
+            if let Some(first) = files.first().filter(|first| first.row_length() != file.row_length()) {
                 return Err(unequal(first, &file));
             }
             files.push(file);
             names.push(tensor.clone());
         }
-        Ok(TokenRows {
-            files,
-            names,
-            limit_bytes: dataset.limit_bytes.unwrap_or(u64::MAX),
-        })
+        Ok(TokenRows { files, names, limit_bytes: dataset.limit_bytes.unwrap_or(u64::MAX) })
     }
 
     /// The length of a row; none for streams.
@@ -77,21 +67,12 @@ impl TokenRows {
             survey.add(document);
             bytes += document.len() as u64;
         }
-        let held: u64 = self
-            .files
-            .iter()
-            .map(|file| file.len() * file.id_bytes() as u64)
-            .sum();
+        let held: u64 = self.files.iter().map(|file| file.len() * file.id_bytes() as u64).sum();
         survey.finish(0, bytes < held)
     }
 
     /// Writes every document to its split. Ids are checked against `0..vocab`.
-    pub fn write(
-        &self,
-        writer: &mut StoreWriter<'_>,
-        holdout: Holdout,
-        vocab: u64,
-    ) -> Result<(), WriteError> {
+    pub fn write(&self, writer: &mut StoreWriter<'_>, holdout: Holdout, vocab: u64) -> Result<(), WriteError> {
         for (file, document) in self.documents() {
             let heldout_from = match holdout {
                 Holdout::Tail { share } => {
@@ -131,6 +112,5 @@ fn unequal(first: &TokenFile, other: &TokenFile) -> Diagnostic {
         None => format!("`{}` holds one stream", file.path().display()),
     };
     let message = format!("{}, but {}", describe(first), describe(other));
-    Diagnostic::error(codes::ROW_LENGTH, message)
-        .help("make two data sets, or store all ids in one form")
+    Diagnostic::error(codes::ROW_LENGTH, message).help("make two data sets, or store all ids in one form")
 }

@@ -16,9 +16,8 @@ pub fn byte_character(byte: u8) -> char {
 
 /// A `tokenizer.json` whose ids are bytes, with end-of-text as 256.
 pub fn bytes_json() -> String {
-    let vocab: serde_json::Map<String, Value> = (0..=255u8)
-        .map(|byte| (byte_character(byte).to_string(), json!(byte)))
-        .collect();
+    let vocab: serde_json::Map<String, Value> =
+        (0..=255u8).map(|byte| (byte_character(byte).to_string(), json!(byte))).collect();
     let byte_level = json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false});
     json!({
         "version": "1.0",
@@ -45,10 +44,7 @@ pub fn bytes_json() -> String {
 pub fn is_byte_level(facts: &Value) -> bool {
     let is = |decoder: &Value| decoder["type"] == "ByteLevel";
     let decoder = &facts["decoder"];
-    is(decoder)
-        || decoder["decoders"]
-            .as_array()
-            .is_some_and(|decoders| decoders.iter().any(is))
+    is(decoder) || decoder["decoders"].as_array().is_some_and(|decoders| decoders.iter().any(is))
 }
 
 /// Whether text may be cut by [`pieces`]: the tokenizer changes no text, adds nothing before it, and
@@ -57,27 +53,17 @@ pub fn splits_at_lines(facts: &Value) -> bool {
     let gpt2 = |step: &Value| {
         step["type"] == "ByteLevel"
             && step["add_prefix_space"] == json!(false)
-            && step
-                .get("use_regex")
-                .is_none_or(|regex| *regex == json!(true))
+            && step.get("use_regex").is_none_or(|regex| *regex == json!(true))
     };
     let pre_tokenizer = &facts["pre_tokenizer"];
     let fits = match pre_tokenizer["pretokenizers"].as_array() {
         Some(steps) => {
-            steps.last().is_some_and(gpt2)
-                && steps
-                    .iter()
-                    .rev()
-                    .skip(1)
-                    .all(|step| step["type"] == "Digits")
+            steps.last().is_some_and(gpt2) && steps.iter().rev().skip(1).all(|step| step["type"] == "Digits")
         }
         None => gpt2(pre_tokenizer),
     };
-    let added = facts["added_tokens"]
-        .as_array()
-        .map_or(&[][..], Vec::as_slice);
-    fits && facts["normalizer"].is_null()
-        && added.iter().all(|token| token["special"] == json!(true))
+    let added = facts["added_tokens"].as_array().map_or(&[][..], Vec::as_slice);
+    fits && facts["normalizer"].is_null() && added.iter().all(|token| token["special"] == json!(true))
 }
 
 /// Cuts `text` into pieces of about `size` bytes, each cut after a line feed between two visible characters.
@@ -111,16 +97,7 @@ pub fn text_bytes(token: &str, is_byte_level: bool) -> u32 {
     }
     // SentencePiece writes a space as U+2581; WordPiece marks the inside of a word with `##`.
     let token = token.strip_prefix("##").unwrap_or(token);
-    token
-        .chars()
-        .map(|character| {
-            if character == '\u{2581}' {
-                1
-            } else {
-                character.len_utf8() as u32
-            }
-        })
-        .sum()
+    token.chars().map(|character| if character == '\u{2581}' { 1 } else { character.len_utf8() as u32 }).sum()
 }
 
 #[cfg(test)]
@@ -131,10 +108,7 @@ mod tests {
     fn the_alphabet_has_256_distinct_characters() {
         let alphabet: std::collections::BTreeSet<char> = (0..=255).map(byte_character).collect();
         assert_eq!(alphabet.len(), 256);
-        assert_eq!(
-            [b' ', b'\n', b'a', 0xAD].map(byte_character),
-            ['Ġ', 'Ċ', 'a', 'Ń']
-        );
+        assert_eq!([b' ', b'\n', b'a', 0xAD].map(byte_character), ['Ġ', 'Ċ', 'a', 'Ń']);
     }
 
     #[test]

@@ -51,30 +51,19 @@ impl Tokenizer {
         let wrong = |reason: &dyn std::fmt::Display| unusable(name, &reason.to_string());
         let facts: Value = serde_json::from_str(&json).map_err(|error| wrong(&error))?;
         // On JSON of a wrong shape the library fails in two ways: with an error, and with a panic.
-        let built =
-            std::panic::catch_unwind(|| Inner::from_bytes(json.as_bytes())).map_err(|_| {
-                wrong(&"a part of it is of a kind that the `tokenizers` library does not know")
-            })?;
+        let built = std::panic::catch_unwind(|| Inner::from_bytes(json.as_bytes()))
+            .map_err(|_| wrong(&"a part of it is of a kind that the `tokenizers` library does not know"))?;
         let mut inner = built.map_err(|error| wrong(&error))?;
         inner.with_padding(None);
         inner.with_truncation(None).map_err(|error| wrong(&error))?;
         let splits_at_lines = byte_level::splits_at_lines(&facts);
-        Ok(Tokenizer {
-            inner,
-            literal: OnceLock::new(),
-            json,
-            splits_at_lines,
-            is_bytes: false,
-        })
+        Ok(Tokenizer { inner, literal: OnceLock::new(), json, splits_at_lines, is_bytes: false })
     }
 
     /// The 256 bytes as ids 0 to 255, and [`END_OF_TEXT`] as id 256.
     pub fn bytes() -> Result<Tokenizer, Diagnostic> {
         let tokenizer = Tokenizer::from_json(byte_level::bytes_json(), "bytes")?;
-        Ok(Tokenizer {
-            is_bytes: true,
-            ..tokenizer
-        })
+        Ok(Tokenizer { is_bytes: true, ..tokenizer })
     }
 
     /// The `tokenizer.json` as text. It is the file's own text where the tokenizer was loaded.
@@ -114,16 +103,11 @@ impl Tokenizer {
 
     /// The texts of all special tokens, by id.
     pub fn special_tokens(&self) -> Vec<String> {
-        self.added_tokens()
-            .into_iter()
-            .filter(|(_, token)| token.special)
-            .map(|(_, token)| token.content)
-            .collect()
+        self.added_tokens().into_iter().filter(|(_, token)| token.special).map(|(_, token)| token.content).collect()
     }
 
     fn added_tokens(&self) -> Vec<(u32, AddedToken)> {
-        let mut added: Vec<(u32, AddedToken)> =
-            self.inner.get_added_tokens_decoder().into_iter().collect();
+        let mut added: Vec<(u32, AddedToken)> = self.inner.get_added_tokens_decoder().into_iter().collect();
         added.sort_by_key(|(id, _)| *id);
         added
     }
@@ -149,20 +133,15 @@ impl Tokenizer {
             return encode_with(literal, text, false);
         }
         let pieces = byte_level::pieces(text, PIECE_BYTES);
-        let encoded: Result<Vec<Vec<u32>>, Diagnostic> = pieces
-            .par_iter()
-            .map(|piece| encode_with(literal, piece, false))
-            .collect();
+        let encoded: Result<Vec<Vec<u32>>, Diagnostic> =
+            pieces.par_iter().map(|piece| encode_with(literal, piece, false)).collect();
         Ok(encoded?.concat())
     }
 
     /// The text of `ids`; bytes that are no UTF-8 become U+FFFD. Special tokens are left out on request.
     pub fn decode(&self, ids: &[u32], skip_special: bool) -> Result<String, Diagnostic> {
         self.inner.decode(ids, skip_special).map_err(|error| {
-            Diagnostic::error(
-                codes::TOKENIZER_FILE,
-                format!("the tokenizer cannot decode its ids: {error}"),
-            )
+            Diagnostic::error(codes::TOKENIZER_FILE, format!("the tokenizer cannot decode its ids: {error}"))
         })
     }
 
@@ -176,11 +155,7 @@ impl Tokenizer {
             lengths[id as usize] = byte_level::text_bytes(&token, is_byte_level);
         }
         for (id, token) in self.added_tokens() {
-            lengths[id as usize] = if token.special {
-                0
-            } else {
-                token.content.len() as u32
-            };
+            lengths[id as usize] = if token.special { 0 } else { token.content.len() as u32 };
         }
         lengths
     }
@@ -188,11 +163,7 @@ impl Tokenizer {
 
 /// `path`, or the `tokenizer.json` in it.
 pub fn file_in(path: &Path) -> PathBuf {
-    if path.is_dir() {
-        path.join("tokenizer.json")
-    } else {
-        path.to_owned()
-    }
+    if path.is_dir() { path.join("tokenizer.json") } else { path.to_owned() }
 }
 
 fn encode_with(inner: &Inner, text: &str, add_special: bool) -> Result<Vec<u32>, Diagnostic> {
@@ -200,20 +171,14 @@ fn encode_with(inner: &Inner, text: &str, add_special: bool) -> Result<Vec<u32>,
         Ok(encoding) => Ok(encoding.get_ids().to_vec()),
         Err(error) => Err(Diagnostic::error(
             codes::TOKENIZER_FILE,
-            format!(
-                "the tokenizer cannot encode a text of {} bytes: {error}",
-                text.len()
-            ),
+            format!("the tokenizer cannot encode a text of {} bytes: {error}", text.len()),
         )),
     }
 }
 
 fn unusable(name: &str, reason: &str) -> Diagnostic {
-    Diagnostic::error(
-        codes::TOKENIZER_FILE,
-        format!("`{name}` is no usable tokenizer: {reason}"),
-    )
-    .help("name a Hugging Face `tokenizer.json`, or the directory that holds it")
+    Diagnostic::error(codes::TOKENIZER_FILE, format!("`{name}` is no usable tokenizer: {reason}"))
+        .help("name a Hugging Face `tokenizer.json`, or the directory that holds it")
 }
 
 #[cfg(test)]

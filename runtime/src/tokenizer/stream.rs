@@ -23,13 +23,7 @@ pub struct StreamingDecoder<'a> {
 impl<'a> StreamingDecoder<'a> {
     /// A decoder that starts with nothing; special tokens are left out on request.
     pub fn new(tokenizer: &'a Tokenizer, skip_special: bool) -> Self {
-        StreamingDecoder {
-            tokenizer,
-            skip_special,
-            ids: Vec::new(),
-            context: 0,
-            printed: 0,
-        }
+        StreamingDecoder { tokenizer, skip_special, ids: Vec::new(), context: 0, printed: 0 }
     }
 
     /// Takes one id and returns the text that is now certain, perhaps none.
@@ -48,9 +42,7 @@ impl<'a> StreamingDecoder<'a> {
             return Ok(self.print(whole));
         }
         // Only the last replacement character can still become a whole one.
-        let broken = text
-            .strip_suffix(char::REPLACEMENT_CHARACTER)
-            .unwrap_or(&text);
+        let broken = text.strip_suffix(char::REPLACEMENT_CHARACTER).unwrap_or(&text);
         Ok(self.print(broken))
     }
 

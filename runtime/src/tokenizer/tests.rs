@@ -6,9 +6,7 @@ use super::*;
 
 /// The reference files beside the repository; tests that need them say so and pass where they are absent.
 fn shared(path: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../shared")
-        .join(path);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared").join(path);
     if path.exists() {
         return Some(path);
     }
@@ -33,20 +31,12 @@ fn cases(name: &str) -> Option<Vec<Case>> {
 }
 
 fn documents(texts: &[String]) -> impl Iterator<Item = Result<String, Diagnostic>> + Send {
-    texts
-        .iter()
-        .cloned()
-        .map(Ok)
-        .collect::<Vec<_>>()
-        .into_iter()
+    texts.iter().cloned().map(Ok).collect::<Vec<_>>().into_iter()
 }
 
 fn corpus() -> Vec<String> {
-    let word = |number: u64| {
-        [
-            "red", "stone", "winter", "cloud", "paper", "glass", "seven", "river",
-        ][(number % 8) as usize]
-    };
+    let word =
+        |number: u64| ["red", "stone", "winter", "cloud", "paper", "glass", "seven", "river"][(number % 8) as usize];
     let line = |number: u64| {
         let scattered = number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
         format!(
@@ -86,11 +76,7 @@ fn hugging_face_files_encode_as_they_should() {
             let ids = tokenizer.encode(&case.text).unwrap();
             assert_eq!(ids, case.ids, "{name}: {:?}", case.text);
             let decoded = [true, false].map(|skip| tokenizer.decode(&ids, skip).unwrap());
-            assert!(
-                decoded.contains(&case.decoded),
-                "{name}: {:?} gave {decoded:?}",
-                case.decoded
-            );
+            assert!(decoded.contains(&case.decoded), "{name}: {:?} gave {decoded:?}", case.decoded);
             assert_streams(&tokenizer, &ids, &decoded[1]);
         }
     }
@@ -98,42 +84,28 @@ fn hugging_face_files_encode_as_they_should() {
 
 #[test]
 fn long_documents_encode_in_pieces_as_in_one() {
-    let (Some(gpt2), Some(text)) = (
-        shared("tokenizers/gpt2"),
-        shared("data/text/tinyshakespeare.txt"),
-    ) else {
+    let (Some(gpt2), Some(text)) = (shared("tokenizers/gpt2"), shared("data/text/tinyshakespeare.txt")) else {
         return;
     };
     let tokenizer = Tokenizer::load(&gpt2).unwrap();
     let text = std::fs::read_to_string(text).unwrap();
     assert!(text.len() > PIECE_BYTES && tokenizer.splits_at_lines);
-    assert_eq!(
-        tokenizer.encode_document(&text).unwrap(),
-        tokenizer.encode(&text).unwrap()
-    );
+    assert_eq!(tokenizer.encode_document(&text).unwrap(), tokenizer.encode(&text).unwrap());
     let many = byte_level::pieces(&text, 1000);
     assert!(many.len() > 500);
-    let ids: Vec<u32> = many
-        .iter()
-        .flat_map(|piece| tokenizer.encode(piece).unwrap())
-        .collect();
+    let ids: Vec<u32> = many.iter().flat_map(|piece| tokenizer.encode(piece).unwrap()).collect();
     assert_eq!(ids, tokenizer.encode(&text).unwrap());
 }
 
 #[test]
 fn training_finds_the_reference_merges() {
-    let (Some(reference), Some(text)) = (
-        shared("tokenizers/bpe_training.json"),
-        shared("data/text/tinyshakespeare.txt"),
-    ) else {
+    let (Some(reference), Some(text)) =
+        (shared("tokenizers/bpe_training.json"), shared("data/text/tinyshakespeare.txt"))
+    else {
         return;
     };
     let reference: Value = serde_json::from_slice(&std::fs::read(reference).unwrap()).unwrap();
-    let text: String = std::fs::read_to_string(text)
-        .unwrap()
-        .chars()
-        .take(200_000)
-        .collect();
+    let text: String = std::fs::read_to_string(text).unwrap().chars().take(200_000).collect();
     let tokenizer = train_byte_bpe(documents(&[text]), 512, None, u64::MAX).unwrap();
     let vocab = reference["vocab"].as_object().unwrap();
     assert_eq!(vocab.len(), 512);
@@ -150,13 +122,8 @@ fn training_finds_the_reference_merges() {
 fn training_does_not_depend_on_threads() {
     let texts = corpus();
     let train = |threads| {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build()
-            .unwrap();
-        pool.install(|| {
-            train_byte_bpe(documents(&texts), 400, Some(END_OF_TEXT), u64::MAX).unwrap()
-        })
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| train_byte_bpe(documents(&texts), 400, Some(END_OF_TEXT), u64::MAX).unwrap())
     };
     let one = train(1);
     for threads in [2, 3, 8] {
@@ -173,34 +140,17 @@ fn a_trained_vocabulary_is_exact_and_ends_with_end_of_text() {
     let lengths = tokenizer.byte_lengths();
     let text = "fn red_stone() { ä }\0";
     let ids = tokenizer.encode_document(text).unwrap();
-    assert_eq!(
-        ids.iter()
-            .map(|&id| lengths[id as usize] as usize)
-            .sum::<usize>(),
-        text.len()
-    );
+    assert_eq!(ids.iter().map(|&id| lengths[id as usize] as usize).sum::<usize>(), text.len());
     assert_eq!(tokenizer.decode(&ids, true).unwrap(), text);
     assert_eq!(lengths[299], 0);
 }
 
 #[test]
 fn a_small_text_cannot_fill_a_large_vocabulary() {
-    let error = train_byte_bpe(
-        documents(&["abab".to_owned()]),
-        1000,
-        Some(END_OF_TEXT),
-        u64::MAX,
-    )
-    .unwrap_err();
+    let error = train_byte_bpe(documents(&["abab".to_owned()]), 1000, Some(END_OF_TEXT), u64::MAX).unwrap_err();
     assert_eq!(error.code, codes::TOO_FEW_PAIRS);
     assert!(error.help.unwrap().contains("`vocab: 258`"));
-    let error = train_byte_bpe(
-        documents(&["abab".to_owned()]),
-        100,
-        Some(END_OF_TEXT),
-        u64::MAX,
-    )
-    .unwrap_err();
+    let error = train_byte_bpe(documents(&["abab".to_owned()]), 100, Some(END_OF_TEXT), u64::MAX).unwrap_err();
     assert_eq!(error.code, codes::TOO_FEW_PAIRS);
 }
 
@@ -217,10 +167,9 @@ fn training_reads_no_more_than_its_limit() {
 
 #[test]
 fn documents_cannot_hold_special_tokens() {
-    for tokenizer in [
-        Tokenizer::bytes().unwrap(),
-        train_byte_bpe(documents(&corpus()), 300, Some(END_OF_TEXT), u64::MAX).unwrap(),
-    ] {
+    for tokenizer in
+        [Tokenizer::bytes().unwrap(), train_byte_bpe(documents(&corpus()), 300, Some(END_OF_TEXT), u64::MAX).unwrap()]
+    {
         let end = tokenizer.end_of_text(END_OF_TEXT).unwrap();
         let text = format!("a{END_OF_TEXT}b");
         assert!(tokenizer.encode(&text).unwrap().contains(&end));
@@ -233,13 +182,7 @@ fn documents_cannot_hold_special_tokens() {
 #[test]
 fn bytes_encode_the_same_from_their_file() {
     let tokenizer = Tokenizer::bytes().unwrap();
-    assert_eq!(
-        (
-            tokenizer.vocab_size(),
-            tokenizer.end_of_text(END_OF_TEXT).unwrap()
-        ),
-        (257, 256)
-    );
+    assert_eq!((tokenizer.vocab_size(), tokenizer.end_of_text(END_OF_TEXT).unwrap()), (257, 256));
     let loaded = Tokenizer::from_json(tokenizer.json().to_owned(), "bytes").unwrap();
     for text in ["", "a b\r\n\0", "aä€𝄞", "  x\u{ad}"] {
         let bytes: Vec<u32> = text.bytes().map(u32::from).collect();
@@ -257,10 +200,7 @@ fn streams_never_print_half_a_character() {
     let tokenizer = Tokenizer::bytes().unwrap();
     let pieces = |bytes: &[u8]| -> Vec<String> {
         let mut decoder = StreamingDecoder::new(&tokenizer, true);
-        let mut pieces: Vec<String> = bytes
-            .iter()
-            .map(|&byte| decoder.push(u32::from(byte)).unwrap())
-            .collect();
+        let mut pieces: Vec<String> = bytes.iter().map(|&byte| decoder.push(u32::from(byte)).unwrap()).collect();
         pieces.push(decoder.finish().unwrap());
         pieces
     };
@@ -277,36 +217,20 @@ fn streams_never_print_half_a_character() {
 #[test]
 fn malformed_tokenizer_files_are_diagnosed() {
     let good = Tokenizer::bytes().unwrap().json().to_owned();
-    for end in (0..good.len())
-        .step_by(97)
-        .map(|end| good.floor_char_boundary(end))
-    {
+    for end in (0..good.len()).step_by(97).filter(|&end| good.is_char_boundary(end)) {
         let error = Tokenizer::from_json(good[..end].to_owned(), "cut").unwrap_err();
         assert_eq!(error.code, codes::TOKENIZER_FILE);
     }
     let mut other: Value = serde_json::from_str(&good).unwrap();
-    for part in [
-        "decoder",
-        "pre_tokenizer",
-        "normalizer",
-        "model",
-        "added_tokens",
-    ] {
-        for wrong in [
-            serde_json::json!({"type": "Unheard"}),
-            serde_json::json!({"type": 3}),
-            serde_json::json!([1]),
-        ] {
+    for part in ["decoder", "pre_tokenizer", "normalizer", "model", "added_tokens"] {
+        for wrong in [serde_json::json!({"type": "Unheard"}), serde_json::json!({"type": 3}), serde_json::json!([1])] {
             let right = std::mem::replace(&mut other[part], wrong);
             let error = Tokenizer::from_json(other.to_string(), "wrong").unwrap_err();
             assert_eq!(error.code, codes::TOKENIZER_FILE, "{part}");
             other[part] = right;
         }
     }
-    assert_eq!(
-        Tokenizer::load(Path::new("/nowhere")).unwrap_err().code,
-        codes::TOKENIZER_FILE
-    );
+    assert_eq!(Tokenizer::load(Path::new("/nowhere")).unwrap_err().code, codes::TOKENIZER_FILE);
     let error = Tokenizer::bytes().unwrap().end_of_text("</s>").unwrap_err();
     assert_eq!(error.code, codes::NO_END_OF_TEXT);
     assert!(error.help.unwrap().contains(END_OF_TEXT));

@@ -11,8 +11,7 @@ use llmc_grammar::diagnostic::Diagnostic;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{
-    AddedToken, Model, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer,
-    Tokenizer as Inner, Trainer,
+    AddedToken, Model, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, Tokenizer as Inner, Trainer,
 };
 
 use super::{PIECE_BYTES, Tokenizer, byte_level, unusable};
@@ -33,10 +32,7 @@ pub fn train_byte_bpe(
     end_of_text: Option<&str>,
     limit_bytes: u64,
 ) -> Result<Tokenizer, Diagnostic> {
-    let special: Vec<AddedToken> = end_of_text
-        .map(|token| AddedToken::from(token, true))
-        .into_iter()
-        .collect();
+    let special: Vec<AddedToken> = end_of_text.map(|token| AddedToken::from(token, true)).into_iter().collect();
     let learned = vocab.saturating_sub(special.len() as u64).max(256) as usize;
     let mut trainer = BpeTrainer::builder()
         .vocab_size(learned)
@@ -74,10 +70,7 @@ fn feed(
     let mistake: Mutex<Option<Diagnostic>> = Mutex::new(None);
     let note = |diagnostic: Diagnostic| {
         // A poisoned lock only means that another thread panicked while it noted its own mistake.
-        mistake
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-            .get_or_insert(diagnostic);
+        mistake.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get_or_insert(diagnostic);
     };
     let mut remaining = limit as usize;
     let texts = documents
@@ -96,26 +89,15 @@ fn feed(
                 None
             }
         })
-        .flat_map(|text| {
-            byte_level::pieces(&text, PIECE_BYTES)
-                .into_iter()
-                .map(str::to_owned)
-                .collect::<Vec<_>>()
-        });
+        .flat_map(|text| byte_level::pieces(&text, PIECE_BYTES).into_iter().map(str::to_owned).collect::<Vec<_>>());
     let splitter = splitter();
     let counted = trainer.feed(texts, |text| {
         let mut words = PreTokenizedString::from(text);
         splitter.pre_tokenize(&mut words)?;
         let splits = words.get_splits(OffsetReferential::Original, OffsetType::Byte);
-        Ok(splits
-            .into_iter()
-            .map(|(word, ..)| word.to_owned())
-            .collect())
+        Ok(splits.into_iter().map(|(word, ..)| word.to_owned()).collect())
     });
-    if let Some(diagnostic) = mistake
-        .into_inner()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
-    {
+    if let Some(diagnostic) = mistake.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()) {
         return Err(diagnostic);
     }
     counted.map_err(|error| unusable("the trained tokenizer", &error.to_string()))
@@ -125,7 +107,6 @@ fn too_small(vocab: u64, held: usize) -> Diagnostic {
     let message = format!(
         "the text is too small for a vocabulary of {vocab}: after {held} tokens no pair of tokens occurs twice"
     );
-    Diagnostic::error(codes::TOO_FEW_PAIRS, message).help(format!(
-        "train on more text, or ask for at most `vocab: {held}`"
-    ))
+    Diagnostic::error(codes::TOO_FEW_PAIRS, message)
+        .help(format!("train on more text, or ask for at most `vocab: {held}`"))
 }

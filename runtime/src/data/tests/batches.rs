@@ -6,10 +6,7 @@ use crate::data::{Batch, Evaluation, IGNORED, Loader};
 /// Ids 0 to 99 in one stream: 12 rows of 8 inputs, 97 tokens used.
 fn stream(holdout: f64) -> Project {
     let project = Project::tokens("x.bin", holdout);
-    project.write(
-        "x.bin",
-        (0..100u16).flat_map(u16::to_le_bytes).collect::<Vec<u8>>(),
-    );
+    project.write("x.bin", (0..100u16).flat_map(u16::to_le_bytes).collect::<Vec<u8>>());
     project
 }
 
@@ -18,12 +15,8 @@ fn loader(project: &Project) -> Loader {
 }
 
 fn rows(batch: &Batch) -> Vec<(Vec<i32>, Vec<i32>)> {
-    let rows = batch
-        .tokens
-        .chunks(batch.row_length)
-        .zip(batch.targets.chunks(batch.row_length));
-    rows.map(|(tokens, targets)| (tokens.to_vec(), targets.to_vec()))
-        .collect()
+    let rows = batch.tokens.chunks(batch.row_length).zip(batch.targets.chunks(batch.row_length));
+    rows.map(|(tokens, targets)| (tokens.to_vec(), targets.to_vec())).collect()
 }
 
 #[test]
@@ -51,17 +44,10 @@ fn every_token_is_predicted_once_an_epoch() {
 fn batches_depend_on_the_step_alone() {
     let project = stream(0.0);
     let (one, other) = (loader(&project), loader(&project));
-    let uninterrupted: Vec<Batch> = (0..9)
-        .flat_map(|step| [one.batch(step, 0), one.batch(step, 1)])
-        .collect();
-    let resumed: Vec<Batch> = (5..9)
-        .flat_map(|step| [other.batch(step, 0), other.batch(step, 1)])
-        .collect();
+    let uninterrupted: Vec<Batch> = (0..9).flat_map(|step| [one.batch(step, 0), one.batch(step, 1)]).collect();
+    let resumed: Vec<Batch> = (5..9).flat_map(|step| [other.batch(step, 0), other.batch(step, 1)]).collect();
     assert_eq!(resumed, uninterrupted[10..]);
-    assert_ne!(
-        uninterrupted[0], uninterrupted[4],
-        "the second epoch is shuffled anew"
-    );
+    assert_ne!(uninterrupted[0], uninterrupted[4], "the second epoch is shuffled anew");
 }
 
 #[test]
@@ -72,10 +58,7 @@ fn accumulation_regroups_the_same_rows() {
     project.stage.micro_batch = 6;
     let whole = loader(&project).batch(1, 0);
     let parts = [accumulated.batch(1, 0), accumulated.batch(1, 1)];
-    assert_eq!(
-        rows(&whole),
-        parts.iter().flat_map(rows).collect::<Vec<_>>()
-    );
+    assert_eq!(rows(&whole), parts.iter().flat_map(rows).collect::<Vec<_>>());
 }
 
 #[test]
@@ -103,23 +86,12 @@ fn documents_and_positions_are_counted_in_the_row() {
     let lengths = prepared.tokenizer.as_ref().unwrap().byte_lengths();
     let batch = Loader::new(prepared.train, &project.stage).batch(0, 0);
     assert_eq!(batch.rows, 2);
-    assert_eq!(
-        batch.documents,
-        [0, 0, 0, 0, 1, 1, 1, 1, 0, 0, 1, 1, 1, 1, 1, 1]
-    );
-    assert_eq!(
-        batch.positions,
-        [0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7]
-    );
-    let targets: Vec<i32> = "bc\0defgh\0ijklmn"
-        .bytes()
-        .map(|byte| if byte == 0 { 256 } else { i32::from(byte) })
-        .collect();
+    assert_eq!(batch.documents, [0, 0, 0, 0, 1, 1, 1, 1, 0, 0, 1, 1, 1, 1, 1, 1]);
+    assert_eq!(batch.positions, [0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7]);
+    let targets: Vec<i32> =
+        "bc\0defgh\0ijklmn".bytes().map(|byte| if byte == 0 { 256 } else { i32::from(byte) }).collect();
     assert_eq!(batch.targets[..15], targets);
-    assert_eq!(
-        (batch.target_tokens(), batch.target_bytes(&lengths)),
-        (16, 14)
-    );
+    assert_eq!((batch.target_tokens(), batch.target_bytes(&lengths)), (16, 14));
 }
 
 #[test]
@@ -130,31 +102,18 @@ fn held_out_rows_cover_every_token() {
     let evaluation = Evaluation::new(heldout.clone(), &project.stage);
     assert_eq!((evaluation.rows(), evaluation.batches()), (4, 2));
     let batches: Vec<Batch> = (0..2).map(|index| evaluation.batch(index)).collect();
-    let targets: Vec<i32> = batches
-        .iter()
-        .flat_map(|batch| batch.targets.clone())
-        .filter(|&target| target != IGNORED)
-        .collect();
+    let targets: Vec<i32> =
+        batches.iter().flat_map(|batch| batch.targets.clone()).filter(|&target| target != IGNORED).collect();
     assert_eq!(targets, (71..100).collect::<Vec<_>>());
     for batch in &batches {
-        assert_eq!(
-            (batch.rows, batch.tokens.len(), batch.targets.len()),
-            (3, 24, 24)
-        );
+        assert_eq!((batch.rows, batch.tokens.len(), batch.targets.len()), (3, 24, 24));
         assert_eq!((batch.positions.len(), batch.documents.len()), (24, 24));
     }
     assert_eq!(batches[1].target_tokens(), 5);
     let mut stage = project.stage.clone();
     stage.evaluate_rows = 2;
     let fewer = Evaluation::new(heldout, &stage);
-    assert_eq!(
-        (
-            fewer.rows(),
-            fewer.batches(),
-            fewer.batch(0).target_tokens()
-        ),
-        (2, 1, 16)
-    );
+    assert_eq!((fewer.rows(), fewer.batches(), fewer.batch(0).target_tokens()), (2, 1, 16));
 }
 
 #[test]
@@ -171,10 +130,7 @@ fn rows_of_ids_keep_their_ends() {
     assert_eq!((loader.rows_per_epoch(), loader.unused_tokens()), (4, 0));
     let batch = loader.batch(0, 0);
     let row = |start: i32| -> (Vec<i32>, Vec<i32>) {
-        (
-            (start..start + 8).collect(),
-            (start + 1..start + 8).chain([IGNORED]).collect(),
-        )
+        ((start..start + 8).collect(), (start + 1..start + 8).chain([IGNORED]).collect())
     };
     assert_eq!(rows(&batch), [row(0), row(8), row(16)]);
     assert_eq!(batch.documents, [0; 24]);

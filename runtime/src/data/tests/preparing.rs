@@ -18,11 +18,7 @@ fn texts(stream: &TokenStream) -> Vec<String> {
         .split(|&id| id == 256)
         .map(|text| String::from_utf8(text.iter().map(|&id| id as u8).collect()).unwrap())
         .collect();
-    assert_eq!(
-        texts.pop().as_deref(),
-        Some(""),
-        "the last document ends with end-of-text"
-    );
+    assert_eq!(texts.pop().as_deref(), Some(""), "the last document ends with end-of-text");
     texts.sort();
     texts
 }
@@ -41,38 +37,14 @@ fn documents_become_ids_and_ends_of_text() {
     project.write("a.txt", "first one");
     project.write("b.txt", "ä");
     let prepared = project.prepare().unwrap();
-    let expected: Vec<i32> = b"first one"
-        .iter()
-        .chain(&[0])
-        .chain("ä".as_bytes())
-        .chain(&[0])
-        .map(|&byte| i32::from(byte))
-        .collect();
-    let expected: Vec<i32> = expected
-        .into_iter()
-        .map(|id| if id == 0 { 256 } else { id })
-        .collect();
+    let expected: Vec<i32> =
+        b"first one".iter().chain(&[0]).chain("ä".as_bytes()).chain(&[0]).map(|&byte| i32::from(byte)).collect();
+    let expected: Vec<i32> = expected.into_iter().map(|id| if id == 0 { 256 } else { id }).collect();
     assert_eq!(ids(&prepared.train), expected);
     assert!(prepared.heldout.is_none());
-    assert_eq!(
-        (
-            prepared.train.document_end(0),
-            prepared.train.document_end(1)
-        ),
-        (10, 13)
-    );
-    assert_eq!(
-        [0, 9, 10, 12].map(|token| prepared.train.document_of(token)),
-        [0, 0, 1, 1]
-    );
-    assert_eq!(
-        (
-            prepared.stats.documents,
-            prepared.stats.bytes,
-            prepared.stats.train.text_bytes
-        ),
-        (2, 11, 11)
-    );
+    assert_eq!((prepared.train.document_end(0), prepared.train.document_end(1)), (10, 13));
+    assert_eq!([0, 9, 10, 12].map(|token| prepared.train.document_of(token)), [0, 0, 1, 1]);
+    assert_eq!((prepared.stats.documents, prepared.stats.bytes, prepared.stats.train.text_bytes), (2, 11, 11));
     assert_eq!(prepared.train.counts()[256], 2);
 }
 
@@ -81,20 +53,13 @@ fn the_unigram_entropy_is_that_of_the_counts() {
     let project = Project::tokens("x.bin", 0.0);
     project.write("x.bin", [1u8, 0, 1, 0, 2, 0, 3, 0].repeat(4));
     let entropy = project.prepare().unwrap().stats.train.unigram_entropy;
-    assert!(
-        (entropy - 1.5 * std::f64::consts::LN_2).abs() < 1e-12,
-        "{entropy}"
-    );
+    assert!((entropy - 1.5 * std::f64::consts::LN_2).abs() < 1e-12, "{entropy}");
 }
 
 #[test]
 fn the_split_does_not_depend_on_names_or_order() {
-    let one = many_files(0.2, |number| format!("{number:02}.txt"))
-        .prepare()
-        .unwrap();
-    let other = many_files(0.2, |number| format!("{:02}.txt", 59 - number))
-        .prepare()
-        .unwrap();
+    let one = many_files(0.2, |number| format!("{number:02}.txt")).prepare().unwrap();
+    let other = many_files(0.2, |number| format!("{:02}.txt", 59 - number)).prepare().unwrap();
     let held = texts(one.heldout.as_ref().unwrap());
     assert_eq!(held, texts(other.heldout.as_ref().unwrap()));
     assert_eq!(texts(&one.train), texts(&other.train));
@@ -104,12 +69,7 @@ fn the_split_does_not_depend_on_names_or_order() {
 
 #[test]
 fn one_document_gives_up_its_last_lines() {
-    let project = Project::new(
-        vec![SourcePlan::Text {
-            path: "a.txt".to_owned(),
-        }],
-        0.25,
-    );
+    let project = Project::new(vec![SourcePlan::Text { path: "a.txt".to_owned() }], 0.25);
     project.write("a.txt", "line one\nline two\nline three\nline four\n");
     let prepared = project.prepare().unwrap();
     assert_eq!(texts(&prepared.train), ["line one\nline two\nline three\n"]);
@@ -121,8 +81,7 @@ fn prepared_tokens_are_reused_until_the_content_changes() {
     let mut project = many_files(0.1, |number| format!("{number:02}.txt"));
     project.train_bpe(270);
     let first = project.prepare().unwrap();
-    let entries =
-        |project: &Project| ["survey", "tokenizer", "tokens"].map(|kind| project.entries(kind));
+    let entries = |project: &Project| ["survey", "tokenizer", "tokens"].map(|kind| project.entries(kind));
     let before = entries(&project);
     assert_eq!(before.clone().map(|kind| kind.len()), [1, 1, 1]);
     let written = |path: &std::path::PathBuf| fs::metadata(path).unwrap().modified().unwrap();
@@ -131,19 +90,12 @@ fn prepared_tokens_are_reused_until_the_content_changes() {
     assert_eq!((&again.hashes, &again.stats), (&first.hashes, &first.stats));
     assert_eq!(before.clone().map(|kind| written(&kind[0])), times);
     // A file that is touched is read again, and then found to be what it was.
-    let file = fs::File::options()
-        .append(true)
-        .open(project.path().join("00.txt"))
-        .unwrap();
-    file.set_modified(SystemTime::now() + Duration::from_secs(5))
-        .unwrap();
+    let file = fs::File::options().append(true).open(project.path().join("00.txt")).unwrap();
+    file.set_modified(SystemTime::now() + Duration::from_secs(5)).unwrap();
     assert_eq!(project.prepare().unwrap().hashes, first.hashes);
     assert_eq!(entries(&project).map(|kind| kind.len()), [2, 1, 1]);
     project.write("00.txt", "something else");
-    assert_ne!(
-        project.prepare().unwrap().hashes.tokens,
-        first.hashes.tokens
-    );
+    assert_ne!(project.prepare().unwrap().hashes.tokens, first.hashes.tokens);
     assert_eq!(entries(&project).map(|kind| kind.len()), [3, 2, 2]);
 }
 
@@ -155,24 +107,12 @@ fn damaged_entries_are_made_again_with_a_warning() {
     for kind in ["survey", "tokenizer", "tokens"] {
         let path = project.entries(kind).remove(0);
         let good = fs::read(&path).unwrap();
-        for bad in [
-            good[..good.len() / 2].to_vec(),
-            Vec::new(),
-            [&good[..], &[0]].concat(),
-            vec![0; good.len()],
-        ] {
+        for bad in [good[..good.len() / 2].to_vec(), Vec::new(), [&good[..], &[0]].concat(), vec![0; good.len()]] {
             fs::write(&path, bad).unwrap();
             let again = project.prepare().unwrap();
             assert_eq!(again.hashes, first.hashes);
             assert_eq!(ids(&again.train), ids(&first.train));
-            assert_eq!(
-                again
-                    .warnings
-                    .iter()
-                    .map(|warning| warning.code)
-                    .collect::<Vec<_>>(),
-                [codes::CACHE_REBUILT]
-            );
+            assert_eq!(again.warnings.iter().map(|warning| warning.code).collect::<Vec<_>>(), [codes::CACHE_REBUILT]);
             assert_eq!(fs::read(&path).unwrap(), good, "{kind}");
         }
     }
@@ -193,38 +133,23 @@ fn wide_ids_and_rows_come_back() {
     project.write("x.npy", &file);
     let prepared = project.prepare().unwrap();
     assert_eq!(ids(&prepared.train), rows);
-    assert_eq!(
-        (prepared.train.row_length(), prepared.train.documents()),
-        (Some(8), 2)
-    );
-    assert_eq!(
-        (prepared.stats.documents, prepared.stats.train.text_bytes),
-        (2, 0)
-    );
+    assert_eq!((prepared.train.row_length(), prepared.train.documents()), (Some(8), 2));
+    assert_eq!((prepared.stats.documents, prepared.stats.train.text_bytes), (2, 0));
     project.stage.sequence_length = 4;
     let error = project.prepare().unwrap_err();
     assert_eq!(error.code, codes::ROW_LENGTH);
     assert!(error.help.unwrap().contains("sequence_length = 8"));
     project.stage.model.vocab = 800_000;
-    assert_eq!(
-        project.prepare().unwrap_err().code,
-        codes::TOKEN_OUT_OF_RANGE
-    );
+    assert_eq!(project.prepare().unwrap_err().code, codes::TOKEN_OUT_OF_RANGE);
 }
 
 #[test]
 fn a_stream_of_ids_gives_up_its_end() {
     let project = Project::tokens("x.u32.bin", 0.25);
-    project.write(
-        "x.u32.bin",
-        (0..40u32).flat_map(u32::to_le_bytes).collect::<Vec<u8>>(),
-    );
+    project.write("x.u32.bin", (0..40u32).flat_map(u32::to_le_bytes).collect::<Vec<u8>>());
     let prepared = project.prepare().unwrap();
     assert_eq!(ids(&prepared.train), (0..30).collect::<Vec<_>>());
-    assert_eq!(
-        ids(prepared.heldout.as_ref().unwrap()),
-        (30..40).collect::<Vec<_>>()
-    );
+    assert_eq!(ids(prepared.heldout.as_ref().unwrap()), (30..40).collect::<Vec<_>>());
 }
 
 #[test]
@@ -241,9 +166,7 @@ fn mistakes_are_diagnosed() {
 
     let mut mixed = Project::tokens("x.bin", 0.0);
     mixed.write("x.bin", [0; 64]);
-    mixed.dataset().sources.push(SourcePlan::Text {
-        path: "x.bin".to_owned(),
-    });
+    mixed.dataset().sources.push(SourcePlan::Text { path: "x.bin".to_owned() });
     assert_eq!(code(&mixed), codes::MIXED_SOURCES);
 
     let empty = Project::tokens("x.bin", 0.1);
@@ -256,12 +179,7 @@ fn mistakes_are_diagnosed() {
     assert_eq!(code(&narrow), codes::TOKEN_OUT_OF_RANGE);
     narrow.stage.model.vocab = 257;
     assert!(narrow.prepare().is_ok());
-    narrow
-        .plan
-        .tokenizers
-        .get_mut("tokens")
-        .unwrap()
-        .end_of_text = Some("</s>".to_owned());
+    narrow.plan.tokenizers.get_mut("tokens").unwrap().end_of_text = Some("</s>".to_owned());
     assert_eq!(code(&narrow), codes::NO_END_OF_TEXT);
     narrow.train_bpe(5000);
     assert_eq!(code(&narrow), codes::TOO_FEW_PAIRS);

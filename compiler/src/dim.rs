@@ -47,17 +47,13 @@ impl Dim {
     /// True if it is whole and not negative whatever (whole, not negative) its symbols are: no coefficient and no power
     /// is negative.
     pub fn is_always_whole(&self) -> bool {
-        self.terms.iter().all(|(monomial, &coefficient)| {
-            coefficient >= 0 && monomial.values().all(|&power| power > 0)
-        })
+        self.terms.iter().all(|(monomial, &coefficient)| coefficient >= 0 && monomial.values().all(|&power| power > 0))
     }
 
     /// A named dimension.
     pub fn symbol(name: &str) -> Self {
         let monomial = BTreeMap::from([(name.to_owned(), 1)]);
-        Dim {
-            terms: BTreeMap::from([(monomial, 1)]),
-        }
+        Dim { terms: BTreeMap::from([(monomial, 1)]) }
     }
 
     /// The value if no symbol is left.
@@ -121,9 +117,7 @@ impl Dim {
                     *entry = entry.checked_add(*power)?;
                 }
                 monomial.retain(|_, power| *power != 0);
-                let term = Dim {
-                    terms: BTreeMap::from([(monomial, a.checked_mul(*b)?)]),
-                };
+                let term = Dim { terms: BTreeMap::from([(monomial, a.checked_mul(*b)?)]) };
                 product = product.add(&term)?;
             }
         }
@@ -179,11 +173,7 @@ impl fmt::Display for Dim {
                     1 => symbol.clone(),
                     n => format!("{symbol}^{n}"),
                 };
-                if power > 0 {
-                    above.push(text)
-                } else {
-                    below.push(text)
-                }
+                if power > 0 { above.push(text) } else { below.push(text) }
             }
             formatter.write_str(&above.join(" * "))?;
             for divisor in below {

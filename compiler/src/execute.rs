@@ -27,13 +27,8 @@ impl Execution {
         let mut graph = Graph::new();
         let mut previous = None;
         for index in 0..steps {
-            let node = graph
-                .add_op(Launched {
-                    index,
-                    launch: Rc::clone(&launch),
-                    failure: Rc::clone(&failure),
-                })
-                .finish();
+            let node =
+                graph.add_op(Launched { index, launch: Rc::clone(&launch), failure: Rc::clone(&failure) }).finish();
             if let Some(previous) = previous {
                 graph.add_schedule_dependency(previous, node);
             }

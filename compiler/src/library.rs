@@ -12,10 +12,7 @@ const RECIPES: &[(&str, &str)] = &[
 
 /// The library recipe that `import "path"` names.
 pub fn find(path: &str) -> Option<Source> {
-    RECIPES
-        .iter()
-        .find(|(name, _)| *name == path)
-        .map(|(name, text)| Source::new(*name, *text))
+    RECIPES.iter().find(|(name, _)| *name == path).map(|(name, text)| Source::new(*name, *text))
 }
 
 /// Every import path of the library, in order.

@@ -25,18 +25,12 @@ pub struct Type {
 impl Type {
     /// A 32-bit float value of this shape.
     pub fn f32(shape: &[u64]) -> Type {
-        Type {
-            shape: Shape::from_slice(shape),
-            dtype: DType::F32,
-        }
+        Type { shape: Shape::from_slice(shape), dtype: DType::F32 }
     }
 
     /// A 32-bit integer value of this shape.
     pub fn i32(shape: &[u64]) -> Type {
-        Type {
-            shape: Shape::from_slice(shape),
-            dtype: DType::I32,
-        }
+        Type { shape: Shape::from_slice(shape), dtype: DType::I32 }
     }
 
     /// Number of values.

@@ -242,13 +242,10 @@ impl SchedulePlan {
             ScheduleKind::Constant => 1.0,
             ScheduleKind::Linear => line(progress(self.warmup)),
             ScheduleKind::Cosine => {
-                let half_cosine =
-                    (1.0 + (std::f64::consts::PI * progress(self.warmup)).cos()) / 2.0;
+                let half_cosine = (1.0 + (std::f64::consts::PI * progress(self.warmup)).cos()) / 2.0;
                 self.floor + (1.0 - self.floor) * half_cosine
             }
-            ScheduleKind::WarmupStableDecay => line(progress(
-                self.steps.saturating_sub(self.decay).max(self.warmup),
-            )),
+            ScheduleKind::WarmupStableDecay => line(progress(self.steps.saturating_sub(self.decay).max(self.warmup))),
         }
     }
 }

@@ -74,7 +74,8 @@ pub struct Program {
     pub scratch_bytes: u64,
     /// Bytes alive at the scratch region's fullest moment, by kind.
     pub peak_by_kind: Vec<(MemoryKind, u64)>,
-    /// Floating-point operations of one run (a multiply-add is two).
+    /// Floating-point operations of one run by the convention of the field: matrix products and attention only, a multiply-add
+    /// is two, causal attention counts half.
     pub flops: u64,
 }
 
@@ -137,7 +138,7 @@ pub struct Step {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Kernel {
     /// Elementwise: one scalar expression over the writes' common shape. Reads have that shape (broadcast axes with stride 0);
-    /// any strides. A write may be the very same view as a read.
+    /// any strides. A write may be the very same view as a read. A write of i32 holds a copy of an i32 read.
     Loop(LoopBody),
     /// The expression's value reduced over `axes` of the reads' common shape; the one write has size 1 there. Any strides.
     Reduce {

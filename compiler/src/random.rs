@@ -12,28 +12,17 @@ pub struct Stream {
 impl Stream {
     /// The stream `stream` of `seed`.
     pub fn new(seed: u64, stream: u64) -> Self {
-        Stream {
-            key: [seed as u32, (seed >> 32) as u32],
-            high: stream,
-        }
+        Stream { key: [seed as u32, (seed >> 32) as u32], high: stream }
     }
 
     /// The stream of one dropout of the graph at one step: element `i` is kept where `uniform(i) >= rate`.
     pub fn dropout(seed: u64, site: u64, step: u64) -> Self {
-        Stream::new(
-            seed ^ stream_of("dropout"),
-            (site << 40) ^ (step & 0xff_ffff_ffff),
-        )
+        Stream::new(seed ^ stream_of("dropout"), (site << 40) ^ (step & 0xff_ffff_ffff))
     }
 
     /// Four random words for block `index`.
     pub fn block(&self, index: u64) -> [u32; 4] {
-        let mut counter = [
-            index as u32,
-            (index >> 32) as u32,
-            self.high as u32,
-            (self.high >> 32) as u32,
-        ];
+        let mut counter = [index as u32, (index >> 32) as u32, self.high as u32, (self.high >> 32) as u32];
         let mut key = self.key;
         for _ in 0..10 {
             let first = u64::from(counter[0]) * 0xD251_1F53;
@@ -44,10 +33,7 @@ impl Stream {
                 (first >> 32) as u32 ^ counter[3] ^ key[1],
                 first as u32,
             ];
-            key = [
-                key[0].wrapping_add(0x9E37_79B9),
-                key[1].wrapping_add(0xBB67_AE85),
-            ];
+            key = [key[0].wrapping_add(0x9E37_79B9), key[1].wrapping_add(0xBB67_AE85)];
         }
         counter
     }
@@ -70,9 +56,7 @@ impl Stream {
 
 /// A stable 64-bit stream number for a name (FNV-1a), such as a weight's path.
 pub fn stream_of(name: &str) -> u64 {
-    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
+    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }
 
 #[cfg(test)]

@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use miette::{
-    GraphicalReportHandler, GraphicalTheme, LabeledSpan, Severity as MietteSeverity, SourceCode,
-};
+use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, Severity as MietteSeverity, SourceCode};
 
 use crate::codes::Code;
 use crate::source::Span;
@@ -36,21 +34,12 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// An error with `code` and one sentence.
     pub fn error(code: Code, message: impl Into<String>) -> Self {
-        Diagnostic {
-            code,
-            severity: Severity::Error,
-            message: message.into(),
-            labels: Vec::new(),
-            help: None,
-        }
+        Diagnostic { code, severity: Severity::Error, message: message.into(), labels: Vec::new(), help: None }
     }
 
     /// A warning with `code` and one sentence.
     pub fn warning(code: Code, message: impl Into<String>) -> Self {
-        Diagnostic {
-            severity: Severity::Warning,
-            ..Diagnostic::error(code, message)
-        }
+        Diagnostic { severity: Severity::Warning, ..Diagnostic::error(code, message) }
     }
 
     /// True unless it is a warning.
@@ -111,27 +100,21 @@ impl miette::Diagnostic for Diagnostic {
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        self.labels
-            .first()
-            .map(|(span, _)| &span.source as &dyn SourceCode)
+        self.labels.first().map(|(span, _)| &span.source as &dyn SourceCode)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         let main = self.labels.first().map(|(span, _)| span.source.clone())?;
-        Some(Box::new(
-            self.labels
-                .iter()
-                .filter(move |(span, _)| span.source == main)
-                .enumerate()
-                .map(|(index, (span, text))| {
-                    let range = span.start..span.end;
-                    if index == 0 {
-                        LabeledSpan::new_primary_with_span(Some(text.clone()), range)
-                    } else {
-                        LabeledSpan::new_with_span(Some(text.clone()), range)
-                    }
-                }),
-        ))
+        Some(Box::new(self.labels.iter().filter(move |(span, _)| span.source == main).enumerate().map(
+            |(index, (span, text))| {
+                let range = span.start..span.end;
+                if index == 0 {
+                    LabeledSpan::new_primary_with_span(Some(text.clone()), range)
+                } else {
+                    LabeledSpan::new_with_span(Some(text.clone()), range)
+                }
+            },
+        )))
     }
 }
 
@@ -145,11 +128,7 @@ pub fn render(diagnostic: &Diagnostic) -> String {
 
 /// A diagnostic as a terminal shows it, `width` columns wide, with or without colours.
 pub fn render_with(diagnostic: &Diagnostic, color: bool, width: usize) -> String {
-    let theme = if color {
-        GraphicalTheme::unicode()
-    } else {
-        GraphicalTheme::unicode_nocolor()
-    };
+    let theme = if color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
     render_theme(diagnostic, theme, width)
 }
 
@@ -160,11 +139,7 @@ fn render_theme(diagnostic: &Diagnostic, theme: GraphicalTheme, width: usize) ->
         .with_width(width)
         .with_links(false)
         .render_report(&mut text, diagnostic);
-    let mut text = text
-        .lines()
-        .map(str::trim_end)
-        .collect::<Vec<_>>()
-        .join("\n");
+    let mut text = text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
     text.push('\n');
     text
 }

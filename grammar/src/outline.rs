@@ -3,16 +3,14 @@
 use std::fmt::Write as _;
 
 use crate::tree::{
-    Argument, BinaryOperator, Expr, ExprKind, FunctionKind, Item, Name, Number, Parameter,
-    ParameterKind, Path, Statement, Tree, UnaryOperator,
+    Argument, BinaryOperator, Expr, ExprKind, FunctionKind, Item, Name, Number, Parameter, ParameterKind, Path,
+    Statement, Tree, UnaryOperator,
 };
 
 impl Tree {
     /// The tree as text: an item, field or statement a line, operators before their operands.
     pub fn outline(&self) -> String {
-        let mut outline = Outline {
-            text: String::new(),
-        };
+        let mut outline = Outline { text: String::new() };
         for item in &self.items {
             outline.item(item);
         }
@@ -39,31 +37,16 @@ impl Outline {
     fn item(&mut self, item: &Item) {
         match item {
             Item::Import(item) => self.line(0, &format!("import {:?}", item.path)),
-            Item::Let(item) => self.line(
-                0,
-                &format!("let {} = {}", item.name.text, expression(&item.value)),
-            ),
+            Item::Let(item) => self.line(0, &format!("let {} = {}", item.name.text, expression(&item.value))),
             Item::Param(item) => {
-                let head = format!(
-                    "param {}: {}{}",
-                    item.name.text,
-                    item.kind.text,
-                    default(&item.default)
-                );
+                let head = format!("param {}: {}{}", item.name.text, item.kind.text, default(&item.default));
                 self.line(0, &head);
             }
             Item::Declaration(item) => {
-                let from = item
-                    .from
-                    .as_ref()
-                    .map(|from| format!(" from {}", from.text))
-                    .unwrap_or_default();
+                let from = item.from.as_ref().map(|from| format!(" from {}", from.text)).unwrap_or_default();
                 self.line(0, &format!("{} {}{from}", item.kind.text, item.name.text));
                 for field in &item.fields {
-                    self.line(
-                        1,
-                        &format!("{} = {}", field.name.text, expression(&field.value)),
-                    );
+                    self.line(1, &format!("{} = {}", field.name.text, expression(&field.value)));
                 }
             }
             Item::Function(item) => {
@@ -87,26 +70,13 @@ impl Outline {
         for statement in statements {
             match statement {
                 Statement::Assign { targets, value, .. } => {
-                    self.line(
-                        depth,
-                        &format!("{} = {}", names(targets, ", "), expression(value)),
-                    );
+                    self.line(depth, &format!("{} = {}", names(targets, ", "), expression(value)));
                 }
-                Statement::Repeat {
-                    count, path, body, ..
-                } => {
-                    self.line(
-                        depth,
-                        &format!("repeat {} as {}", expression(count), self::path(path)),
-                    );
+                Statement::Repeat { count, path, body, .. } => {
+                    self.line(depth, &format!("repeat {} as {}", expression(count), self::path(path)));
                     self.statements(depth + 1, body);
                 }
-                Statement::If {
-                    condition,
-                    then,
-                    otherwise,
-                    ..
-                } => {
+                Statement::If { condition, then, otherwise, .. } => {
                     self.line(depth, &format!("if {}", expression(condition)));
                     self.statements(depth + 1, then);
                     if !otherwise.is_empty() {
@@ -120,38 +90,23 @@ impl Outline {
 }
 
 fn default(value: &Option<Expr>) -> String {
-    value
-        .as_ref()
-        .map(|value| format!(" = {}", expression(value)))
-        .unwrap_or_default()
+    value.as_ref().map(|value| format!(" = {}", expression(value))).unwrap_or_default()
 }
 
 fn parameter(parameter: &Parameter) -> String {
     let kind = match &parameter.kind {
         ParameterKind::Tensor { leading, dims, .. } => {
             let dims = dims.iter().map(expression);
-            let all: Vec<String> = leading
-                .then(|| "...".to_owned())
-                .into_iter()
-                .chain(dims)
-                .collect();
+            let all: Vec<String> = leading.then(|| "...".to_owned()).into_iter().chain(dims).collect();
             format!("[{}]", all.join(", "))
         }
         ParameterKind::Constant(name) => name.text.clone(),
     };
-    format!(
-        "{}: {kind}{}",
-        parameter.name.text,
-        default(&parameter.default)
-    )
+    format!("{}: {kind}{}", parameter.name.text, default(&parameter.default))
 }
 
 fn names(names: &[Name], between: &str) -> String {
-    names
-        .iter()
-        .map(|name| name.text.as_str())
-        .collect::<Vec<_>>()
-        .join(between)
+    names.iter().map(|name| name.text.as_str()).collect::<Vec<_>>().join(between)
 }
 
 fn path(path: &Path) -> String {
@@ -184,10 +139,7 @@ fn write_expression(text: &mut String, expr: &Expr) {
             }
             text.push(']');
         }
-        ExprKind::Call {
-            function,
-            arguments,
-        } => {
+        ExprKind::Call { function, arguments } => {
             push(text, format_args!("{}(", function.text));
             for (index, Argument { name, value }) in arguments.iter().enumerate() {
                 text.push_str(if index == 0 { "" } else { ", " });
@@ -206,12 +158,7 @@ fn write_expression(text: &mut String, expr: &Expr) {
             write_expression(text, operand);
             text.push(')');
         }
-        ExprKind::Binary {
-            operator,
-            left,
-            right,
-            ..
-        } => {
+        ExprKind::Binary { operator, left, right, .. } => {
             push(text, format_args!("({} ", symbol(*operator)));
             write_expression(text, left);
             text.push(' ');

@@ -19,12 +19,7 @@ struct SourceText {
 impl Source {
     /// A source called `name` (a path, or `std/gpt2` for the embedded library).
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
-        Source {
-            inner: Arc::new(SourceText {
-                name: name.into(),
-                text: text.into(),
-            }),
-        }
+        Source { inner: Arc::new(SourceText { name: name.into(), text: text.into() }) }
     }
 
     /// The file name or library name, as shown in diagnostics.
@@ -40,10 +35,7 @@ impl Source {
     /// One-based line of a byte offset.
     pub fn line(&self, offset: usize) -> usize {
         let end = offset.min(self.text().len());
-        1 + self.text().as_bytes()[..end]
-            .iter()
-            .filter(|&&byte| byte == b'\n')
-            .count()
+        1 + self.text().as_bytes()[..end].iter().filter(|&&byte| byte == b'\n').count()
     }
 }
 
@@ -55,8 +47,7 @@ impl fmt::Debug for Source {
 
 impl PartialEq for Source {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.inner, &other.inner)
-            || (self.name() == other.name() && self.text() == other.text())
+        Arc::ptr_eq(&self.inner, &other.inner) || (self.name() == other.name() && self.text() == other.text())
     }
 }
 
@@ -94,11 +85,7 @@ pub struct Span {
 impl Span {
     /// The bytes `start..end` of `source`.
     pub fn new(source: &Source, start: usize, end: usize) -> Self {
-        Span {
-            source: source.clone(),
-            start,
-            end,
-        }
+        Span { source: source.clone(), start, end }
     }
 
     /// The text under the span.
@@ -108,11 +95,7 @@ impl Span {
 
     /// From the start of `self` to the end of `other`, both in the same source.
     pub fn to(&self, other: &Span) -> Span {
-        Span::new(
-            &self.source,
-            self.start.min(other.start),
-            self.end.max(other.end),
-        )
+        Span::new(&self.source, self.start.min(other.start), self.end.max(other.end))
     }
 
     /// `file.recipe:12`, for origins in printed graphs.

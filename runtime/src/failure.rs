@@ -84,12 +84,7 @@ pub trait AtPath<T> {
 
 impl<T> AtPath<T> for io::Result<T> {
     fn at(self, verb: &str, path: &Path) -> Result<T, Failure> {
-        self.map_err(|error| {
-            Failure::new(
-                RUN_FILE,
-                format!("cannot {verb} `{}`: {}", path.display(), plain(&error)),
-            )
-        })
+        self.map_err(|error| Failure::new(RUN_FILE, format!("cannot {verb} `{}`: {}", path.display(), plain(&error))))
     }
 }
 

@@ -10,12 +10,7 @@ use super::value::{Kind, Outcome, Spanned, Value};
 use crate::dim::Dim;
 
 /// `left operator right`. `at` is the operator's place. Names must be resolved before.
-pub fn binary(
-    operator: BinaryOperator,
-    at: &Span,
-    left: &Spanned,
-    right: &Spanned,
-) -> Outcome<Value> {
+pub fn binary(operator: BinaryOperator, at: &Span, left: &Spanned, right: &Spanned) -> Outcome<Value> {
     use BinaryOperator as Op;
     if left.value == Value::Unknown || right.value == Value::Unknown {
         return Ok(Value::Unknown);
@@ -23,17 +18,13 @@ pub fn binary(
     match operator {
         Op::And | Op::Or => logic(operator, left, right),
         Op::Equal | Op::NotEqual => equality(operator == Op::Equal, at, left, right),
-        Op::Less | Op::LessEqual | Op::Greater | Op::GreaterEqual => {
-            order(operator, at, left, right)
-        }
-        Op::Add | Op::Subtract | Op::Multiply | Op::Divide | Op::Power => {
-            match (&left.value, &right.value) {
-                (Value::Quantity(a), b) => quantity_left(operator, at, *a, b, right),
-                (a, Value::Quantity(b)) => quantity_right(operator, at, a, *b, left, right),
-                (Value::Int(a), Value::Int(b)) => whole(operator, at, *a, *b),
-                _ => mixed(operator, at, left, right),
-            }
-        }
+        Op::Less | Op::LessEqual | Op::Greater | Op::GreaterEqual => order(operator, at, left, right),
+        Op::Add | Op::Subtract | Op::Multiply | Op::Divide | Op::Power => match (&left.value, &right.value) {
+            (Value::Quantity(a), b) => quantity_left(operator, at, *a, b, right),
+            (a, Value::Quantity(b)) => quantity_right(operator, at, a, *b, left, right),
+            (Value::Int(a), Value::Int(b)) => whole(operator, at, *a, *b),
+            _ => mixed(operator, at, left, right),
+        },
     }
 }
 
@@ -44,16 +35,12 @@ pub fn unary(operator: UnaryOperator, operand: &Spanned, at: &Span) -> Outcome<V
         (UnaryOperator::Not, Value::Bool(value)) => Ok(Value::Bool(!value)),
         (UnaryOperator::Not, Value::Open(Kind::Bool)) => Ok(Value::Open(Kind::Bool)),
         (UnaryOperator::Not, _) => Err(operand.wrong_kind("`true` or `false`")),
-        (UnaryOperator::Negate, Value::Int(value)) => value
-            .checked_neg()
-            .map(Value::Int)
-            .ok_or_else(|| overflow(at)),
+        (UnaryOperator::Negate, Value::Int(value)) => value.checked_neg().map(Value::Int).ok_or_else(|| overflow(at)),
         (UnaryOperator::Negate, Value::Float(value)) => Ok(Value::Float(-value)),
         (UnaryOperator::Negate, Value::Open(Kind::Float)) => Ok(Value::Open(Kind::Float)),
-        (UnaryOperator::Negate, Value::Dim(value)) => Dim::default()
-            .subtract(value)
-            .map(whole_value)
-            .ok_or_else(|| overflow(at)),
+        (UnaryOperator::Negate, Value::Dim(value)) => {
+            Dim::default().subtract(value).map(whole_value).ok_or_else(|| overflow(at))
+        }
         (UnaryOperator::Negate, _) => Err(operand.wrong_kind("a number")),
     }
 }
@@ -101,9 +88,7 @@ fn order(operator: BinaryOperator, at: &Span, left: &Spanned, right: &Spanned) -
     use std::cmp::Ordering;
     let ordering = match (&left.value, &right.value) {
         (Value::Int(a), Value::Int(b)) => Some(a.cmp(b)),
-        (Value::Quantity(a), Value::Quantity(b)) if a.unit == b.unit => {
-            a.value.partial_cmp(&b.value)
-        }
+        (Value::Quantity(a), Value::Quantity(b)) if a.unit == b.unit => a.value.partial_cmp(&b.value),
         (a, b) if is_number(a) && is_number(b) => match (a.as_float(), b.as_float()) {
             (Some(a), Some(b)) => a.partial_cmp(&b),
             _ => return Ok(Value::Open(Kind::Bool)),
@@ -126,9 +111,7 @@ fn whole(operator: BinaryOperator, at: &Span, a: i64, b: i64) -> Outcome<Value> 
         BinaryOperator::Multiply => a.checked_mul(b),
         BinaryOperator::Power if b < 0 => return fraction(operator, at, a as f64, b as f64),
         // Beyond u32 only 0, 1 and -1 have a power that fits, and parity is all that counts.
-        BinaryOperator::Power => {
-            a.checked_pow(u32::try_from(b).unwrap_or(u32::MAX - 1 + (b & 1) as u32))
-        }
+        BinaryOperator::Power => a.checked_pow(u32::try_from(b).unwrap_or(u32::MAX - 1 + (b & 1) as u32)),
         _ if b == 0 => return Err(division_by_zero(at)),
         _ => match a.checked_rem(b) {
             Some(0) => a.checked_div(b),
@@ -172,21 +155,13 @@ fn mixed(operator: BinaryOperator, at: &Span, left: &Spanned, right: &Spanned) -
     }
 }
 
-fn dimensions(
-    operator: BinaryOperator,
-    at: &Span,
-    a: &Dim,
-    b: &Dim,
-    exponent: &Value,
-) -> Outcome<Value> {
+fn dimensions(operator: BinaryOperator, at: &Span, a: &Dim, b: &Dim, exponent: &Value) -> Outcome<Value> {
     let result = match operator {
         BinaryOperator::Add => a.add(b),
         BinaryOperator::Subtract => a.subtract(b),
         BinaryOperator::Multiply => a.multiply(b),
         BinaryOperator::Power => match exponent {
-            Value::Int(power @ 0..=16) => {
-                (0..*power).try_fold(Dim::integer(1), |product, _| product.multiply(a))
-            }
+            Value::Int(power @ 0..=16) => (0..*power).try_fold(Dim::integer(1), |product, _| product.multiply(a)),
             _ => return Ok(Value::Open(Kind::Float)),
         },
         _ if *b == Dim::default() => return Err(division_by_zero(at)),
@@ -194,11 +169,8 @@ fn dimensions(
             let exact = a.divide(b);
             if exact.is_none() {
                 return Err(Box::new(
-                    Diagnostic::error(
-                        NOT_EXACT,
-                        format!("`{a}` divided by `{b}` need not be whole"),
-                    )
-                    .label(at, "division of dimensions must be exact"),
+                    Diagnostic::error(NOT_EXACT, format!("`{a}` divided by `{b}` need not be whole"))
+                        .label(at, "division of dimensions must be exact"),
                 ));
             }
             exact
@@ -208,10 +180,7 @@ fn dimensions(
 }
 
 pub(super) fn is_number(value: &Value) -> bool {
-    matches!(
-        value,
-        Value::Int(_) | Value::Float(_) | Value::Dim(_) | Value::Open(Kind::Float)
-    )
+    matches!(value, Value::Int(_) | Value::Float(_) | Value::Dim(_) | Value::Open(Kind::Float))
 }
 
 fn whole_value(dim: Dim) -> Value {
@@ -222,28 +191,15 @@ fn whole_value(dim: Dim) -> Value {
 }
 
 pub(super) fn finite(value: f64, at: &Span) -> Outcome<Value> {
-    if value.is_finite() {
-        Ok(Value::Float(value))
-    } else {
-        Err(not_finite(at))
-    }
+    if value.is_finite() { Ok(Value::Float(value)) } else { Err(not_finite(at)) }
 }
 
 pub(super) fn overflow(at: &Span) -> Box<Diagnostic> {
-    Box::new(
-        Diagnostic::error(
-            OUT_OF_RANGE,
-            "the result does not fit a 64-bit whole number",
-        )
-        .label(at, "too large"),
-    )
+    Box::new(Diagnostic::error(OUT_OF_RANGE, "the result does not fit a 64-bit whole number").label(at, "too large"))
 }
 
 fn not_finite(at: &Span) -> Box<Diagnostic> {
-    Box::new(
-        Diagnostic::error(NOT_A_NUMBER, "the result is not a finite number")
-            .label(at, "infinite or undefined"),
-    )
+    Box::new(Diagnostic::error(NOT_A_NUMBER, "the result is not a finite number").label(at, "infinite or undefined"))
 }
 
 fn division_by_zero(at: &Span) -> Box<Diagnostic> {
@@ -258,9 +214,7 @@ fn not_exact(at: &Span, a: i64, b: i64) -> Box<Diagnostic> {
         [one] => format!("{one} divides {a}; "),
         [below, above, ..] => format!("{below} and {above} divide {a}; "),
     };
-    help.push_str(&format!(
-        "for a fraction write `{a}.0 / {b}`, to round it `floor({a}.0 / {b})`"
-    ));
+    help.push_str(&format!("for a fraction write `{a}.0 / {b}`, to round it `floor({a}.0 / {b})`"));
     Box::new(
         Diagnostic::error(NOT_EXACT, format!("`{a} / {b}` is not a whole number"))
             .label(at, format!("{b} does not divide {a}"))

@@ -17,11 +17,7 @@ pub fn is_constant_function(name: &str) -> bool {
 pub fn constant_function(name: &str, arguments: &[Spanned], at: &Span) -> Outcome<Value> {
     let several = matches!(name, "min" | "max");
     if arguments.is_empty() || (!several && arguments.len() > 1) {
-        let count = if several {
-            "one or more numbers"
-        } else {
-            "one number"
-        };
+        let count = if several { "one or more numbers" } else { "one number" };
         return Err(Box::new(
             Diagnostic::error(WRONG_ARGUMENTS, format!("`{name}` takes {count}"))
                 .label(at, format!("{} given", arguments.len())),
@@ -35,18 +31,12 @@ pub fn constant_function(name: &str, arguments: &[Spanned], at: &Span) -> Outcom
     }
     let whole: Option<Vec<i64>> = arguments.iter().map(|each| each.int().ok()).collect();
     let numbers: Option<Vec<f64>> = arguments.iter().map(|each| each.float().ok()).collect();
-    let fraction_in = arguments
-        .iter()
-        .any(|each| matches!(each.value, Value::Float(_) | Value::Open(_)));
+    let fraction_in = arguments.iter().any(|each| matches!(each.value, Value::Float(_) | Value::Open(_)));
     match (name, whole.as_deref(), numbers.as_deref()) {
         ("min", Some(values), _) => Ok(Value::Int(values.iter().copied().fold(i64::MAX, i64::min))),
         ("max", Some(values), _) => Ok(Value::Int(values.iter().copied().fold(i64::MIN, i64::max))),
-        ("min", _, Some(values)) => {
-            finite(values.iter().copied().fold(f64::INFINITY, f64::min), at)
-        }
-        ("max", _, Some(values)) => {
-            finite(values.iter().copied().fold(f64::NEG_INFINITY, f64::max), at)
-        }
+        ("min", _, Some(values)) => finite(values.iter().copied().fold(f64::INFINITY, f64::min), at),
+        ("max", _, Some(values)) => finite(values.iter().copied().fold(f64::NEG_INFINITY, f64::max), at),
         ("sqrt", _, Some(values)) => finite(values[0].sqrt(), at),
         ("floor" | "ceil" | "round", Some(values), _) => Ok(Value::Int(values[0])),
         ("floor", _, Some(values)) => rounded(values[0].floor(), at),
@@ -60,9 +50,5 @@ pub fn constant_function(name: &str, arguments: &[Spanned], at: &Span) -> Outcom
 
 fn rounded(value: f64, at: &Span) -> Outcome<Value> {
     // Every whole f64 strictly between these bounds is an i64.
-    if value.abs() < 9.2e18 {
-        Ok(Value::Int(value as i64))
-    } else {
-        Err(overflow(at))
-    }
+    if value.abs() < 9.2e18 { Ok(Value::Int(value as i64)) } else { Err(overflow(at)) }
 }

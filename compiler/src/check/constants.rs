@@ -23,21 +23,13 @@ pub struct Order<'t> {
 
 /// Orders names by what they mention. A name that needs itself is reported.
 pub fn order<'t>(names: &Names<'t>, diagnostics: &mut Diagnostics) -> Order<'t> {
-    let mut ordering = Ordering {
-        names,
-        states: BTreeMap::new(),
-        order: Vec::new(),
-        without_value: Vec::new(),
-    };
+    let mut ordering = Ordering { names, states: BTreeMap::new(), order: Vec::new(), without_value: Vec::new() };
     for name in &names.order {
         if let Some(named) = names.find(name).filter(|named| is_ordered(*named)) {
             ordering.visit(named, diagnostics);
         }
     }
-    Order {
-        names: ordering.order,
-        without_value: ordering.without_value,
-    }
+    Order { names: ordering.order, without_value: ordering.without_value }
 }
 
 fn is_ordered(named: Named<'_>) -> bool {
@@ -106,8 +98,7 @@ fn circle(named: Named<'_>, from: Named<'_>, span: &Span) -> Diagnostic {
         true => format!("`{name}` needs its own value here"),
         false => format!("`{through}` needs `{name}`, which needs `{through}`"),
     };
-    let mistake = Diagnostic::error(DEFINED_BY_ITSELF, format!("`{name}` is defined by itself"))
-        .label(span, label);
+    let mistake = Diagnostic::error(DEFINED_BY_ITSELF, format!("`{name}` is defined by itself")).label(span, label);
     match name == through {
         true => mistake,
         false => mistake.label(&named.name().span, format!("`{name}` is declared here")),
@@ -115,19 +106,12 @@ fn circle(named: Named<'_>, from: Named<'_>, span: &Span) -> Diagnostic {
 }
 
 /// The value of a `param`: what `--set` gave (already in place of the default) or the default, of the declared type.
-pub fn param(
-    item: &Param,
-    constants: &BTreeMap<String, Value>,
-    diagnostics: &mut Diagnostics,
-) -> Value {
+pub fn param(item: &Param, constants: &BTreeMap<String, Value>, diagnostics: &mut Diagnostics) -> Value {
     let kinds: Vec<&str> = Kind::ALL.iter().map(|(name, _)| *name).collect();
     let kind = Kind::find(&item.kind.text);
     if kind.is_none() {
-        let mistake = Diagnostic::error(
-            UNKNOWN_CHOICE,
-            format!("there is no type `{}`", item.kind.text),
-        )
-        .label(&item.kind.span, "not a type of a param");
+        let mistake = Diagnostic::error(UNKNOWN_CHOICE, format!("there is no type `{}`", item.kind.text))
+            .label(&item.kind.span, "not a type of a param");
         diagnostics.push(match suggestion(&item.kind.text, &kinds) {
             Some(help) => mistake.help(help),
             None => mistake,
@@ -138,9 +122,7 @@ pub fn param(
         diagnostics.push(
             Diagnostic::error(PARAM_WITHOUT_VALUE, format!("`{name}` has no value"))
                 .label(&item.name.span, "declared without a default")
-                .help(format!(
-                    "give it one on the command line: `--set {name}=...`"
-                )),
+                .help(format!("give it one on the command line: `--set {name}=...`")),
         );
         return Value::Unknown;
     };
@@ -166,8 +148,8 @@ fn not_known(
     constants: &BTreeMap<String, Value>,
 ) -> Box<Diagnostic> {
     let known: Vec<&str> = constants.keys().map(String::as_str).collect();
-    let mistake = Diagnostic::error(UNKNOWN_VALUE, format!("unknown name `{name}`"))
-        .label(&value.span, "not known here");
+    let mistake =
+        Diagnostic::error(UNKNOWN_VALUE, format!("unknown name `{name}`")).label(&value.span, "not known here");
     Box::new(match nearest(name, known) {
         Some(near) => mistake.help(format!("did you mean `{near}`?")),
         None => mistake.help(format!("`{}` takes {}", item.name.text, kind.describe())),

@@ -32,12 +32,7 @@ impl Dataset {
 }
 
 /// Builds the plan of a data set and compares it with the world. Nothing after a mistake.
-pub fn check(
-    record: &Record,
-    name: &Name,
-    world: &dyn World,
-    diagnostics: &mut Diagnostics,
-) -> Option<Dataset> {
+pub fn check(record: &Record, name: &Name, world: &dyn World, diagnostics: &mut Diagnostics) -> Option<Dataset> {
     let read = record.optional("source", |read| match read {
         Read::List(items) => Some(items),
         _ => None,
@@ -66,38 +61,17 @@ pub fn check(
         diagnostics.push(mistake);
         sound = false;
     }
-    let limit_bytes = record
-        .optional("limit", Read::quantity)?
-        .and_then(|quantity| quantity.whole_in_base());
-    let plan = DatasetPlan {
-        sources,
-        holdout: record.quantity("holdout")?.in_base(),
-        limit_bytes,
-    };
-    sound.then(|| Dataset {
-        plan,
-        facts,
-        spans,
-        name: name.clone(),
-    })
+    let limit_bytes = record.optional("limit", Read::quantity)?.and_then(|quantity| quantity.whole_in_base());
+    let plan = DatasetPlan { sources, holdout: record.quantity("holdout")?.in_base(), limit_bytes };
+    sound.then(|| Dataset { plan, facts, spans, name: name.clone() })
 }
 
 fn source(call: &Record) -> Option<SourcePlan> {
     Some(match call.form.name {
-        "files" => SourcePlan::Files {
-            pattern: call.text("pattern")?,
-        },
-        "text" => SourcePlan::Text {
-            path: call.text("path")?,
-        },
-        "jsonl" => SourcePlan::Jsonl {
-            path: call.text("path")?,
-            field: call.text("field")?,
-        },
-        _ => SourcePlan::Tokens {
-            path: call.text("path")?,
-            tensor: call.optional("tensor", Read::text)?,
-        },
+        "files" => SourcePlan::Files { pattern: call.text("pattern")? },
+        "text" => SourcePlan::Text { path: call.text("path")? },
+        "jsonl" => SourcePlan::Jsonl { path: call.text("path")?, field: call.text("field")? },
+        _ => SourcePlan::Tokens { path: call.text("path")?, tensor: call.optional("tensor", Read::text)? },
     })
 }
 
@@ -105,13 +79,10 @@ fn mixed(sources: &[SourcePlan], spans: &[Span], name: &Name) -> Option<Diagnost
     let ids = sources.iter().position(SourcePlan::is_tokens)?;
     let text = sources.iter().position(|source| !source.is_tokens())?;
     Some(
-        Diagnostic::error(
-            DATA_KIND,
-            format!("dataset `{}` mixes text and token ids", name.text),
-        )
-        .label(&spans[ids], "token ids")
-        .label(&spans[text], "text")
-        .help("declare two datasets"),
+        Diagnostic::error(DATA_KIND, format!("dataset `{}` mixes text and token ids", name.text))
+            .label(&spans[ids], "token ids")
+            .label(&spans[text], "text")
+            .help("declare two datasets"),
     )
 }
 
@@ -131,54 +102,29 @@ fn ask(
         ))
     })?;
     match (plan, &facts) {
-        (
-            SourcePlan::Jsonl { path, field },
-            SourceFacts::Records {
-                text_fields,
-                fields,
-            },
-        ) if !text_fields.contains(field) => {
+        (SourcePlan::Jsonl { path, field }, SourceFacts::Records { text_fields, fields })
+            if !text_fields.contains(field) =>
+        {
             let texts: Vec<&str> = text_fields.iter().map(String::as_str).collect();
             let (message, label) = match fields.contains(field) {
-                true => (
-                    format!("`{field}` in `{path}` is not a text"),
-                    "another kind of value",
-                ),
-                false => (
-                    format!("`{path}` has no field `{field}`"),
-                    "not in the first record",
-                ),
+                true => (format!("`{field}` in `{path}` is not a text"), "another kind of value"),
+                false => (format!("`{path}` has no field `{field}`"), "not in the first record"),
             };
             Err(unfit(call.place("field"), message, label, field, &texts))
         }
-        (
-            SourcePlan::Tokens {
-                path,
-                tensor: Some(tensor),
-            },
-            SourceFacts::Tokens { tensors, .. },
-        ) if !tensors.is_empty() && !tensors.contains(tensor) => {
-            let known: Vec<&str> = tensors.iter().map(String::as_str).collect();
-            let message = format!("`{path}` has no tensor `{tensor}`");
-            Err(unfit(
-                call.place("tensor"),
-                message,
-                "not in the file",
-                tensor,
-                &known,
-            ))
-        }
-        (SourcePlan::Tokens { path, tensor: None }, SourceFacts::Tokens { tensors, .. })
-            if tensors.len() > 1 =>
+        (SourcePlan::Tokens { path, tensor: Some(tensor) }, SourceFacts::Tokens { tensors, .. })
+            if !tensors.is_empty() && !tensors.contains(tensor) =>
         {
             let known: Vec<&str> = tensors.iter().map(String::as_str).collect();
+            let message = format!("`{path}` has no tensor `{tensor}`");
+            Err(unfit(call.place("tensor"), message, "not in the file", tensor, &known))
+        }
+        (SourcePlan::Tokens { path, tensor: None }, SourceFacts::Tokens { tensors, .. }) if tensors.len() > 1 => {
+            let known: Vec<&str> = tensors.iter().map(String::as_str).collect();
             Err(Box::new(
-                Diagnostic::error(
-                    SOURCE_UNFIT,
-                    format!("`{path}` has {} tensors", tensors.len()),
-                )
-                .label(span, "which of them?")
-                .help(format!("say `tensor: \"...\"`; {}", there_are(&known))),
+                Diagnostic::error(SOURCE_UNFIT, format!("`{path}` has {} tensors", tensors.len()))
+                    .label(span, "which of them?")
+                    .help(format!("say `tensor: \"...\"`; {}", there_are(&known))),
             ))
         }
         _ => Ok(Some(facts)),

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use llmc_grammar::codes::{
-    NESTED_TOO_DEEPLY, NOT_CONSTANT, OUT_OF_RANGE, UNKNOWN_MEMBER, UNKNOWN_VALUE,
-};
+use llmc_grammar::codes::{NESTED_TOO_DEEPLY, NOT_CONSTANT, OUT_OF_RANGE, UNKNOWN_MEMBER, UNKNOWN_VALUE};
 use llmc_grammar::diagnostic::{Diagnostic, Diagnostics};
 use llmc_grammar::source::Span;
 use llmc_grammar::tree::{Expr, ExprKind, Name, Number};
@@ -50,12 +48,7 @@ impl Scope for BTreeMap<String, Value> {
 /// A bare name that is no constant stays [`Value::Name`], and a call of anything but `min`, `max`, `floor`, `ceil`,
 /// `round` and `sqrt` stays [`Value::Call`]: what they mean depends on where they stand.
 pub fn evaluate(expr: &Expr, scope: &dyn Scope, diagnostics: &mut Diagnostics) -> Spanned {
-    Evaluation {
-        scope,
-        diagnostics,
-        depth: 0,
-    }
-    .expression(expr)
+    Evaluation { scope, diagnostics, depth: 0 }.expression(expr)
 }
 
 struct Evaluation<'a> {
@@ -101,37 +94,21 @@ impl Evaluation<'_> {
                 None => Value::Name(name.clone()),
             }),
             ExprKind::Member { base, field } => self.member(base, field, &expr.span),
-            ExprKind::List(items) => Ok(Value::List(
-                items.iter().map(|item| self.expression(item)).collect(),
-            )),
+            ExprKind::List(items) => Ok(Value::List(items.iter().map(|item| self.expression(item)).collect())),
             ExprKind::Unary { operator, operand } => {
                 let operand = self.operand(operand);
                 unary(*operator, &operand, &expr.span)
             }
-            ExprKind::Binary {
-                operator,
-                operator_span,
-                left,
-                right,
-            } => {
+            ExprKind::Binary { operator, operator_span, left, right } => {
                 let left = self.operand(left);
                 let right = self.operand(right);
                 binary(*operator, operator_span, &left, &right)
             }
-            ExprKind::Call {
-                function,
-                arguments,
-            } if is_constant_function(&function.text) => {
-                let values: Vec<Spanned> = arguments
-                    .iter()
-                    .map(|argument| self.operand(&argument.value))
-                    .collect();
+            ExprKind::Call { function, arguments } if is_constant_function(&function.text) => {
+                let values: Vec<Spanned> = arguments.iter().map(|argument| self.operand(&argument.value)).collect();
                 constant_function(&function.text, &values, &expr.span)
             }
-            ExprKind::Call {
-                function,
-                arguments,
-            } => Ok(Value::Call(Call {
+            ExprKind::Call { function, arguments } => Ok(Value::Call(Call {
                 function: function.clone(),
                 arguments: arguments
                     .iter()
@@ -141,14 +118,10 @@ impl Evaluation<'_> {
                     })
                     .collect(),
             })),
-            ExprKind::Named { path, .. } => Err(not_constant(
-                &path.span,
-                "`as` names weights, and there are none here",
-            )),
-            ExprKind::Of { .. } => Err(not_constant(
-                &expr.span,
-                "`of` counts the devices of a cluster",
-            )),
+            ExprKind::Named { path, .. } => {
+                Err(not_constant(&path.span, "`as` names weights, and there are none here"))
+            }
+            ExprKind::Of { .. } => Err(not_constant(&expr.span, "`of` counts the devices of a cluster")),
         };
         outcome.unwrap_or_else(|mistake| {
             self.diagnostics.push(*mistake);
@@ -160,9 +133,7 @@ impl Evaluation<'_> {
         let ExprKind::Name(base) = &base.kind else {
             return Err(not_constant(span, "only names have members"));
         };
-        self.scope
-            .member(base, &field.text)
-            .ok_or_else(|| unknown_member(base, field, &self.scope.names()))
+        self.scope.member(base, &field.text).ok_or_else(|| unknown_member(base, field, &self.scope.names()))
     }
 }
 
@@ -179,8 +150,7 @@ pub fn number(literal: &Number, span: &Span) -> Outcome<Value> {
         Some(Ok(value)) => Ok(Value::Int(value)),
         None if literal.value.is_finite() => Ok(Value::Float(literal.value)),
         _ => Err(Box::new(
-            Diagnostic::error(OUT_OF_RANGE, "the number is too large")
-                .label(span, "does not fit 64 bits"),
+            Diagnostic::error(OUT_OF_RANGE, "the number is too large").label(span, "does not fit 64 bits"),
         )),
     }
 }
@@ -195,8 +165,7 @@ pub fn known(value: Spanned, names: &[String]) -> Outcome<Spanned> {
 
 /// `E0309`: no constant of this name.
 pub fn unknown_value(name: &str, span: &Span, names: &[String]) -> Box<Diagnostic> {
-    let diagnostic = Diagnostic::error(UNKNOWN_VALUE, format!("unknown name `{name}`"))
-        .label(span, "not known here");
+    let diagnostic = Diagnostic::error(UNKNOWN_VALUE, format!("unknown name `{name}`")).label(span, "not known here");
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     Box::new(match suggestion(name, &names) {
         Some(help) => diagnostic.help(help),
@@ -207,15 +176,9 @@ pub fn unknown_value(name: &str, span: &Span, names: &[String]) -> Box<Diagnosti
 /// `E0310`: `base` has no member `field`.
 pub fn unknown_member(base: &str, field: &Name, names: &[String]) -> Box<Diagnostic> {
     let prefix = format!("{base}.");
-    let members: Vec<&str> = names
-        .iter()
-        .filter_map(|name| name.strip_prefix(&prefix))
-        .collect();
-    let diagnostic = Diagnostic::error(
-        UNKNOWN_MEMBER,
-        format!("`{base}` has no member `{}`", field.text),
-    )
-    .label(&field.span, "not known");
+    let members: Vec<&str> = names.iter().filter_map(|name| name.strip_prefix(&prefix)).collect();
+    let diagnostic = Diagnostic::error(UNKNOWN_MEMBER, format!("`{base}` has no member `{}`", field.text))
+        .label(&field.span, "not known");
     Box::new(match suggestion(&field.text, &members) {
         Some(help) => diagnostic.help(help),
         None => diagnostic,

@@ -57,10 +57,7 @@ fn arithmetic_is_exact_on_whole_numbers_and_dimensions() {
         ("width == 768 and not (2 > 3)", "true"),
         ("true or D > 3", "true"),
         ("[1, none, \"a\\\"b\"]", "[1, none, \"a\\\"b\"]"),
-        (
-            "adamw(learning_rate: 6e-4, betas: [0.9, 0.95])",
-            "adamw(learning_rate: 0.0006, betas: [0.9, 0.95])",
-        ),
+        ("adamw(learning_rate: 6e-4, betas: [0.9, 0.95])", "adamw(learning_rate: 0.0006, betas: [0.9, 0.95])"),
     ] {
         let (value, mistakes) = value(text);
         assert!(mistakes.is_empty(), "{text}: {mistakes:?}");
@@ -81,13 +78,8 @@ fn quantities_have_base_units() {
     assert_eq!(quantity("1%").in_base(), 0.01);
     let steps = value("50 steps").0;
     assert!(steps.quantity(&[Dimension::Steps]).is_ok());
-    let wrong = steps
-        .quantity(&[Dimension::Tokens, Dimension::Sequences])
-        .expect_err("wrong unit");
-    assert_eq!(
-        wrong.message,
-        "expected a number of tokens or a number of sequences, found a number of steps"
-    );
+    let wrong = steps.quantity(&[Dimension::Tokens, Dimension::Sequences]).expect_err("wrong unit");
+    assert_eq!(wrong.message, "expected a number of tokens or a number of sequences, found a number of steps");
 }
 
 #[test]
@@ -128,11 +120,7 @@ fn mistakes_have_codes() {
         let (_, mistakes) = value(text);
         let mistake = mistakes.first()?;
         let help = mistake.help.clone().unwrap_or_default();
-        Some(format!(
-            "{text}\n  {} {}\n  {help}",
-            mistake.code.name(),
-            mistake.message
-        ))
+        Some(format!("{text}\n  {} {}\n  {help}", mistake.code.name(), mistake.message))
     })
     .collect();
     assert_eq!(report.len(), 25);

@@ -32,12 +32,7 @@ fn in_statements<'t>(statements: &'t [Statement], mentions: &mut Vec<Mention<'t>
                 in_expression(count, mentions);
                 in_statements(body, mentions);
             }
-            Statement::If {
-                condition,
-                then,
-                otherwise,
-                ..
-            } => {
+            Statement::If { condition, then, otherwise, .. } => {
                 in_expression(condition, mentions);
                 in_statements(then, mentions);
                 in_statements(otherwise, mentions);
@@ -57,10 +52,7 @@ pub fn in_expression<'t>(expr: &'t Expr, mentions: &mut Vec<Mention<'t>>) {
                 in_expression(item, mentions);
             }
         }
-        ExprKind::Call {
-            function,
-            arguments,
-        } => {
+        ExprKind::Call { function, arguments } => {
             mentions.push((&function.text, &function.span));
             for argument in arguments {
                 in_expression(&argument.value, mentions);

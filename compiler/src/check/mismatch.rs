@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use llmc_grammar::codes::{
-    OUT_OF_RANGE, UNKNOWN_NAME, UNKNOWN_VALUE, WRONG_KIND, WRONG_UNIT, WRONG_USE_OF_NAME,
-};
+use llmc_grammar::codes::{OUT_OF_RANGE, UNKNOWN_NAME, UNKNOWN_VALUE, WRONG_KIND, WRONG_UNIT, WRONG_USE_OF_NAME};
 use llmc_grammar::diagnostic::Diagnostic;
 use llmc_grammar::source::Span;
 use llmc_grammar::tree::{Expr, ExprKind};
@@ -58,10 +56,7 @@ pub fn number(row: &Field, range: Range, value: &Spanned) -> Result<f64, Box<Dia
 pub fn pair(row: &Field, range: Range, value: &Spanned) -> Outcome {
     match &value.value {
         Value::List(items) => match items.as_slice() {
-            [first, second] => Ok(Read::Pair([
-                number(row, range, first)?,
-                number(row, range, second)?,
-            ])),
+            [first, second] => Ok(Read::Pair([number(row, range, first)?, number(row, range, second)?])),
             _ => Err(Box::new(wrong_with(
                 row,
                 &value.span,
@@ -106,12 +101,7 @@ pub fn declaration(row: &Field, kind: &str, names: &Names<'_>, value: &Spanned) 
     match names.find(name) {
         Some(named) if named.kind() == kind => Ok(Read::Declaration(name.clone())),
         Some(named) => Err(Box::new(other_kind(named, &value.span, kind, names))),
-        None => Err(Box::new(unknown_declaration(
-            name,
-            &value.span,
-            kind,
-            names,
-        ))),
+        None => Err(Box::new(unknown_declaration(name, &value.span, kind, names))),
     }
 }
 
@@ -121,11 +111,11 @@ pub fn model(names: &Names<'_>, expr: &Expr) -> Result<(), Box<Diagnostic>> {
         ExprKind::Name(name) => (name.as_str(), &expr.span),
         ExprKind::Call { function, .. } => (function.text.as_str(), &function.span),
         _ => {
-            return Err(Box::new(Diagnostic::error(WRONG_KIND, "`model` takes a model")
-                .label(&expr.span, "not a model")
-                .help(
-                    "write its name, or call it with its arguments: `model = gpt2(vocab: 8192)`",
-                )));
+            return Err(Box::new(
+                Diagnostic::error(WRONG_KIND, "`model` takes a model")
+                    .label(&expr.span, "not a model")
+                    .help("write its name, or call it with its arguments: `model = gpt2(vocab: 8192)`"),
+            ));
         }
     };
     match names.find(name) {
@@ -135,9 +125,7 @@ pub fn model(names: &Names<'_>, expr: &Expr) -> Result<(), Box<Diagnostic>> {
             let library = format!("std/{name}");
             let mistake = unknown_declaration(name, span, "model", names);
             Err(Box::new(match crate::library::find(&library) {
-                Some(_) => mistake.help(format!(
-                    "write `import \"{library}\"` at the top of the recipe"
-                )),
+                Some(_) => mistake.help(format!("write `import \"{library}\"` at the top of the recipe")),
                 None => mistake,
             }))
         }
@@ -149,34 +137,25 @@ pub fn wrong(row: &Field, value: &Spanned) -> Diagnostic {
     let found = value.value.describe();
     let mistake = wrong_with(row, &value.span, &found, &format!("this is {found}"));
     match (&value.value, &row.ty) {
-        (Value::Name(name), Type::Text) => {
-            mistake.help(format!("a text stands in quotes: \"{name}\""))
-        }
+        (Value::Name(name), Type::Text) => mistake.help(format!("a text stands in quotes: \"{name}\"")),
         (Value::Quantity(_), Type::Integer(_) | Type::Number(_) | Type::Pair(_)) => {
             mistake.help("write the number without a unit")
         }
-        (Value::Text(text), Type::Declaration(_)) => {
-            mistake.help(format!("write the name without quotes: {text}"))
-        }
+        (Value::Text(text), Type::Declaration(_)) => mistake.help(format!("write the name without quotes: {text}")),
         _ => mistake,
     }
 }
 
 /// Another type than the field takes, in given words.
 pub fn wrong_with(row: &Field, span: &Span, found: &str, label: &str) -> Diagnostic {
-    Diagnostic::error(
-        WRONG_KIND,
-        format!("`{}` takes {}, not {found}", row.name, row.ty.describe()),
-    )
-    .label(span, label)
+    Diagnostic::error(WRONG_KIND, format!("`{}` takes {}, not {found}", row.name, row.ty.describe())).label(span, label)
 }
 
 fn no_unit(row: &Field, dimensions: &[Dimension], value: &Spanned) -> Diagnostic {
     let number = value.value.as_float().unwrap_or_default();
     // 0.05 of a whole can only be a share, and 100 of several things hardly is one.
     let likely = |dimension: &Dimension| {
-        dimensions.len() == 1
-            || (*dimension == Dimension::Share) == (number.fract() != 0.0 && number < 1.0)
+        dimensions.len() == 1 || (*dimension == Dimension::Share) == (number.fract() != 0.0 && number < 1.0)
     };
     let written: Vec<String> = dimensions
         .iter()
@@ -185,18 +164,10 @@ fn no_unit(row: &Field, dimensions: &[Dimension], value: &Spanned) -> Diagnostic
             Dimension::Share if number <= 1.0 => format!("`{}%`", rounded(number * 100.0)),
             Dimension::Share => format!("`{}%`", value.value),
             Dimension::Bytes => format!("`{} MB`", value.value),
-            other => format!(
-                "`{} {}`",
-                value.value,
-                other.units().first().copied().unwrap_or_default()
-            ),
+            other => format!("`{} {}`", value.value, other.units().first().copied().unwrap_or_default()),
         })
         .collect();
-    let question = if written.len() > 1 {
-        "of what?"
-    } else {
-        "no unit"
-    };
+    let question = if written.len() > 1 { "of what?" } else { "no unit" };
     Diagnostic::error(WRONG_UNIT, format!("`{}` needs a unit", row.name))
         .label(&value.span, question)
         .help(format!("write {}", alternatives(&written)))
@@ -209,17 +180,11 @@ fn rounded(number: f64) -> f64 {
 
 fn wrong_unit(row: &Field, dimensions: &[Dimension], value: &Spanned) -> Diagnostic {
     let found = value.value.describe();
-    let units: Vec<String> = dimensions
-        .iter()
-        .flat_map(|dimension| dimension.units())
-        .map(|unit| format!("`{unit}`"))
-        .collect();
-    Diagnostic::error(
-        WRONG_UNIT,
-        format!("`{}` is {}, not {found}", row.name, row.ty.describe()),
-    )
-    .label(&value.span, format!("this is {found}"))
-    .help(format!("write it in {}", alternatives(&units)))
+    let units: Vec<String> =
+        dimensions.iter().flat_map(|dimension| dimension.units()).map(|unit| format!("`{unit}`")).collect();
+    Diagnostic::error(WRONG_UNIT, format!("`{}` is {}, not {found}", row.name, row.ty.describe()))
+        .label(&value.span, format!("this is {found}"))
+        .help(format!("write it in {}", alternatives(&units)))
 }
 
 fn out_of_range(row: &Field, range: &str, value: &Spanned) -> Diagnostic {
@@ -229,12 +194,9 @@ fn out_of_range(row: &Field, range: &str, value: &Spanned) -> Diagnostic {
 
 fn other_kind(named: Named<'_>, span: &Span, kind: &str, names: &Names<'_>) -> Diagnostic {
     let name = &named.name().text;
-    let mistake = Diagnostic::error(
-        WRONG_USE_OF_NAME,
-        format!("`{name}` is a {}, not a {kind}", named.kind()),
-    )
-    .label(span, format!("a {kind} is needed here"))
-    .label(&named.name().span, "declared here");
+    let mistake = Diagnostic::error(WRONG_USE_OF_NAME, format!("`{name}` is a {}, not a {kind}", named.kind()))
+        .label(span, format!("a {kind} is needed here"))
+        .label(&named.name().span, "declared here");
     match names.of_kind(kind).as_slice() {
         [] => mistake,
         known => mistake.help(there_are(known)),
@@ -243,8 +205,7 @@ fn other_kind(named: Named<'_>, span: &Span, kind: &str, names: &Names<'_>) -> D
 
 fn unknown_declaration(name: &str, span: &Span, kind: &str, names: &Names<'_>) -> Diagnostic {
     let known = names.of_kind(kind);
-    let mistake = Diagnostic::error(UNKNOWN_NAME, format!("there is no {kind} called `{name}`"))
-        .label(span, "unknown");
+    let mistake = Diagnostic::error(UNKNOWN_NAME, format!("there is no {kind} called `{name}`")).label(span, "unknown");
     match nearest(name, known.iter().copied()) {
         Some(near) => mistake.help(format!("did you mean `{near}`?")),
         None if known.is_empty() => mistake.help(format!("declare one: `{kind} {name} {{ ... }}`")),
@@ -260,14 +221,11 @@ pub fn unknown_name(
     row: &Field,
     example: &str,
 ) -> Diagnostic {
-    let mistake = Diagnostic::error(UNKNOWN_VALUE, format!("unknown name `{name}`"))
-        .label(span, "not known here");
+    let mistake = Diagnostic::error(UNKNOWN_VALUE, format!("unknown name `{name}`")).label(span, "not known here");
     let known: Vec<&str> = constants.keys().map(String::as_str).collect();
     match (nearest(name, known.iter().copied()), &row.ty) {
         (Some(near), _) => mistake.help(format!("did you mean `{near}`?")),
-        (None, Type::Text | Type::TextOrCall(_)) => {
-            mistake.help(format!("a text stands in quotes: \"{name}\""))
-        }
+        (None, Type::Text | Type::TextOrCall(_)) => mistake.help(format!("a text stands in quotes: \"{name}\"")),
         (None, _) => match suggestion(name, &known) {
             Some(help) => mistake.help(help),
             None => mistake.help(format!("for example `{example}`")),

@@ -63,28 +63,23 @@ pub struct Override {
 /// # Errors
 /// Every mistake found, and every warning, in source order: the recipe first, then its imports. Mistakes of syntax
 /// and imports are reported alone, since without them nothing else can be judged.
-pub fn check(
-    source: &Source,
-    overrides: &[Override],
-    world: &dyn World,
-) -> Result<Checked, Diagnostics> {
+pub fn check(source: &Source, overrides: &[Override], world: &dyn World) -> Result<Checked, Diagnostics> {
     let mut trees = modules::load(source, world)?;
     let mut diagnostics = Diagnostics::new();
+    let mentioned = unused::mentioned(&trees);
     overrides::apply(&mut trees, overrides, &mut diagnostics);
-    let plan = resolve(source, &trees, world, &mut diagnostics);
+    let plan = resolve(source, &trees, &mentioned, world, &mut diagnostics);
     let diagnostics = in_source_order(diagnostics, &trees);
     if diagnostics.iter().any(Diagnostic::is_error) {
         return Err(diagnostics);
     }
-    Ok(Checked {
-        plan,
-        warnings: diagnostics,
-    })
+    Ok(Checked { plan, warnings: diagnostics })
 }
 
 fn resolve(
     source: &Source,
     trees: &[Tree],
+    mentioned: &BTreeSet<String>,
     world: &dyn World,
     diagnostics: &mut Diagnostics,
 ) -> Plan {
@@ -93,9 +88,7 @@ fn resolve(
     let order = constants::order(&names, diagnostics);
     for name in order.without_value {
         resolved.constants.insert(name.to_owned(), Value::Unknown);
-        resolved
-            .constants
-            .insert(format!("{name}.vocab"), Value::Unknown);
+        resolved.constants.insert(format!("{name}.vocab"), Value::Unknown);
     }
     for named in order.names {
         resolved.add(named, &names, world, diagnostics);
@@ -121,12 +114,7 @@ fn resolve(
         .order
         .iter()
         .filter(|name| matches!(known(name), Some(Named::Param(_))))
-        .filter_map(|name| {
-            Some((
-                (*name).to_owned(),
-                library.constants.get(*name)?.to_string(),
-            ))
-        })
+        .filter_map(|name| Some(((*name).to_owned(), library.constants.get(*name)?.to_string())))
         .collect();
     let plan = Plan {
         recipe: recipe_name(source),
@@ -136,7 +124,7 @@ fn resolve(
         stages,
     };
     if !diagnostics.iter().any(Diagnostic::is_error) {
-        unused::warn(&plan, &names, source, diagnostics);
+        unused::warn(&plan, &names, mentioned, source, diagnostics);
     }
     plan
 }
@@ -150,13 +138,7 @@ struct Resolved {
 }
 
 impl Resolved {
-    fn add(
-        &mut self,
-        named: Named<'_>,
-        names: &Names<'_>,
-        world: &dyn World,
-        diagnostics: &mut Diagnostics,
-    ) {
+    fn add(&mut self, named: Named<'_>, names: &Names<'_>, world: &dyn World, diagnostics: &mut Diagnostics) {
         let name = named.name();
         match named {
             Named::Let(item) => {
@@ -171,24 +153,20 @@ impl Resolved {
                 let Some(form) = table::kind(&item.kind.text) else {
                     return;
                 };
-                let record = Reader {
-                    names,
-                    constants: &self.constants,
-                    diagnostics,
-                }
-                .declaration(form, name, &fields(item), true);
+                let record = Reader { names, constants: &self.constants, diagnostics }.declaration(
+                    form,
+                    name,
+                    &fields(item),
+                    true,
+                );
                 if item.kind.text == "dataset" {
                     let dataset = dataset::check(&record, name, world, diagnostics);
                     self.datasets.insert(name.text.clone(), dataset);
                 } else {
-                    let tokenizer =
-                        tokenizer::check(&record, name, &self.datasets, world, diagnostics);
-                    let vocab = tokenizer
-                        .as_ref()
-                        .and_then(|it| i64::try_from(it.vocab).ok());
+                    let tokenizer = tokenizer::check(&record, name, &self.datasets, world, diagnostics);
+                    let vocab = tokenizer.as_ref().and_then(|it| i64::try_from(it.vocab).ok());
                     let member = format!("{}.vocab", name.text);
-                    self.constants
-                        .insert(member, vocab.map_or(Value::Unknown, Value::Int));
+                    self.constants.insert(member, vocab.map_or(Value::Unknown, Value::Int));
                     self.tokenizers.insert(name.text.clone(), tokenizer);
                 }
             }
@@ -206,11 +184,7 @@ fn library<'t>(names: &Names<'t>, constants: BTreeMap<String, Value>) -> Library
             _ => None,
         })
         .collect();
-    Library {
-        functions,
-        constants,
-        huggingface: names.huggingface.clone(),
-    }
+    Library { functions, constants, huggingface: names.huggingface.clone() }
 }
 
 fn fields(item: &Declaration) -> Vec<&Field> {
@@ -218,9 +192,7 @@ fn fields(item: &Declaration) -> Vec<&Field> {
 }
 
 fn some<T, U>(map: BTreeMap<String, Option<T>>, take: impl Fn(T) -> U) -> BTreeMap<String, U> {
-    map.into_iter()
-        .filter_map(|(name, value)| Some((name, take(value?))))
-        .collect()
+    map.into_iter().filter_map(|(name, value)| Some((name, take(value?)))).collect()
 }
 
 /// The file name without its folder and extension.

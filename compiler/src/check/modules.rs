@@ -94,18 +94,13 @@ impl Loading<'_> {
             circle.push(name);
             self.diagnostics.push(
                 Diagnostic::error(IMPORT_CYCLE, format!("`{name}` imports itself"))
-                    .label(
-                        &import.path_span,
-                        format!("in a circle: {}", circle.join(" -> ")),
-                    )
+                    .label(&import.path_span, format!("in a circle: {}", circle.join(" -> ")))
                     .help("move what both need into a third recipe that both import"),
             );
         } else if self.open.len() >= DEEPEST {
             self.diagnostics.push(
-                Diagnostic::error(IMPORT_CYCLE, "imports are nested too deeply").label(
-                    &import.path_span,
-                    format!("{DEEPEST} recipes import one another"),
-                ),
+                Diagnostic::error(IMPORT_CYCLE, "imports are nested too deeply")
+                    .label(&import.path_span, format!("{DEEPEST} recipes import one another")),
             );
         } else if !self.known.iter().any(|known| known == name) {
             self.known.push(name.to_owned());

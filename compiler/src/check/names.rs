@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use llmc_grammar::codes::{DUPLICATE_FIELD, DUPLICATE_NAME, FROM_NOT_ALLOWED, UNKNOWN_KIND};
 use llmc_grammar::diagnostic::{Diagnostic, Diagnostics};
 use llmc_grammar::source::Span;
-use llmc_grammar::tree::{
-    Declaration, Expr, ExprKind, Function, FunctionKind, Item, Let, Name, Param, Tree,
-};
+use llmc_grammar::tree::{Declaration, Expr, ExprKind, Function, FunctionKind, Item, Let, Name, Param, Tree};
 
 use super::nearest::suggestion;
 use super::table::{KINDS, OPEN_KINDS};
@@ -123,11 +121,7 @@ impl<'t> Names<'t> {
 
     /// Every name of this kind (`dataset`, `model`), in the order of the files.
     pub fn of_kind(&self, kind: &str) -> Vec<&'t str> {
-        self.order
-            .iter()
-            .copied()
-            .filter(|name| self.find(name).is_some_and(|named| named.kind() == kind))
-            .collect()
+        self.order.iter().copied().filter(|name| self.find(name).is_some_and(|named| named.kind() == kind)).collect()
     }
 
     /// Follows names that a `let` gives to other names or calls.
@@ -148,40 +142,27 @@ impl<'t> Names<'t> {
 
 fn check_heading(item: &Declaration, diagnostics: &mut Diagnostics) {
     let kind = item.kind.text.as_str();
-    let known: Vec<&str> = KINDS
-        .iter()
-        .map(|form| form.name)
-        .chain(OPEN_KINDS)
-        .collect();
+    let known: Vec<&str> = KINDS.iter().map(|form| form.name).chain(OPEN_KINDS).collect();
     if !known.contains(&kind) {
-        let mistake = Diagnostic::error(
-            UNKNOWN_KIND,
-            format!("there is no declaration of kind `{kind}`"),
-        )
-        .label(&item.kind.span, "unknown kind");
+        let mistake = Diagnostic::error(UNKNOWN_KIND, format!("there is no declaration of kind `{kind}`"))
+            .label(&item.kind.span, "unknown kind");
         diagnostics.push(match suggestion(kind, &known) {
             Some(help) => mistake.help(help),
             None => mistake,
         });
     } else if let (Some(from), false) = (&item.from, kind == "stage") {
         diagnostics.push(
-            Diagnostic::error(
-                FROM_NOT_ALLOWED,
-                format!("a {kind} cannot continue another"),
-            )
-            .label(&from.span, "only stages continue others"),
+            Diagnostic::error(FROM_NOT_ALLOWED, format!("a {kind} cannot continue another"))
+                .label(&from.span, "only stages continue others"),
         );
     }
 }
 
 fn twice(first: &Name, second: &Name) -> Diagnostic {
-    Diagnostic::error(
-        DUPLICATE_NAME,
-        format!("`{}` is declared twice", second.text),
-    )
-    .label(&second.span, "declared again here")
-    .label(&first.span, "first declared here")
-    .help("a recipe and its imports share one set of names: rename one of the two")
+    Diagnostic::error(DUPLICATE_NAME, format!("`{}` is declared twice", second.text))
+        .label(&second.span, "declared again here")
+        .label(&first.span, "first declared here")
+        .help("a recipe and its imports share one set of names: rename one of the two")
 }
 
 /// A field or argument that is written twice.

@@ -13,10 +13,7 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         }
         let distance = edit_distance(&wanted, &letters);
         // One letter for another in a one-letter name is no resemblance.
-        if distance <= allowed
-            && distance < letters.len()
-            && best.is_none_or(|(least, _)| distance < least)
-        {
+        if distance <= allowed && distance < letters.len() && best.is_none_or(|(least, _)| distance < least) {
             best = Some((distance, candidate));
         }
     }
@@ -28,11 +25,7 @@ pub fn suggestion(name: &str, candidates: &[&str]) -> Option<String> {
     if let Some(found) = nearest(name, candidates.iter().copied()) {
         return Some(format!("did you mean `{found}`?"));
     }
-    let listed: Vec<String> = candidates
-        .iter()
-        .take(12)
-        .map(|candidate| format!("`{candidate}`"))
-        .collect();
+    let listed: Vec<String> = candidates.iter().take(12).map(|candidate| format!("`{candidate}`")).collect();
     match candidates.len() {
         0 => None,
         1..=12 => Some(format!("known here: {}", listed.join(", "))),
@@ -47,9 +40,7 @@ fn edit_distance(left: &[char], right: &[char]) -> usize {
     for (i, a) in left.iter().enumerate() {
         let mut row = vec![i + 1];
         for (j, b) in right.iter().enumerate() {
-            let mut cost = (last[j] + usize::from(a != b))
-                .min(last[j + 1] + 1)
-                .min(row[j] + 1);
+            let mut cost = (last[j] + usize::from(a != b)).min(last[j + 1] + 1).min(row[j] + 1);
             if i > 0 && j > 0 && *a == right[j - 1] && left[i - 1] == *b {
                 cost = cost.min(before[j - 1] + 1);
             }
@@ -76,10 +67,7 @@ mod tests {
 
     #[test]
     fn without_a_neighbour_the_known_names_are_listed() {
-        assert_eq!(
-            suggestion("banana", &["heads", "hidden"]).as_deref(),
-            Some("known here: `heads`, `hidden`")
-        );
+        assert_eq!(suggestion("banana", &["heads", "hidden"]).as_deref(), Some("known here: `heads`, `hidden`"));
         assert_eq!(suggestion("banana", &[]), None);
     }
 }

@@ -44,18 +44,9 @@ fn set_param(trees: &mut [Tree], name: &str, each: &Override) -> Result<(), Diag
     Ok(())
 }
 
-fn set_field(
-    trees: &mut [Tree],
-    name: &str,
-    field: &str,
-    each: &Override,
-) -> Result<(), Diagnostics> {
+fn set_field(trees: &mut [Tree], name: &str, field: &str, each: &Override) -> Result<(), Diagnostics> {
     let item = declaration(trees, name, each)?;
-    let parsed = parse_value(
-        each,
-        &format!("{} {name} {{ {field} = ", item.kind.text),
-        " }",
-    )?;
+    let parsed = parse_value(each, &format!("{} {name} {{ {field} = ", item.kind.text), " }")?;
     put(item, parsed);
     Ok(())
 }
@@ -68,31 +59,15 @@ fn set_argument(
     each: &Override,
 ) -> Result<(), Diagnostics> {
     let item = declaration(trees, name, each)?;
-    let own = item
-        .fields
-        .iter()
-        .find(|written| written.name.text == field);
+    let own = item.fields.iter().find(|written| written.name.text == field);
     let value = match own {
         Some(written) => written.value.clone(),
-        None => inherited(trees, name, field).ok_or_else(|| {
-            vec![nothing_to_set(
-                each,
-                &format!("`{name}` has no field `{field}` to change"),
-            )]
-        })?,
+        None => inherited(trees, name, field)
+            .ok_or_else(|| vec![nothing_to_set(each, &format!("`{name}` has no field `{field}` to change"))])?,
     };
     let (function, mut arguments) = match value.kind {
-        ExprKind::Call {
-            function,
-            arguments,
-        } => (function, arguments),
-        ExprKind::Name(text) => (
-            Name {
-                text,
-                span: value.span.clone(),
-            },
-            Vec::new(),
-        ),
+        ExprKind::Call { function, arguments } => (function, arguments),
+        ExprKind::Name(text) => (Name { text, span: value.span.clone() }, Vec::new()),
         _ => {
             return Err(vec![
                 nothing_to_set(each, &format!("`{name}.{field}` is no call with arguments"))
@@ -101,28 +76,13 @@ fn set_argument(
         }
     };
     let item = declaration(trees, name, each)?;
-    let before = format!(
-        "{} {name} {{ {field} = {}({argument}: ",
-        item.kind.text, function.text
-    );
+    let before = format!("{} {name} {{ {field} = {}({argument}: ", item.kind.text, function.text);
     let parsed = parse_value(each, &before, ") }")?;
     let span = parsed.span.clone();
     arguments.retain(|other| other.name.as_ref().is_none_or(|name| name.text != argument));
-    arguments.push(Argument {
-        name: Some(parsed.name),
-        value: parsed.value,
-    });
-    let value = Expr {
-        kind: ExprKind::Call {
-            function,
-            arguments,
-        },
-        span: span.clone(),
-    };
-    let name = Name {
-        text: field.to_owned(),
-        span: span.clone(),
-    };
+    arguments.push(Argument { name: Some(parsed.name), value: parsed.value });
+    let value = Expr { kind: ExprKind::Call { function, arguments }, span: span.clone() };
+    let name = Name { text: field.to_owned(), span: span.clone() };
     put(item, Field { name, value, span });
     Ok(())
 }
@@ -133,11 +93,7 @@ fn inherited(trees: &[Tree], name: &str, field: &str) -> Option<Expr> {
     let mut item = find(name)?;
     // A circle of stages is reported later; here the walk only must end.
     for _ in 0..declarations(trees).count() {
-        if let Some(written) = item
-            .fields
-            .iter()
-            .find(|written| written.name.text == field)
-        {
+        if let Some(written) = item.fields.iter().find(|written| written.name.text == field) {
             return Some(written.value.clone());
         }
         item = find(&item.from.as_ref()?.text)?;
@@ -146,30 +102,16 @@ fn inherited(trees: &[Tree], name: &str, field: &str) -> Option<Expr> {
 }
 
 fn put(item: &mut Declaration, field: Field) {
-    item.fields
-        .retain(|written| written.name.text != field.name.text);
+    item.fields.retain(|written| written.name.text != field.name.text);
     item.fields.push(field);
 }
 
-fn declaration<'t>(
-    trees: &'t mut [Tree],
-    name: &str,
-    each: &Override,
-) -> Result<&'t mut Declaration, Diagnostics> {
-    let known: Vec<String> = declarations(trees)
-        .map(|item| item.name.text.clone())
-        .collect();
-    let found = trees
-        .iter_mut()
-        .flat_map(|tree| &mut tree.items)
-        .find_map(|item| match item {
-            Item::Declaration(item)
-                if item.name.text == name && table::kind(&item.kind.text).is_some() =>
-            {
-                Some(item)
-            }
-            _ => None,
-        });
+fn declaration<'t>(trees: &'t mut [Tree], name: &str, each: &Override) -> Result<&'t mut Declaration, Diagnostics> {
+    let known: Vec<String> = declarations(trees).map(|item| item.name.text.clone()).collect();
+    let found = trees.iter_mut().flat_map(|tree| &mut tree.items).find_map(|item| match item {
+        Item::Declaration(item) if item.name.text == name && table::kind(&item.kind.text).is_some() => Some(item),
+        _ => None,
+    });
     found.ok_or_else(|| {
         let known: Vec<&str> = known.iter().map(String::as_str).collect();
         let mistake = nothing_to_set(each, &format!("nothing is called `{name}`"));
@@ -181,89 +123,57 @@ fn declaration<'t>(
 }
 
 fn declarations(trees: &[Tree]) -> impl Iterator<Item = &Declaration> {
-    trees
-        .iter()
-        .flat_map(|tree| &tree.items)
-        .filter_map(|item| match item {
-            Item::Declaration(item) if table::kind(&item.kind.text).is_some() => Some(item),
-            _ => None,
-        })
+    trees.iter().flat_map(|tree| &tree.items).filter_map(|item| match item {
+        Item::Declaration(item) if table::kind(&item.kind.text).is_some() => Some(item),
+        _ => None,
+    })
 }
 
 fn params(trees: &[Tree]) -> impl Iterator<Item = &Param> {
-    trees
-        .iter()
-        .flat_map(|tree| &tree.items)
-        .filter_map(|item| match item {
-            Item::Param(param) => Some(param),
-            _ => None,
-        })
+    trees.iter().flat_map(|tree| &tree.items).filter_map(|item| match item {
+        Item::Param(param) => Some(param),
+        _ => None,
+    })
 }
 
 fn params_mut(trees: &mut [Tree]) -> impl Iterator<Item = &mut Param> {
-    trees
-        .iter_mut()
-        .flat_map(|tree| &mut tree.items)
-        .filter_map(|item| match item {
-            Item::Param(param) => Some(param),
-            _ => None,
-        })
+    trees.iter_mut().flat_map(|tree| &mut tree.items).filter_map(|item| match item {
+        Item::Param(param) => Some(param),
+        _ => None,
+    })
 }
 
 /// The value, read as the recipe text that would say the same, so that mistakes in it are shown in place.
 fn parse_value(each: &Override, before: &str, after: &str) -> Result<Field, Diagnostics> {
     let value = each.value.trim();
-    let source = Source::new(
-        format!("--set {}", each.name),
-        format!("{before}{value}{after}"),
-    );
+    let source = Source::new(format!("--set {}", each.name), format!("{before}{value}{after}"));
     let tree = llmc_grammar::parse(&source)?;
     let place = (before.len(), before.len() + value.len());
     let found = match tree.items.into_iter().next() {
         Some(Item::Let(item)) => Some((item.name, item.value)),
-        Some(Item::Declaration(item)) => item
-            .fields
-            .into_iter()
-            .next()
-            .map(|field| (field.name, field.value)),
+        Some(Item::Declaration(item)) => item.fields.into_iter().next().map(|field| (field.name, field.value)),
         _ => None,
     };
     let found = match found {
-        Some((
-            _,
-            Expr {
-                kind: ExprKind::Call { mut arguments, .. },
-                span,
-            },
-        )) if span.start < place.0 => arguments
-            .pop()
-            .and_then(|argument| Some((argument.name?, argument.value))),
+        Some((_, Expr { kind: ExprKind::Call { mut arguments, .. }, span })) if span.start < place.0 => {
+            arguments.pop().and_then(|argument| Some((argument.name?, argument.value)))
+        }
         other => other,
     };
     // A value that closes the declaration and opens another is no value.
     found
         .filter(|(_, value)| (value.span.start, value.span.end) == place)
-        .map(|(name, value)| Field {
-            span: name.span.to(&value.span),
-            name,
-            value,
-        })
+        .map(|(name, value)| Field { span: name.span.to(&value.span), name, value })
         .ok_or_else(|| vec![nothing_to_set(each, &format!("`{value}` is not one value"))])
 }
 
 fn literal_text(each: &Override) -> Expr {
     let source = Source::new(format!("--set {}", each.name), each.value.clone());
-    Expr {
-        kind: ExprKind::String(each.value.clone()),
-        span: Span::new(&source, 0, each.value.len()),
-    }
+    Expr { kind: ExprKind::String(each.value.clone()), span: Span::new(&source, 0, each.value.len()) }
 }
 
 fn nothing_to_set(each: &Override, reason: &str) -> Diagnostic {
-    let source = Source::new(
-        "command line",
-        format!("--set {}={}", each.name, each.value),
-    );
+    let source = Source::new("command line", format!("--set {}={}", each.name, each.value));
     let start = "--set ".len();
     Diagnostic::error(UNKNOWN_OVERRIDE, format!("cannot set `{}`", each.name))
         .label(&Span::new(&source, start, start + each.name.len()), reason)

@@ -38,8 +38,7 @@ impl<'t> Reader<'_, 't> {
         let mut first: BTreeMap<&str, &Span> = BTreeMap::new();
         for field in fields {
             if let Some(span) = first.insert(&field.name.text, &field.name.span) {
-                self.diagnostics
-                    .push(field_twice(&field.name.text, span, &field.name.span));
+                self.diagnostics.push(field_twice(&field.name.text, span, &field.name.span));
                 continue;
             }
             match form.field(&field.name.text) {
@@ -50,27 +49,16 @@ impl<'t> Reader<'_, 't> {
                 None => self.unknown(form, &field.name, Place::Declaration, &mut entries),
             }
         }
-        let mut record = Record {
-            form,
-            span: heading.span.clone(),
-            entries,
-        };
+        let mut record = Record { form, span: heading.span.clone(), entries };
         let subject = format!("{} `{}`", form.name, heading.text);
-        self.complete(
-            &mut record,
-            complete.then_some(subject.as_str()),
-            Place::Declaration,
-        );
+        self.complete(&mut record, complete.then_some(subject.as_str()), Place::Declaration);
         record
     }
 
     fn call(&mut self, form: &'static Form, function: &Span, arguments: &[CallArgument]) -> Record {
         let mut entries: BTreeMap<&'static str, Entry> = BTreeMap::new();
         for (index, argument) in arguments.iter().enumerate() {
-            let span = argument
-                .name
-                .as_ref()
-                .map_or(&argument.value.span, |name| &name.span);
+            let span = argument.name.as_ref().map_or(&argument.value.span, |name| &name.span);
             let row = match &argument.name {
                 Some(name) => match form.field(&name.text) {
                     Some(row) => row,
@@ -83,14 +71,10 @@ impl<'t> Reader<'_, 't> {
                     Some(row) => row,
                     None => {
                         self.diagnostics.push(unnamed(form, argument));
-                        let named: Vec<&str> = arguments
-                            .iter()
-                            .filter_map(|other| Some(other.name.as_ref()?.text.as_str()))
-                            .collect();
+                        let named: Vec<&str> =
+                            arguments.iter().filter_map(|other| Some(other.name.as_ref()?.text.as_str())).collect();
                         for row in form.fields.iter().filter(|row| !named.contains(&row.name)) {
-                            entries
-                                .entry(row.name)
-                                .or_insert_with(|| unknown_entry(span));
+                            entries.entry(row.name).or_insert_with(|| unknown_entry(span));
                         }
                         continue;
                     }
@@ -98,8 +82,7 @@ impl<'t> Reader<'_, 't> {
             };
             match entries.get(row.name) {
                 Some(first) if first.written => {
-                    self.diagnostics
-                        .push(field_twice(row.name, &first.span, span));
+                    self.diagnostics.push(field_twice(row.name, &first.span, span));
                 }
                 _ => {
                     let read = self.value(row, &row.ty, &argument.value, Place::Call);
@@ -107,11 +90,7 @@ impl<'t> Reader<'_, 't> {
                 }
             }
         }
-        let mut record = Record {
-            form,
-            span: function.clone(),
-            entries,
-        };
+        let mut record = Record { form, span: function.clone(), entries };
         self.complete(&mut record, Some(&format!("`{}`", form.name)), Place::Call);
         record
     }
@@ -131,16 +110,11 @@ impl<'t> Reader<'_, 't> {
                 }
                 (None, _) => Read::None,
             };
-            let entry = Entry {
-                read,
-                span: record.span.clone(),
-                written: false,
-            };
+            let entry = Entry { read, span: record.span.clone(), written: false };
             record.entries.insert(row.name, entry);
         }
         if let (Some(subject), false) = (subject, missing.is_empty()) {
-            self.diagnostics
-                .push(place.lacking(subject, &record.span, &missing));
+            self.diagnostics.push(place.lacking(subject, &record.span, &missing));
         }
     }
 
@@ -155,27 +129,18 @@ impl<'t> Reader<'_, 't> {
     }
 
     /// An unknown field. What it was probably meant to be counts as given, so that it is not reported as missing too.
-    fn unknown(
-        &mut self,
-        form: &'static Form,
-        name: &Name,
-        place: Place,
-        entries: &mut BTreeMap<&'static str, Entry>,
-    ) {
+    fn unknown(&mut self, form: &'static Form, name: &Name, place: Place, entries: &mut BTreeMap<&'static str, Entry>) {
         let known = form.fields.iter().map(|row| row.name);
         let near = nearest(&name.text, known);
         let other = table::meaning(form.name, &name.text);
-        self.diagnostics
-            .push(place.unknown(form, name, near, other));
+        self.diagnostics.push(place.unknown(form, name, near, other));
         for row in form.fields {
             let meant = match other {
                 Some(meaning) => meaning.contains(&format!("`{}", row.name)),
                 None => near == Some(row.name),
             };
             if meant {
-                entries
-                    .entry(row.name)
-                    .or_insert_with(|| unknown_entry(&name.span));
+                entries.entry(row.name).or_insert_with(|| unknown_entry(&name.span));
             }
         }
     }
@@ -189,13 +154,7 @@ impl<'t> Reader<'_, 't> {
         self.value(row, &row.ty, &value, Place::Declaration)
     }
 
-    fn value(
-        &mut self,
-        row: &'static Field,
-        ty: &'static Type,
-        value: &Spanned,
-        place: Place,
-    ) -> Read {
+    fn value(&mut self, row: &'static Field, ty: &'static Type, value: &Spanned, place: Place) -> Read {
         match &value.value {
             Value::Unknown => return Read::Unknown,
             Value::None if row.takes_none() => return Read::None,
@@ -225,79 +184,45 @@ impl<'t> Reader<'_, 't> {
     }
 
     /// A bare name where a constant is needed is a misspelt name rather than a value of the wrong type.
-    fn resolve_mistake(
-        &self,
-        value: &Spanned,
-        mistake: Diagnostic,
-        row: &Field,
-        place: Place,
-    ) -> Diagnostic {
+    fn resolve_mistake(&self, value: &Spanned, mistake: Diagnostic, row: &Field, place: Place) -> Diagnostic {
         match &value.value {
-            Value::Name(name)
-                if self.names.find(name).is_none() && !matches!(row.ty, Type::Declaration(_)) =>
-            {
+            Value::Name(name) if self.names.find(name).is_none() && !matches!(row.ty, Type::Declaration(_)) => {
                 mismatch::unknown_name(name, &value.span, self.constants, row, &place.example(row))
             }
-            _ if mistake.help.is_none() => {
-                mistake.help(format!("for example `{}`", place.example(row)))
-            }
+            _ if mistake.help.is_none() => mistake.help(format!("for example `{}`", place.example(row))),
             _ => mistake,
         }
     }
 
-    fn several(
-        &mut self,
-        row: &'static Field,
-        inner: &'static Type,
-        value: &Spanned,
-        place: Place,
-    ) -> Read {
+    fn several(&mut self, row: &'static Field, inner: &'static Type, value: &Spanned, place: Place) -> Read {
         match &value.value {
             Value::List(items) if items.is_empty() => {
-                let mistake =
-                    mismatch::wrong_with(row, &value.span, "an empty list", "nothing in it");
+                let mistake = mismatch::wrong_with(row, &value.span, "an empty list", "nothing in it");
                 self.diagnostics.push(mistake);
                 Read::Unknown
             }
-            Value::List(items) => Read::List(
-                items
-                    .iter()
-                    .map(|item| (self.value(row, inner, item, place), item.span.clone()))
-                    .collect(),
-            ),
-            _ => Read::List(vec![(
-                self.value(row, inner, value, place),
-                value.span.clone(),
-            )]),
+            Value::List(items) => {
+                Read::List(items.iter().map(|item| (self.value(row, inner, item, place), item.span.clone())).collect())
+            }
+            _ => Read::List(vec![(self.value(row, inner, value, place), value.span.clone())]),
         }
     }
 
-    fn choice(
-        &mut self,
-        row: &'static Field,
-        forms: &'static [&'static Form],
-        value: &Spanned,
-        place: Place,
-    ) -> Read {
+    fn choice(&mut self, row: &'static Field, forms: &'static [&'static Form], value: &Spanned, place: Place) -> Read {
         let none: [CallArgument; 0] = [];
         let (name, span, arguments) = match &value.value {
-            Value::Call(Call {
-                function,
-                arguments,
-            }) => (&function.text, &function.span, arguments.as_slice()),
+            Value::Call(Call { function, arguments }) => (&function.text, &function.span, arguments.as_slice()),
             Value::Name(name) => (name, &value.span, none.as_slice()),
             _ => {
                 let mistake = mismatch::wrong(row, value);
-                self.diagnostics
-                    .push(mistake.help(format!("for example `{}`", place.example(row))));
+                self.diagnostics.push(mistake.help(format!("for example `{}`", place.example(row))));
                 return Read::Unknown;
             }
         };
         match forms.iter().find(|form| form.name == name) {
             Some(form) => Read::Call(self.call(form, span, arguments)),
             None => {
-                self.diagnostics
-                    .push(unknown_choice(row, forms, name, span));
+                self.diagnostics.push(unknown_choice(row, forms, name, span));
                 Read::Unknown
             }
         }
@@ -315,17 +240,9 @@ impl<'t> Reader<'_, 't> {
 }
 
 fn written(read: Read, span: &Span) -> Entry {
-    Entry {
-        read,
-        span: span.clone(),
-        written: true,
-    }
+    Entry { read, span: span.clone(), written: true }
 }
 
 fn unknown_entry(span: &Span) -> Entry {
-    Entry {
-        read: Read::Unknown,
-        span: span.clone(),
-        written: false,
-    }
+    Entry { read: Read::Unknown, span: span.clone(), written: false }
 }

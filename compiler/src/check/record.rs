@@ -61,10 +61,7 @@ pub enum Read {
 impl Record {
     /// The field's value and place. Every field of the form has an entry.
     pub fn entry(&self, name: &str) -> Option<&Entry> {
-        debug_assert!(
-            self.form.field(name).is_some(),
-            "`{name}` is not in the table"
-        );
+        debug_assert!(self.form.field(name).is_some(), "`{name}` is not in the table");
         self.entries.get(name)
     }
 
@@ -75,16 +72,11 @@ impl Record {
 
     /// True if the field is written (not a default), rightly or not, and not as `none`.
     pub fn is_written(&self, name: &str) -> bool {
-        self.entry(name)
-            .is_some_and(|entry| entry.written && !matches!(entry.read, Read::None))
+        self.entry(name).is_some_and(|entry| entry.written && !matches!(entry.read, Read::None))
     }
 
     /// The value if it is known: `Some(None)` for `none`, nothing after a mistake.
-    pub fn optional<'a, T>(
-        &'a self,
-        name: &str,
-        take: impl Fn(&'a Read) -> Option<T>,
-    ) -> Option<Option<T>> {
+    pub fn optional<'a, T>(&'a self, name: &str, take: impl Fn(&'a Read) -> Option<T>) -> Option<Option<T>> {
         match &self.entry(name)?.read {
             Read::Unknown => None,
             Read::None => Some(None),

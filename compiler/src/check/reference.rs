@@ -44,10 +44,7 @@ pub fn explain(name: &str) -> Option<String> {
 }
 
 fn section(form: &Form) -> String {
-    let mut text = format!(
-        "\n### `{}`\n\n{}\n\n```\n{}\n```\n",
-        form.name, form.doc, form.example
-    );
+    let mut text = format!("\n### `{}`\n\n{}\n\n```\n{}\n```\n", form.name, form.doc, form.example);
     if !form.fields.is_empty() {
         text.push_str("\n| name | takes | if not written | meaning |\n| --- | --- | --- | --- |\n");
     }
@@ -66,14 +63,8 @@ fn section(form: &Form) -> String {
 fn entry(form: &Form, row: &Field) -> String {
     let declaration = KINDS.iter().any(|kind| std::ptr::eq(*kind, form));
     let (example, owner) = match declaration {
-        true => (
-            format!("{} = {}", row.name, row.example),
-            format!("field of a `{}`", form.name),
-        ),
-        false => (
-            format!("{}: {}", row.name, row.example),
-            format!("argument of `{}`", form.name),
-        ),
+        true => (format!("{} = {}", row.name, row.example), format!("field of a `{}`", form.name)),
+        false => (format!("{}: {}", row.name, row.example), format!("argument of `{}`", form.name)),
     };
     format!(
         "`{}`: {owner}\n\n{}\n\n  takes           {}\n  if not written  {}\n  example         {example}",
@@ -108,11 +99,7 @@ fn takes(row: &Field) -> String {
 }
 
 fn scaled(range: Range) -> Range {
-    Range {
-        low: range.low * 100.0,
-        high: range.high * 100.0,
-        ..range
-    }
+    Range { low: range.low * 100.0, high: range.high * 100.0, ..range }
 }
 
 fn presence(row: &Field) -> String {

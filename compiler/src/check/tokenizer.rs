@@ -26,31 +26,18 @@ pub fn check(
     let end_of_text = record.optional("end_of_text", Read::text);
     if record.is_written("train") && record.is_written("load") {
         diagnostics.push(
-            Diagnostic::error(
-                EXCLUSIVE_FIELDS,
-                format!("tokenizer `{}` is both trained and loaded", name.text),
-            )
-            .label(record.place("load"), "loaded")
-            .label(record.place("train"), "trained")
-            .help("keep one of `train` and `load`"),
+            Diagnostic::error(EXCLUSIVE_FIELDS, format!("tokenizer `{}` is both trained and loaded", name.text))
+                .label(record.place("load"), "loaded")
+                .label(record.place("train"), "trained")
+                .help("keep one of `train` and `load`"),
         );
         return None;
     }
     match (train?, load?) {
         (Some(call), _) => trained(call, end_of_text?, datasets, diagnostics),
         (None, Some(Read::Text(path))) => {
-            let place = record
-                .entry("end_of_text")
-                .filter(|entry| entry.written)
-                .map(|entry| &entry.span);
-            loaded(
-                path,
-                record.place("load"),
-                end_of_text?,
-                place,
-                world,
-                diagnostics,
-            )
+            let place = record.entry("end_of_text").filter(|entry| entry.written).map(|entry| &entry.span);
+            loaded(path, record.place("load"), end_of_text?, place, world, diagnostics)
         }
         (None, Some(_)) => {
             let end_of_text = end_of_text?;
@@ -78,25 +65,16 @@ fn trained(
     diagnostics: &mut Diagnostics,
 ) -> Option<TokenizerPlan> {
     let dataset = call.declaration("on")?.to_owned();
-    if let Some(Some(data)) = datasets
-        .get(&dataset)
-        .filter(|data| data.as_ref().is_some_and(Dataset::is_tokens))
-    {
+    if let Some(Some(data)) = datasets.get(&dataset).filter(|data| data.as_ref().is_some_and(Dataset::is_tokens)) {
         diagnostics.push(
-            Diagnostic::error(
-                DATA_KIND,
-                format!("a tokenizer is trained on text, but `{dataset}` is token ids"),
-            )
-            .label(call.place("on"), "token ids")
-            .label(&data.name.span, "declared here"),
+            Diagnostic::error(DATA_KIND, format!("a tokenizer is trained on text, but `{dataset}` is token ids"))
+                .label(call.place("on"), "token ids")
+                .label(&data.name.span, "declared here"),
         );
         return None;
     }
     Some(TokenizerPlan {
-        source: TokenizerSource::ByteBpe {
-            dataset,
-            limit_bytes: call.quantity("sample")?.whole_in_base()?,
-        },
+        source: TokenizerSource::ByteBpe { dataset, limit_bytes: call.quantity("sample")?.whole_in_base()? },
         vocab: call.integer("vocab")?,
         end_of_text,
     })
@@ -114,36 +92,20 @@ fn loaded(
         Ok(facts) => facts,
         Err(reason) => {
             diagnostics.push(
-                Diagnostic::error(
-                    TOKENIZER_UNFIT,
-                    format!("cannot load the tokenizer `{path}`"),
-                )
-                .label(load, reason)
-                .help("the path of a Hugging Face `tokenizer.json`, relative to the recipe"),
+                Diagnostic::error(TOKENIZER_UNFIT, format!("cannot load the tokenizer `{path}`"))
+                    .label(load, reason)
+                    .help("the path of a Hugging Face `tokenizer.json`, relative to the recipe"),
             );
             return None;
         }
     };
-    if let Some(end) = end_of_text
-        .as_ref()
-        .filter(|end| !facts.special.contains(end))
-    {
-        let known: Vec<String> = facts
-            .special
-            .iter()
-            .map(|each| format!("{each:?}"))
-            .collect();
+    if let Some(end) = end_of_text.as_ref().filter(|end| !facts.special.contains(end)) {
+        let known: Vec<String> = facts.special.iter().map(|each| format!("{each:?}")).collect();
         let known: Vec<&str> = known.iter().map(String::as_str).take(8).collect();
-        let mistake = Diagnostic::error(
-            TOKENIZER_UNFIT,
-            format!("`{path}` has no special token `{end}`"),
-        );
+        let mistake = Diagnostic::error(TOKENIZER_UNFIT, format!("`{path}` has no special token `{end}`"));
         let mistake = match end_written {
             Some(span) => mistake.label(span, "not in the file"),
-            None => mistake.label(
-                load,
-                format!("`end_of_text` is {end:?} unless it is written"),
-            ),
+            None => mistake.label(load, format!("`end_of_text` is {end:?} unless it is written")),
         };
         diagnostics.push(match known.is_empty() {
             true => mistake.help("it has no special tokens: write `end_of_text = none`"),
@@ -155,11 +117,5 @@ fn loaded(
         });
         return None;
     }
-    Some(TokenizerPlan {
-        source: TokenizerSource::File {
-            path: path.to_owned(),
-        },
-        vocab: facts.vocab,
-        end_of_text,
-    })
+    Some(TokenizerPlan { source: TokenizerSource::File { path: path.to_owned() }, vocab: facts.vocab, end_of_text })
 }

@@ -47,11 +47,7 @@ impl Dimension {
 
     /// The usual spellings of its units.
     pub fn units(self) -> Vec<&'static str> {
-        UNITS
-            .iter()
-            .filter(|unit| unit.dimension == self && unit.listed)
-            .map(|unit| unit.name)
-            .collect()
+        UNITS.iter().filter(|unit| unit.dimension == self && unit.listed).map(|unit| unit.name).collect()
     }
 }
 
@@ -76,21 +72,11 @@ impl PartialEq for Unit {
 }
 
 const fn unit(name: &'static str, dimension: Dimension, factor: f64) -> Unit {
-    Unit {
-        name,
-        dimension,
-        factor,
-        listed: true,
-    }
+    Unit { name, dimension, factor, listed: true }
 }
 
 const fn alias(name: &'static str, dimension: Dimension, factor: f64) -> Unit {
-    Unit {
-        name,
-        dimension,
-        factor,
-        listed: false,
-    }
+    Unit { name, dimension, factor, listed: false }
 }
 
 /// Every unit.
@@ -133,8 +119,7 @@ pub fn find(text: &str, span: &Span) -> Result<Unit, Box<Diagnostic>> {
         return Ok(*unit);
     }
     let known: Vec<&str> = UNITS.iter().map(|unit| unit.name).collect();
-    let diagnostic =
-        Diagnostic::error(UNKNOWN_UNIT, format!("unknown unit `{text}`")).label(span, "not a unit");
+    let diagnostic = Diagnostic::error(UNKNOWN_UNIT, format!("unknown unit `{text}`")).label(span, "not a unit");
     Err(Box::new(match suggestion(text, &known) {
         Some(help) => diagnostic.help(help),
         None => diagnostic,
@@ -144,17 +129,10 @@ pub fn find(text: &str, span: &Span) -> Result<Unit, Box<Diagnostic>> {
 /// `E0307`: what stands at `span` (`found`, e.g. "a number of steps") should be one of `wanted`.
 pub fn wrong_unit(found: &str, span: &Span, wanted: &[Dimension]) -> Box<Diagnostic> {
     let expected: Vec<&str> = wanted.iter().map(|each| each.describe()).collect();
-    let units: Vec<String> = wanted
-        .iter()
-        .flat_map(|each| each.units())
-        .map(|unit| format!("`{unit}`"))
-        .collect();
+    let units: Vec<String> = wanted.iter().flat_map(|each| each.units()).map(|unit| format!("`{unit}`")).collect();
     Box::new(
-        Diagnostic::error(
-            WRONG_UNIT,
-            format!("expected {}, found {found}", expected.join(" or ")),
-        )
-        .label(span, format!("this is {found}"))
-        .help(format!("units that fit: {}", units.join(", "))),
+        Diagnostic::error(WRONG_UNIT, format!("expected {}, found {found}", expected.join(" or ")))
+            .label(span, format!("this is {found}"))
+            .help(format!("units that fit: {}", units.join(", "))),
     )
 }

@@ -157,11 +157,7 @@ impl Kind {
             (Kind::Function, Value::Name(_)) => true,
             _ => false,
         };
-        if fits {
-            Ok(value.value.clone())
-        } else {
-            Err(value.wrong_kind(self.describe()))
-        }
+        if fits { Ok(value.value.clone()) } else { Err(value.wrong_kind(self.describe())) }
     }
 }
 
@@ -226,11 +222,7 @@ impl fmt::Display for Value {
                     Some(whole) => write!(formatter, "{whole}")?,
                     None => write!(formatter, "{:?}", quantity.value)?,
                 }
-                let space = if quantity.unit.dimension == Dimension::Share {
-                    ""
-                } else {
-                    " "
-                };
+                let space = if quantity.unit.dimension == Dimension::Share { "" } else { " " };
                 write!(formatter, "{space}{}", quantity.unit.name)
             }
             Value::Call(call) => {
@@ -270,25 +262,17 @@ fn quoted(text: &str) -> String {
 impl Spanned {
     /// A constant at a place.
     pub fn new(value: Value, span: &Span) -> Self {
-        Spanned {
-            value,
-            span: span.clone(),
-        }
+        Spanned { value, span: span.clone() }
     }
 
     /// `E0301`: something else is needed here, e.g. "a whole number".
     pub fn wrong_kind(&self, expected: &str) -> Box<Diagnostic> {
         let found = self.value.describe();
-        let diagnostic =
-            Diagnostic::error(WRONG_KIND, format!("expected {expected}, found {found}"))
-                .label(&self.span, format!("this is {found}"));
+        let diagnostic = Diagnostic::error(WRONG_KIND, format!("expected {expected}, found {found}"))
+            .label(&self.span, format!("this is {found}"));
         Box::new(match (&self.value, expected) {
-            (Value::Quantity(_), "a whole number" | "a number") => {
-                diagnostic.help("write it without the unit")
-            }
-            (Value::Name(name), "a text") => {
-                diagnostic.help(format!("a text stands in quotes: \"{name}\""))
-            }
+            (Value::Quantity(_), "a whole number" | "a number") => diagnostic.help("write it without the unit"),
+            (Value::Name(name), "a text") => diagnostic.help(format!("a text stands in quotes: \"{name}\"")),
             (Value::Float(value), "a whole number") => diagnostic.help(format!(
                 "write {} or {}, or use `floor`, `ceil` or `round`",
                 value.floor(),
@@ -342,9 +326,7 @@ impl Spanned {
     pub fn quantity(&self, wanted: &[Dimension]) -> Outcome<Quantity> {
         match &self.value {
             Value::Quantity(quantity) if wanted.contains(&quantity.unit.dimension) => Ok(*quantity),
-            Value::Int(_) | Value::Float(_) => {
-                Err(wrong_unit("a number without unit", &self.span, wanted))
-            }
+            Value::Int(_) | Value::Float(_) => Err(wrong_unit("a number without unit", &self.span, wanted)),
             other => Err(wrong_unit(&other.describe(), &self.span, wanted)),
         }
     }

@@ -125,27 +125,16 @@ impl<'a> Builder<'a> {
 
     /// A matrix product, either operand perhaps transposed.
     pub fn matmul(&mut self, a: Id, transpose_left: bool, b: Id, transpose_right: bool) -> Id {
-        self.add_op(
-            Op::MatMul {
-                transpose_left,
-                transpose_right,
-            },
-            &[a, b],
-        )
+        self.add_op(Op::MatMul { transpose_left, transpose_right }, &[a, b])
     }
 
     /// The sum of a gradient over the axes along which a value of shape `shape` was repeated to give it.
     pub fn sum_to(&mut self, gradient: Id, shape: &[u64]) -> Id {
         let from = self.shape(gradient);
         let added = from.len() - shape.len();
-        let repeated =
-            |&axis: &usize| axis < added || (shape[axis - added] == 1 && from[axis] != 1);
+        let repeated = |&axis: &usize| axis < added || (shape[axis - added] == 1 && from[axis] != 1);
         let axes: Vec<usize> = (0..from.len()).filter(repeated).collect();
-        let sum = if axes.is_empty() {
-            gradient
-        } else {
-            self.reduce(Reduction::Sum, axes, gradient)
-        };
+        let sum = if axes.is_empty() { gradient } else { self.reduce(Reduction::Sum, axes, gradient) };
         self.reshape(sum, shape)
     }
 }

@@ -33,19 +33,13 @@ impl Tensor {
     /// A tensor of floats. The number of values must be that of the shape.
     pub fn f32(shape: &[u64], values: Vec<f32>) -> Tensor {
         debug_assert_eq!(shape.iter().product::<u64>(), values.len() as u64);
-        Tensor {
-            shape: Shape::from_slice(shape),
-            data: Data::F32(values),
-        }
+        Tensor { shape: Shape::from_slice(shape), data: Data::F32(values) }
     }
 
     /// A tensor of integers. The number of values must be that of the shape.
     pub fn i32(shape: &[u64], values: Vec<i32>) -> Tensor {
         debug_assert_eq!(shape.iter().product::<u64>(), values.len() as u64);
-        Tensor {
-            shape: Shape::from_slice(shape),
-            data: Data::I32(values),
-        }
+        Tensor { shape: Shape::from_slice(shape), data: Data::I32(values) }
     }
 
     /// A float.
@@ -59,10 +53,7 @@ impl Tensor {
             Data::F32(_) => DType::F32,
             Data::I32(_) => DType::I32,
         };
-        Type {
-            shape: self.shape.clone(),
-            dtype,
-        }
+        Type { shape: self.shape.clone(), dtype }
     }
 
     /// The elements as floats; integers are converted.
@@ -106,10 +97,7 @@ impl PartialEq for Node {
 }
 
 impl Operator for Node {
-    fn process(
-        &mut self,
-        inputs: Vec<(InputTensor<'_>, ShapeTracker)>,
-    ) -> Vec<luminal::tensor::Tensor> {
+    fn process(&mut self, inputs: Vec<(InputTensor<'_>, ShapeTracker)>) -> Vec<luminal::tensor::Tensor> {
         vec![luminal::tensor::Tensor::new(Cargo(self.value(&inputs)))]
     }
 }
@@ -120,10 +108,8 @@ impl Node {
         if self.failure.borrow().is_some() {
             return None;
         }
-        let operands: Option<SmallVec<[&Tensor; 6]>> = inputs
-            .iter()
-            .map(|(input, _)| cargo(input.borrowed()))
-            .collect();
+        let operands: Option<SmallVec<[&Tensor; 6]>> =
+            inputs.iter().map(|(input, _)| cargo(input.borrowed())).collect();
         match reference::evaluate(&self.op, &self.ty, &operands?) {
             Ok(value) => Some(value),
             Err(reason) => {
@@ -184,10 +170,8 @@ impl Graph {
         self.storage.compile((), ());
         self.storage.execute();
         let failure = self.failure.borrow_mut().take();
-        let kept: Option<Vec<Tensor>> = values
-            .iter()
-            .map(|&id| self.storage.get_tensor_ref(id, 0).and_then(cargo).cloned())
-            .collect();
+        let kept: Option<Vec<Tensor>> =
+            values.iter().map(|&id| self.storage.get_tensor_ref(id, 0).and_then(cargo).cloned()).collect();
         self.storage.tensors.clear();
         self.storage.no_delete.clear();
         match failure {
@@ -197,11 +181,7 @@ impl Graph {
     }
 
     /// Puts the caller's values where the input and state nodes would leave theirs.
-    fn bind(
-        &mut self,
-        inputs: &BTreeMap<String, Tensor>,
-        state: &BTreeMap<String, Tensor>,
-    ) -> Result<(), String> {
+    fn bind(&mut self, inputs: &BTreeMap<String, Tensor>, state: &BTreeMap<String, Tensor>) -> Result<(), String> {
         let ids: Vec<Id> = self.storage.graph.node_indices().collect();
         for id in ids {
             let node = self.node(id);
@@ -214,11 +194,7 @@ impl Graph {
                 return Err(format!("{kind} `{name}` is not given"));
             };
             if !tensor.fits(&node.ty) {
-                return Err(format!(
-                    "{kind} `{name}` is {}, the graph needs {}",
-                    tensor.ty(),
-                    node.ty
-                ));
+                return Err(format!("{kind} `{name}` is {}, the graph needs {}", tensor.ty(), node.ty));
             }
             let tensor = luminal::tensor::Tensor::new(Cargo(Some(tensor.clone())));
             self.storage.set_tensor(id, 0, tensor);

@@ -26,12 +26,9 @@ pub fn infer(op: &Op, inputs: &[&Type]) -> Result<Type, String> {
         }
         Op::Unary(_) | Op::Binary(_) | Op::Greater | Op::Select => elementwise(&operands)?,
         Op::Reduce { axes, .. } => reduce(&operands, axes)?,
-        Op::Reshape(_)
-        | Op::Permute(_)
-        | Op::Expand(_)
-        | Op::Slice { .. }
-        | Op::Pad { .. }
-        | Op::Concat { .. } => movement(&operands)?,
+        Op::Reshape(_) | Op::Permute(_) | Op::Expand(_) | Op::Slice { .. } | Op::Pad { .. } | Op::Concat { .. } => {
+            movement(&operands)?
+        }
         _ => composite::infer(&operands)?,
     };
     checked(&operands, ty)
@@ -39,10 +36,7 @@ pub fn infer(op: &Op, inputs: &[&Type]) -> Result<Type, String> {
 
 /// Refuses empty and impossibly large values.
 fn checked(operands: &Operands<'_>, ty: Type) -> Result<Type, String> {
-    let elements = ty
-        .shape
-        .iter()
-        .try_fold(1u64, |product, &size| product.checked_mul(size));
+    let elements = ty.shape.iter().try_fold(1u64, |product, &size| product.checked_mul(size));
     match elements {
         Some(0) => operands.refuse(&format!("{ty} holds nothing")),
         Some(count) if count <= 1 << 48 => Ok(ty),
@@ -63,20 +57,13 @@ fn elementwise(operands: &Operands<'_>) -> Result<Type, String> {
         };
         shape = common;
     }
-    Ok(Type {
-        shape,
-        dtype: DType::F32,
-    })
+    Ok(Type { shape, dtype: DType::F32 })
 }
 
 /// The common shape of two, as NumPy broadcasts: aligned on the right, sizes equal or 1.
 pub(super) fn broadcast(a: &[u64], b: &[u64]) -> Option<Shape> {
     let rank = a.len().max(b.len());
-    let size = |shape: &[u64], axis: usize| {
-        (axis + shape.len())
-            .checked_sub(rank)
-            .map_or(1, |own| shape[own])
-    };
+    let size = |shape: &[u64], axis: usize| (axis + shape.len()).checked_sub(rank).map_or(1, |own| shape[own]);
     (0..rank)
         .map(|axis| match (size(a, axis), size(b, axis)) {
             (left, right) if left == right => Some(left),
@@ -97,10 +84,7 @@ fn reduce(operands: &Operands<'_>, axes: &[usize]) -> Result<Type, String> {
         operands.expect_axis(0, axis)?;
         shape[axis] = 1;
     }
-    Ok(Type {
-        shape,
-        dtype: DType::F32,
-    })
+    Ok(Type { shape, dtype: DType::F32 })
 }
 
 fn movement(operands: &Operands<'_>) -> Result<Type, String> {
@@ -130,29 +114,16 @@ fn movement(operands: &Operands<'_>) -> Result<Type, String> {
             }
             shape = target.clone();
         }
-        Op::Slice {
-            axis,
-            start,
-            length,
-        } => {
+        Op::Slice { axis, start, length } => {
             operands.expect_axis(0, *axis)?;
-            if start
-                .checked_add(*length)
-                .is_none_or(|end| end > shape[*axis])
-            {
+            if start.checked_add(*length).is_none_or(|end| end > shape[*axis]) {
                 return operands.refuse("the slice ends behind the axis");
             }
             shape[*axis] = *length;
         }
-        Op::Pad {
-            axis,
-            before,
-            after,
-        } => {
+        Op::Pad { axis, before, after } => {
             operands.expect_axis(0, *axis)?;
-            let padded = shape[*axis]
-                .checked_add(*before)
-                .and_then(|sum| sum.checked_add(*after));
+            let padded = shape[*axis].checked_add(*before).and_then(|sum| sum.checked_add(*after));
             let Some(size) = padded else {
                 return operands.refuse("the axis is larger than any memory");
             };
@@ -160,10 +131,7 @@ fn movement(operands: &Operands<'_>) -> Result<Type, String> {
         }
         _ => unreachable!("the caller passes movement only"),
     }
-    Ok(Type {
-        shape,
-        dtype: operands.types[0].dtype,
-    })
+    Ok(Type { shape, dtype: operands.types[0].dtype })
 }
 
 fn concat(operands: &Operands<'_>, axis: usize) -> Result<Type, String> {
@@ -204,10 +172,7 @@ impl Operands<'_> {
         if self.types.len() == count {
             return Ok(());
         }
-        self.refuse(&format!(
-            "{count} operands are needed, {} are given",
-            self.types.len()
-        ))
+        self.refuse(&format!("{count} operands are needed, {} are given", self.types.len()))
     }
 
     fn expect_axis(&self, operand: usize, axis: usize) -> Result<(), String> {
@@ -244,9 +209,7 @@ impl Operands<'_> {
         self.expect_dtype(operand, DType::F32)?;
         match self.shape(operand).last() {
             Some(&size) => Ok(size),
-            None => self.refuse(&format!(
-                "operand {operand} must have at least one dimension"
-            )),
+            None => self.refuse(&format!("operand {operand} must have at least one dimension")),
         }
     }
 }

@@ -98,9 +98,8 @@ impl Graph {
     /// # Panics
     /// If the operands do not fit the operator: recipes are checked before they are lowered, so that is a bug of ours.
     pub fn add(&mut self, op: Op, inputs: &[Id], origin: &Origin) -> Id {
-        let ty = self
-            .infer(&op, inputs)
-            .unwrap_or_else(|reason| panic!("{reason} (at {} {})", origin.path, origin.place));
+        let ty =
+            self.infer(&op, inputs).unwrap_or_else(|reason| panic!("{reason} (at {} {})", origin.path, origin.place));
         let id = self.storage.graph.add_node(Box::new(Node {
             op,
             ty,
@@ -120,15 +119,9 @@ impl Graph {
     /// # Panics
     /// If there is no such node.
     pub fn node(&self, id: Id) -> &Node {
-        let operator = self
-            .storage
-            .graph
-            .node_weight(id)
-            .unwrap_or_else(|| panic!("the graph has no node {}", id.index()));
-        (**operator)
-            .as_any()
-            .downcast_ref()
-            .expect("every operator of the storage is a Node: `add` is the only way in")
+        let operator =
+            self.storage.graph.node_weight(id).unwrap_or_else(|| panic!("the graph has no node {}", id.index()));
+        (**operator).as_any().downcast_ref().expect("every operator of the storage is a Node: `add` is the only way in")
     }
 
     /// The operator of `id`.
@@ -160,11 +153,7 @@ impl Graph {
 
     /// The nodes that read `id`, each once, oldest first.
     pub fn users(&self, id: Id) -> Vec<Id> {
-        let mut users: Vec<Id> = self
-            .storage
-            .graph
-            .neighbors_directed(id, Direction::Outgoing)
-            .collect();
+        let mut users: Vec<Id> = self.storage.graph.neighbors_directed(id, Direction::Outgoing).collect();
         users.sort_unstable_by_key(|&user| self.node(user).created);
         users.dedup();
         users
@@ -189,12 +178,8 @@ impl Graph {
     /// its first reader. The order depends on which nodes there are and on the sequence of their making, not on what
     /// was removed in between.
     pub fn order(&self) -> Vec<Id> {
-        let mut oldest_first: Vec<(u64, Id)> = self
-            .storage
-            .graph
-            .node_indices()
-            .map(|id| (self.node(id).created, id))
-            .collect();
+        let mut oldest_first: Vec<(u64, Id)> =
+            self.storage.graph.node_indices().map(|id| (self.node(id).created, id)).collect();
         oldest_first.sort_unstable();
         let mut met = vec![false; self.bound()];
         let mut order = Vec::with_capacity(oldest_first.len());
@@ -265,11 +250,7 @@ impl Graph {
         let mut open: Vec<Id> = self.outputs.iter().map(|(_, id)| *id).collect();
         while let Some(id) = open.pop() {
             if !std::mem::replace(&mut live[id.index()], true) {
-                open.extend(
-                    self.storage
-                        .graph
-                        .neighbors_directed(id, Direction::Incoming),
-                );
+                open.extend(self.storage.graph.neighbors_directed(id, Direction::Incoming));
             }
         }
         self.storage.graph.retain_nodes(|_, id| live[id.index()]);
@@ -288,11 +269,7 @@ impl Graph {
 
     /// Adds the edge of one operand.
     fn connect(&mut self, input: Id, user: Id, position: u8) {
-        let dependency = Dependency::Data {
-            input_order: position,
-            output_order: 0,
-            shape: ShapeTracker::new(&[]),
-        };
+        let dependency = Dependency::Data { input_order: position, output_order: 0, shape: ShapeTracker::new(&[]) };
         self.storage.graph.add_edge(input, user, dependency);
     }
 }

@@ -22,8 +22,7 @@ impl Graph {
     /// The whole graph as text, one operator a line, dead ones included.
     pub fn print(&self) -> String {
         let mut text = String::new();
-        self.write_text(&mut text)
-            .expect("writing to a string cannot fail");
+        self.write_text(&mut text).expect("writing to a string cannot fail");
         text
     }
 
@@ -33,10 +32,7 @@ impl Graph {
         for node in self.nodes() {
             *counts.entry(name(&node.op)).or_default() += 1;
         }
-        counts
-            .into_iter()
-            .map(|(name, count)| format!("{name} {count}\n"))
-            .collect()
+        counts.into_iter().map(|(name, count)| format!("{name} {count}\n")).collect()
     }
 
     fn write_text(&self, text: &mut String) -> fmt::Result {
@@ -46,10 +42,7 @@ impl Graph {
         let mut next = 0;
         for id in order {
             let node = self.node(id);
-            if matches!(
-                node.op,
-                Op::Input { .. } | Op::State { .. } | Op::Constant(_)
-            ) {
+            if matches!(node.op, Op::Input { .. } | Op::State { .. } | Op::Constant(_)) {
                 continue;
             }
             numbers[id.index()] = next;
@@ -144,14 +137,8 @@ pub fn name(op: &Op) -> &'static str {
         Op::Select => "select",
         Op::Greater => "greater",
         Op::Dropout { .. } => "dropout",
-        Op::Reduce {
-            kind: Reduction::Sum,
-            ..
-        } => "sum",
-        Op::Reduce {
-            kind: Reduction::Max,
-            ..
-        } => "max",
+        Op::Reduce { kind: Reduction::Sum, .. } => "sum",
+        Op::Reduce { kind: Reduction::Max, .. } => "max",
         Op::Reshape(_) => "reshape",
         Op::Permute(_) => "permute",
         Op::Expand(_) => "expand",
@@ -186,49 +173,26 @@ fn write_settings(text: &mut String, op: &Op, separator: &str) -> fmt::Result {
     text.write_str(separator)?;
     let before = text.len();
     match op {
-        Op::Dropout { rate, seed, site } => {
-            write!(text, "rate: {rate:?}, seed: {seed}, site: {site}")?
-        }
+        Op::Dropout { rate, seed, site } => write!(text, "rate: {rate:?}, seed: {seed}, site: {site}")?,
         Op::Reduce { axes, .. } => write!(text, "axes: {axes:?}")?,
         Op::Permute(axes) => write!(text, "axes: {axes:?}")?,
-        Op::Slice {
-            axis,
-            start,
-            length,
-        } => write!(text, "axis: {axis}, start: {start}, length: {length}")?,
-        Op::Pad {
-            axis,
-            before,
-            after,
-        } => write!(text, "axis: {axis}, before: {before}, after: {after}")?,
+        Op::Slice { axis, start, length } => write!(text, "axis: {axis}, start: {start}, length: {length}")?,
+        Op::Pad { axis, before, after } => write!(text, "axis: {axis}, before: {before}, after: {after}")?,
         Op::Concat { axis } => write!(text, "axis: {axis}")?,
-        Op::MatMul {
-            transpose_left,
-            transpose_right,
-        } => match (transpose_left, transpose_right) {
+        Op::MatMul { transpose_left, transpose_right } => match (transpose_left, transpose_right) {
             (false, false) => {}
             (true, false) => text.write_str("transpose: left")?,
             (false, true) => text.write_str("transpose: right")?,
             (true, true) => text.write_str("transpose: both")?,
         },
         Op::LayerNorm { eps } | Op::RmsNorm { eps } => write!(text, "eps: {eps:?}")?,
-        Op::LayerNormGrad { eps, wrt } | Op::RmsNormGrad { eps, wrt } => {
-            write!(text, "wrt: {wrt:?}, eps: {eps:?}")?
-        }
+        Op::LayerNormGrad { eps, wrt } | Op::RmsNormGrad { eps, wrt } => write!(text, "wrt: {wrt:?}, eps: {eps:?}")?,
         Op::Rotate { theta, inverse } => write!(text, "theta: {theta:?}, inverse: {inverse}")?,
         Op::Attention(settings) | Op::AttentionStats(settings) => {
-            write!(
-                text,
-                "causal: {}, scale: {:?}",
-                settings.causal, settings.scale
-            )?;
+            write!(text, "causal: {}, scale: {:?}", settings.causal, settings.scale)?;
         }
         Op::AttentionGrad { settings, wrt } => {
-            write!(
-                text,
-                "wrt: {wrt:?}, causal: {}, scale: {:?}",
-                settings.causal, settings.scale
-            )?;
+            write!(text, "wrt: {wrt:?}, causal: {}, scale: {:?}", settings.causal, settings.scale)?;
         }
         Op::CachedAttention { scale } => write!(text, "scale: {scale:?}")?,
         Op::LearningRate { peak, schedule } => write!(

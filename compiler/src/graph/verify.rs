@@ -22,8 +22,7 @@ impl Graph {
         }
         let mut sources: BTreeMap<(&str, &str), &Type> = BTreeMap::new();
         for &id in &order {
-            self.verify_node(id, &position)
-                .map_err(|reason| self.complaint(id, &reason))?;
+            self.verify_node(id, &position).map_err(|reason| self.complaint(id, &reason))?;
             let node = self.node(id);
             let source = match &node.op {
                 Op::Input { name, .. } => ("input", name.as_str()),
@@ -40,33 +39,19 @@ impl Graph {
     }
 
     fn verify_node(&self, id: Id, position: &[usize]) -> Result<(), String> {
-        let mut operands: Vec<u8> = self
-            .storage
-            .graph
-            .edges_directed(id, Direction::Incoming)
-            .map(|edge| operand(edge.weight()))
-            .collect();
+        let mut operands: Vec<u8> =
+            self.storage.graph.edges_directed(id, Direction::Incoming).map(|edge| operand(edge.weight())).collect();
         operands.sort_unstable();
-        if !operands
-            .iter()
-            .map(|&n| usize::from(n))
-            .eq(0..operands.len())
-        {
+        if !operands.iter().map(|&n| usize::from(n)).eq(0..operands.len()) {
             return Err(format!("has operands numbered {operands:?}"));
         }
         let inputs = self.inputs(id);
-        if let Some(input) = inputs
-            .iter()
-            .find(|input| position[input.index()] >= position[id.index()])
-        {
+        if let Some(input) = inputs.iter().find(|input| position[input.index()] >= position[id.index()]) {
             return Err(format!("lies on a cycle, through {:?}", self.op(*input)));
         }
         let inferred = self.infer(self.op(id), &inputs)?;
         if inferred != *self.ty(id) {
-            return Err(format!(
-                "has type {} where its operands give {inferred}",
-                self.ty(id)
-            ));
+            return Err(format!("has type {} where its operands give {inferred}", self.ty(id)));
         }
         Ok(())
     }

@@ -39,13 +39,7 @@ pub fn lower(stage: &StagePlan) -> Result<StageGraphs, String> {
             let origin = trained.origin(gradient).clone();
             let ty = trained.ty(gradient).clone();
             let mut build = Builder::new(&mut trained, origin);
-            let sum_so_far = build.add_op(
-                Op::State {
-                    name: name.clone(),
-                    ty,
-                },
-                &[],
-            );
+            let sum_so_far = build.add_op(Op::State { name: name.clone(), ty }, &[]);
             let sum = build.add(sum_so_far, gradient);
             trained.output(Target::State(name), sum);
         }
@@ -58,11 +52,7 @@ pub fn lower(stage: &StagePlan) -> Result<StageGraphs, String> {
         optimizer::update(&mut trained, stage, &forward.weights, &gradients);
         (None, trained)
     };
-    Ok(StageGraphs {
-        accumulate,
-        update,
-        evaluate: lower_evaluate(stage)?,
-    })
+    Ok(StageGraphs { accumulate, update, evaluate: lower_evaluate(stage)? })
 }
 
 /// Forward and summed loss without dropout.
@@ -103,10 +93,7 @@ pub fn lower_probe(stage: &StagePlan) -> Result<Graph, String> {
     graph.output(Target::Result("loss".to_owned()), loss);
     graph.output(Target::Result("logits".to_owned()), forward.logits);
     for (weight, gradient) in stage.model.weights.iter().zip(gradients) {
-        graph.output(
-            Target::Result(format!("gradient/{}", weight.path)),
-            gradient,
-        );
+        graph.output(Target::Result(format!("gradient/{}", weight.path)), gradient);
     }
     Ok(graph)
 }
@@ -116,21 +103,12 @@ pub fn lower_probe(stage: &StagePlan) -> Result<Graph, String> {
 ///
 /// # Errors
 /// As [`lower`].
-pub fn lower_decode(
-    stage: &StagePlan,
-    batch: u64,
-    tokens: u64,
-    context: u64,
-) -> Result<Graph, String> {
+pub fn lower_decode(stage: &StagePlan, batch: u64, tokens: u64, context: u64) -> Result<Graph, String> {
     let mut graph = Graph::new();
     let forward = model::forward(&mut graph, stage, &Pass::decode(batch, tokens, context))?;
     let origin = graph.origin(forward.logits).clone();
     let mut build = Builder::new(&mut graph, origin);
-    let last = Op::Slice {
-        axis: 1,
-        start: tokens - 1,
-        length: 1,
-    };
+    let last = Op::Slice { axis: 1, start: tokens - 1, length: 1 };
     let last = build.add_op(last, &[forward.logits]);
     let last = build.reshape(last, &[batch, stage.model.vocab]);
     graph.output(Target::Result("logits".to_owned()), last);
@@ -138,11 +116,7 @@ pub fn lower_decode(
 }
 
 /// The forward pass of a micro-batch and its share of the loss of the global batch.
-fn training_loss(
-    graph: &mut Graph,
-    stage: &StagePlan,
-    dropout: bool,
-) -> Result<(Forward, Id), String> {
+fn training_loss(graph: &mut Graph, stage: &StagePlan, dropout: bool) -> Result<(Forward, Id), String> {
     let mut pass = Pass::plain(stage.micro_batch, stage.sequence_length);
     pass.dropout = dropout.then_some(stage.seed);
     let forward = model::forward(graph, stage, &pass)?;
@@ -150,13 +124,7 @@ fn training_loss(
     let sum = total(graph, losses);
     let origin = graph.origin(losses).clone();
     let mut build = Builder::new(graph, origin);
-    let scale = build.add_op(
-        Op::Input {
-            name: "loss_scale".to_owned(),
-            ty: Type::f32(&[]),
-        },
-        &[],
-    );
+    let scale = build.add_op(Op::Input { name: "loss_scale".to_owned(), ty: Type::f32(&[]) }, &[]);
     let loss = build.multiply(sum, scale);
     Ok((forward, loss))
 }
@@ -164,25 +132,13 @@ fn training_loss(
 /// The objective's loss of every token, `[B * T]`.
 fn token_losses(graph: &mut Graph, stage: &StagePlan, logits: Id) -> Id {
     let shape = graph.ty(logits).shape.clone();
-    let origin = Origin {
-        path: "loss".to_owned(),
-        place: format!("stage {}", stage.name),
-    };
+    let origin = Origin { path: "loss".to_owned(), place: format!("stage {}", stage.name) };
     let mut build = Builder::new(graph, origin);
     match stage.objective {
         Objective::CausalLm => {
             let rows = shape[0] * shape[1];
-            let ty = Type {
-                shape: shape[..2].into(),
-                dtype: DType::I32,
-            };
-            let targets = build.add_op(
-                Op::Input {
-                    name: "targets".to_owned(),
-                    ty,
-                },
-                &[],
-            );
+            let ty = Type { shape: shape[..2].into(), dtype: DType::I32 };
+            let targets = build.add_op(Op::Input { name: "targets".to_owned(), ty }, &[]);
             let targets = build.reshape(targets, &[rows]);
             let logits = build.reshape(logits, &[rows, shape[2]]);
             build.add_op(Op::CrossEntropy, &[logits, targets])
@@ -199,18 +155,69 @@ fn total(graph: &mut Graph, values: Id) -> Id {
 }
 
 /// The gradient of every weight.
-fn weight_gradients(
-    graph: &mut Graph,
-    stage: &StagePlan,
-    forward: &Forward,
-    loss: Id,
-) -> Result<Vec<Id>, String> {
+fn weight_gradients(graph: &mut Graph, stage: &StagePlan, forward: &Forward, loss: Id) -> Result<Vec<Id>, String> {
     let found = gradients(graph, loss, &forward.weights);
     let named = stage.model.weights.iter().zip(found);
     named
         .map(|(weight, gradient)| {
-            gradient
-                .ok_or_else(|| format!("the loss does not depend on the weight {}", weight.path))
+            gradient.ok_or_else(|| format!("the loss does not depend on the weight {}", weight.path))
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Initializer, WeightPlan};
+    use crate::testing::plans::{gpt2, stage, tiny_stages};
+
+    #[test]
+    fn a_weight_without_gradient_is_told_by_its_path() {
+        let (_, mut stage) = tiny_stages(1).remove(0);
+        let idle = WeightPlan {
+            path: "idle.weight".to_owned(),
+            shape: vec![2],
+            init: Initializer::Zeros,
+        };
+        stage.model.weights.push(idle);
+        let reason = lower(&stage).err().unwrap();
+        assert_eq!(reason, "the loss does not depend on the weight idle.weight");
+    }
+
+    #[test]
+    fn a_size_that_does_not_come_out_is_told_by_its_origin() {
+        let (_, mut stage) = tiny_stages(1).remove(0);
+        stage.model.nodes[4].shape[0] = crate::dim::Dim::symbol("X");
+        let reason = lower(&stage).err().unwrap();
+        assert!(
+            reason.contains("the size X") && reason.contains("test:1"),
+            "{reason}"
+        );
+    }
+
+    #[test]
+    fn only_matrices_decay_and_dropout_is_off_outside_training() {
+        let stage = stage(gpt2(8, 2, 11, 6, 0.5), 2, 5, 1);
+        let graphs = lower(&stage).unwrap();
+        for id in graphs.update.order() {
+            if let Op::AdamW { constants, .. } = graphs.update.op(id) {
+                let decays = constants.weight_decay > 0.0;
+                assert_eq!(decays, graphs.update.ty(id).shape.len() > 1);
+            }
+        }
+        let dropouts = |graph: &Graph| {
+            let ids = graph.order();
+            ids.into_iter()
+                .filter(|&id| matches!(graph.op(id), Op::Dropout { .. }))
+                .count()
+        };
+        assert_eq!(dropouts(&graphs.update), 4);
+        for graph in [
+            graphs.evaluate,
+            lower_probe(&stage).unwrap(),
+            lower_score(&stage, 1, 3).unwrap(),
+        ] {
+            assert_eq!(dropouts(&graph), 0);
+        }
+    }
 }

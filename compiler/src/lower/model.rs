@@ -22,22 +22,12 @@ pub(super) struct Pass {
 impl Pass {
     /// The whole sequence at once, without dropout.
     pub(super) fn plain(batch: u64, tokens: u64) -> Pass {
-        Pass {
-            batch,
-            tokens,
-            dropout: None,
-            context: None,
-        }
+        Pass { batch, tokens, dropout: None, context: None }
     }
 
     /// New tokens after those in the caches.
     pub(super) fn decode(batch: u64, tokens: u64, context: u64) -> Pass {
-        Pass {
-            batch,
-            tokens,
-            dropout: None,
-            context: Some(context),
-        }
+        Pass { batch, tokens, dropout: None, context: Some(context) }
     }
 
     /// A dimension's size.
@@ -68,21 +58,10 @@ pub(super) struct Forward {
 }
 
 /// Adds a model to a graph.
-pub(super) fn forward(
-    graph: &mut Graph,
-    stage: &StagePlan,
-    pass: &Pass,
-) -> Result<Forward, String> {
+pub(super) fn forward(graph: &mut Graph, stage: &StagePlan, pass: &Pass) -> Result<Forward, String> {
     let model: &ModelPlan = &stage.model;
     let weights = super::optimizer::states(graph, "weight", model);
-    let mut lowering = Lowering {
-        graph,
-        pass,
-        weights,
-        inputs: BTreeMap::new(),
-        dropouts: 0,
-        attentions: 0,
-    };
+    let mut lowering = Lowering { graph, pass, weights, inputs: BTreeMap::new(), dropouts: 0, attentions: 0 };
     let mut values: Vec<Id> = Vec::with_capacity(model.nodes.len());
     for node in &model.nodes {
         let inputs: Vec<Id> = node.inputs.iter().map(|&input| values[input]).collect();
@@ -91,17 +70,11 @@ pub(super) fn forward(
         let found = &lowering.graph.ty(value).shape;
         if *found != expected {
             let Origin { path, place } = &node.origin;
-            return Err(format!(
-                "{:?} is {found:?}, not {expected:?} ({path} {place})",
-                node.op
-            ));
+            return Err(format!("{:?} is {found:?}, not {expected:?} ({path} {place})", node.op));
         }
         values.push(value);
     }
-    Ok(Forward {
-        logits: values[model.output],
-        weights: lowering.weights,
-    })
+    Ok(Forward { logits: values[model.output], weights: lowering.weights })
 }
 
 /// The state of one [`forward`].
@@ -122,14 +95,7 @@ impl Lowering<'_> {
         let op = match &node.op {
             ModelOp::Input(name) => {
                 let shape = [pass.batch, pass.tokens].as_slice().into();
-                return Ok(self.input(
-                    name,
-                    Type {
-                        shape,
-                        dtype: DType::I32,
-                    },
-                    origin,
-                ));
+                return Ok(self.input(name, Type { shape, dtype: DType::I32 }, origin));
             }
             ModelOp::Weight(index) => return Ok(self.weights[*index]),
             ModelOp::MatMul { transpose_right } => {
@@ -148,11 +114,7 @@ impl Lowering<'_> {
             ModelOp::Lookup => Op::Gather,
             ModelOp::Reshape(dims) => Op::Reshape(pass.shape(dims, origin)?),
             ModelOp::Permute(axes) => Op::Permute(axes.clone()),
-            ModelOp::Slice {
-                axis,
-                start,
-                length,
-            } => Op::Slice {
+            ModelOp::Slice { axis, start, length } => Op::Slice {
                 axis: *axis,
                 start: match start.as_constant() {
                     Some(start) => start,
@@ -164,10 +126,7 @@ impl Lowering<'_> {
             ModelOp::Softmax => Op::Softmax,
             ModelOp::LayerNormalize { eps } => Op::LayerNorm { eps: *eps },
             ModelOp::RmsNormalize { eps } => Op::RmsNorm { eps: *eps },
-            ModelOp::Rotate { theta } => Op::Rotate {
-                theta: *theta,
-                inverse: false,
-            },
+            ModelOp::Rotate { theta } => Op::Rotate { theta: *theta, inverse: false },
         };
         Ok(self.graph.add(op, inputs, origin))
     }
@@ -177,14 +136,7 @@ impl Lowering<'_> {
         if let Some(&known) = self.inputs.get(name) {
             return known;
         }
-        let id = self.graph.add(
-            Op::Input {
-                name: name.to_owned(),
-                ty,
-            },
-            &[],
-            origin,
-        );
+        let id = self.graph.add(Op::Input { name: name.to_owned(), ty }, &[], origin);
         self.inputs.insert(name.to_owned(), id);
         id
     }
@@ -229,18 +181,13 @@ impl Lowering<'_> {
             return input;
         };
         let step = self.input("step", Type::f32(&[]), origin);
-        self.graph
-            .add(Op::Dropout { rate, seed, site }, &[input, step], origin)
+        self.graph.add(Op::Dropout { rate, seed, site }, &[input, step], origin)
     }
 
     fn attend(&mut self, causal: bool, scale: f64, inputs: &[Id], origin: &Origin) -> Id {
         let Some(context) = self.pass.context else {
             let documents = inputs.len() == 4;
-            let settings = AttentionSettings {
-                causal,
-                scale,
-                documents,
-            };
+            let settings = AttentionSettings { causal, scale, documents };
             return self.graph.add(Op::Attention(settings), inputs, origin);
         };
         // One document, and every position before the new ones stands in the caches.
@@ -251,26 +198,13 @@ impl Lowering<'_> {
             let name = format!("{kind}/{number}");
             let mut ty = self.graph.ty(new).clone();
             ty.shape[1] = context;
-            let cache = self.graph.add(
-                Op::State {
-                    name: name.clone(),
-                    ty,
-                },
-                &[],
-                origin,
-            );
-            let written = self
-                .graph
-                .add(Op::CacheWrite, &[cache, new, length], origin);
+            let cache = self.graph.add(Op::State { name: name.clone(), ty }, &[], origin);
+            let written = self.graph.add(Op::CacheWrite, &[cache, new, length], origin);
             self.graph.output(Target::State(name), written);
             written
         };
         let keys = cached("key_cache", inputs[1]);
         let values = cached("value_cache", inputs[2]);
-        self.graph.add(
-            Op::CachedAttention { scale },
-            &[inputs[0], keys, values, length],
-            origin,
-        )
+        self.graph.add(Op::CachedAttention { scale }, &[inputs[0], keys, values, length], origin)
     }
 }

@@ -12,50 +12,22 @@ const NORM_EPSILON: f64 = 1e-6;
 /// One state `PREFIX/PATH` for every weight.
 pub(super) fn states(graph: &mut Graph, prefix: &str, model: &ModelPlan) -> Vec<Id> {
     let weights = model.weights.iter();
-    weights
-        .map(|weight| state(graph, prefix, &weight.path, &weight.shape))
-        .collect()
+    weights.map(|weight| state(graph, prefix, &weight.path, &weight.shape)).collect()
 }
 
 fn state(graph: &mut Graph, prefix: &str, path: &str, shape: &[u64]) -> Id {
     let name = format!("{prefix}/{path}");
-    let origin = Origin {
-        path: path.to_owned(),
-        place: String::new(),
-    };
-    graph.add(
-        Op::State {
-            name,
-            ty: Type::f32(shape),
-        },
-        &[],
-        &origin,
-    )
+    let origin = Origin { path: path.to_owned(), place: String::new() };
+    graph.add(Op::State { name, ty: Type::f32(shape) }, &[], &origin)
 }
 
 /// Adds the step that updates every weight with its gradient, and the results `grad_norm` and `learning_rate`.
 pub(super) fn update(graph: &mut Graph, stage: &StagePlan, weights: &[Id], gradients: &[Id]) {
-    let OptimizerPlan::Adamw {
-        learning_rate,
-        betas,
-        epsilon,
-        weight_decay,
-        decay_all,
-        clip_norm,
-    } = stage.optimizer;
+    let OptimizerPlan::Adamw { learning_rate, betas, epsilon, weight_decay, decay_all, clip_norm } = stage.optimizer;
     let place = format!("stage {}", stage.name);
-    let origin = Origin {
-        path: "optimizer".to_owned(),
-        place: place.clone(),
-    };
+    let origin = Origin { path: "optimizer".to_owned(), place: place.clone() };
     let mut build = Builder::new(graph, origin);
-    let step = build.add_op(
-        Op::Input {
-            name: "step".to_owned(),
-            ty: Type::f32(&[]),
-        },
-        &[],
-    );
+    let step = build.add_op(Op::Input { name: "step".to_owned(), ty: Type::f32(&[]) }, &[]);
     let norm = global_norm(&mut build, gradients);
     let scale = match clip_norm {
         Some(bound) => {
@@ -68,13 +40,7 @@ pub(super) fn update(graph: &mut Graph, stage: &StagePlan, weights: &[Id], gradi
         None => build.constant(1.0),
     };
     let schedule = stage.schedule.clone();
-    let rate = build.add_op(
-        Op::LearningRate {
-            peak: learning_rate,
-            schedule,
-        },
-        &[step],
-    );
+    let rate = build.add_op(Op::LearningRate { peak: learning_rate, schedule }, &[step]);
     for ((plan, &weight), &gradient) in stage.model.weights.iter().zip(weights).zip(gradients) {
         let decays = decay_all || plan.shape.len() >= 2;
         let constants = AdamConstants {
@@ -85,15 +51,9 @@ pub(super) fn update(graph: &mut Graph, stage: &StagePlan, weights: &[Id], gradi
         };
         let first = state(graph, "first", &plan.path, &plan.shape);
         let second = state(graph, "second", &plan.path, &plan.shape);
-        let origin = Origin {
-            path: plan.path.clone(),
-            place: place.clone(),
-        };
-        let results = [
-            ("weight", AdamOutput::Weight),
-            ("first", AdamOutput::FirstMoment),
-            ("second", AdamOutput::SecondMoment),
-        ];
+        let origin = Origin { path: plan.path.clone(), place: place.clone() };
+        let results =
+            [("weight", AdamOutput::Weight), ("first", AdamOutput::FirstMoment), ("second", AdamOutput::SecondMoment)];
         for (prefix, output) in results {
             let inputs = [weight, first, second, gradient, rate, scale, step];
             let value = graph.add(Op::AdamW { constants, output }, &inputs, &origin);
@@ -106,18 +66,12 @@ pub(super) fn update(graph: &mut Graph, stage: &StagePlan, weights: &[Id], gradi
 
 /// The Euclidean norm of all gradients together.
 fn global_norm(build: &mut Builder<'_>, gradients: &[Id]) -> Id {
-    let mut sums: Vec<Id> = gradients
-        .iter()
-        .map(|&gradient| build.add_op(Op::SumSquares, &[gradient]))
-        .collect();
+    let mut sums: Vec<Id> = gradients.iter().map(|&gradient| build.add_op(Op::SumSquares, &[gradient])).collect();
     if sums.is_empty() {
         return build.constant(0.0);
     }
     while sums.len() > 1 {
-        sums = sums
-            .chunks(SCALARS_AT_ONCE)
-            .map(|group| build.add_op(Op::AddScalars, group))
-            .collect();
+        sums = sums.chunks(SCALARS_AT_ONCE).map(|group| build.add_op(Op::AddScalars, group)).collect();
     }
     build.unary(UnaryFunction::Sqrt, sums[0])
 }

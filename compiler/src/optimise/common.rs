@@ -15,12 +15,8 @@ pub(super) fn merge(graph: &mut Graph) {
             Op::Input { .. } | Op::State { .. } => continue,
             Op::Constant(value) => *constants.entry(value.to_bits()).or_insert(id),
             op => {
-                let mut operands: Vec<usize> =
-                    graph.inputs(id).iter().map(|input| input.index()).collect();
-                if matches!(
-                    op,
-                    Op::Binary(BinaryFunction::Add | BinaryFunction::Multiply)
-                ) {
+                let mut operands: Vec<usize> = graph.inputs(id).iter().map(|input| input.index()).collect();
+                if matches!(op, Op::Binary(BinaryFunction::Add | BinaryFunction::Multiply)) {
                     operands.sort_unstable();
                 }
                 let same_operands = known.entry(operands).or_default();

@@ -1,5 +1,6 @@
 //! Rewrites of the graph that keep its meaning, up to rounding.
 
+mod accumulate;
 mod common;
 mod movement;
 mod narrow;
@@ -9,8 +10,11 @@ mod transpose;
 
 use crate::graph::{Graph, Id};
 
-/// The passes in the order they run. Each leaves a graph that means the same.
-pub const PASSES: &[(&str, fn(&mut Graph))] = &[
+/// A rewrite of a whole graph.
+pub type Pass = fn(&mut Graph);
+
+/// The passes by name, in the order they run. Each leaves a graph that means the same.
+pub const PASSES: &[(&str, Pass)] = &[
     ("scalar", scalar::simplify),
     ("movement", movement::simplify),
     ("transpose", transpose::absorb),
@@ -18,6 +22,7 @@ pub const PASSES: &[(&str, fn(&mut Graph))] = &[
     ("reshape", reshape::sink),
     ("movement again", movement::simplify),
     ("common", common::merge),
+    ("accumulate", accumulate::separate),
     ("dead", Graph::remove_dead),
 ];
 

@@ -5,9 +5,7 @@ use crate::op::Op;
 
 /// Simplifies movement operators.
 pub(super) fn simplify(graph: &mut Graph) {
-    super::rewrite(graph, |graph, id| {
-        nothing(graph, id).or_else(|| twice(graph, id))
-    });
+    super::rewrite(graph, |graph, id| nothing(graph, id).or_else(|| twice(graph, id)));
 }
 
 /// The operand, where the operator gives it back as it is.
@@ -29,29 +27,12 @@ fn twice(graph: &mut Graph, id: Id) -> Option<Id> {
     let joined = match (graph.op(id), graph.op(input)) {
         (Op::Reshape(shape), Op::Reshape(_)) => Op::Reshape(shape.clone()),
         (Op::Expand(shape), Op::Expand(_)) => Op::Expand(shape.clone()),
-        (Op::Permute(axes), Op::Permute(before)) => {
-            Op::Permute(axes.iter().map(|&axis| before[axis]).collect())
+        (Op::Permute(axes), Op::Permute(before)) => Op::Permute(axes.iter().map(|&axis| before[axis]).collect()),
+        (Op::Slice { axis, start, length }, Op::Slice { axis: same, start: before, .. }) if axis == same => {
+            Op::Slice { axis: *axis, start: before + start, length: *length }
         }
-        (
-            Op::Slice {
-                axis,
-                start,
-                length,
-            },
-            Op::Slice {
-                axis: same,
-                start: before,
-                ..
-            },
-        ) if axis == same => Op::Slice {
-            axis: *axis,
-            start: before + start,
-            length: *length,
-        },
         // A scalar repeated has no order of elements to keep.
-        (Op::Reshape(shape), Op::Expand(_))
-            if graph.ty(graph.inputs(input)[0]).shape.is_empty() =>
-        {
+        (Op::Reshape(shape), Op::Expand(_)) if graph.ty(graph.inputs(input)[0]).shape.is_empty() => {
             Op::Expand(shape.clone())
         }
         _ => return None,

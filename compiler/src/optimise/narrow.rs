@@ -37,21 +37,12 @@ struct Raised {
 /// Whether `user` is all that reads a value, apart from what has been replaced.
 fn read_only_by(graph: &Graph, value: Id, user: Id, replaced: &BTreeSet<Id>) -> bool {
     let is_output = graph.outputs().iter().any(|(_, output)| *output == value);
-    !is_output
-        && graph
-            .users(value)
-            .into_iter()
-            .all(|other| other == user || replaced.contains(&other))
+    !is_output && graph.users(value).into_iter().all(|other| other == user || replaced.contains(&other))
 }
 
 /// Computes a slice from slices of the operands of what it cuts.
 fn raise(graph: &mut Graph, id: Id, replaced: &BTreeSet<Id>) -> Option<Raised> {
-    let &Op::Slice {
-        axis,
-        start,
-        length,
-    } = graph.op(id)
-    else {
+    let &Op::Slice { axis, start, length } = graph.op(id) else {
         return None;
     };
     let source = graph.inputs(id)[0];
@@ -61,15 +52,9 @@ fn raise(graph: &mut Graph, id: Id, replaced: &BTreeSet<Id>) -> Option<Raised> {
     let shape = graph.ty(source).shape.clone();
     let op = graph.op(source).clone();
     let mut inputs = graph.inputs(source);
-    let cut = Cut {
-        axis,
-        start,
-        length,
-    };
+    let cut = Cut { axis, start, length };
     let slices = match op {
-        Op::Unary(_) | Op::Binary(_) | Op::Select | Op::Greater => {
-            cut.operands(graph, &mut inputs, &shape)
-        }
+        Op::Unary(_) | Op::Binary(_) | Op::Select | Op::Greater => cut.operands(graph, &mut inputs, &shape),
         Op::LayerNorm { .. } | Op::RmsNorm { .. } | Op::Softmax if axis + 1 < shape.len() => {
             inputs[0] = cut.of(graph, inputs[0]);
             vec![inputs[0]]
@@ -81,26 +66,13 @@ fn raise(graph: &mut Graph, id: Id, replaced: &BTreeSet<Id>) -> Option<Raised> {
     };
     let origin = graph.origin(source).clone();
     let value = graph.add(op, &inputs, &origin);
-    Some(Raised {
-        value,
-        slices,
-        replaced: vec![source],
-    })
+    Some(Raised { value, slices, replaced: vec![source] })
 }
 
 /// `reshape(reshape(x) W)`, the flattened product of a batch: the leading axes of `x` are those of the result.
-fn raise_above_product(
-    graph: &mut Graph,
-    source: Id,
-    cut: &Cut,
-    replaced: &BTreeSet<Id>,
-) -> Option<Raised> {
+fn raise_above_product(graph: &mut Graph, source: Id, cut: &Cut, replaced: &BTreeSet<Id>) -> Option<Raised> {
     let product = graph.inputs(source)[0];
-    let &Op::MatMul {
-        transpose_left: false,
-        transpose_right,
-    } = graph.op(product)
-    else {
+    let &Op::MatMul { transpose_left: false, transpose_right } = graph.op(product) else {
         return None;
     };
     let factors = graph.inputs(product);
@@ -129,23 +101,12 @@ fn raise_above_product(
     let slice = cut.of(graph, rows);
     let mut shape = graph.ty(slice).shape.clone();
     let count = shape[..leading].iter().product();
-    let flat = graph.add(
-        Op::Reshape(Shape::from_slice(&[count, inner])),
-        &[slice],
-        &origin,
-    );
-    let op = Op::MatMul {
-        transpose_left: false,
-        transpose_right,
-    };
+    let flat = graph.add(Op::Reshape(Shape::from_slice(&[count, inner])), &[slice], &origin);
+    let op = Op::MatMul { transpose_left: false, transpose_right };
     let product = graph.add(op, &[flat, weight], &origin);
     shape[leading] = result[leading];
     let value = graph.add(Op::Reshape(shape), &[product], &origin);
-    Some(Raised {
-        value,
-        slices: vec![slice],
-        replaced: replaced_too,
-    })
+    Some(Raised { value, slices: vec![slice], replaced: replaced_too })
 }
 
 /// What a slice takes.
@@ -159,20 +120,8 @@ impl Cut {
     /// The same slice of another value.
     fn of(&self, graph: &mut Graph, value: Id) -> Id {
         let origin = graph.origin(value).clone();
-        let &Cut {
-            axis,
-            start,
-            length,
-        } = self;
-        graph.add(
-            Op::Slice {
-                axis,
-                start,
-                length,
-            },
-            &[value],
-            &origin,
-        )
+        let &Cut { axis, start, length } = self;
+        graph.add(Op::Slice { axis, start, length }, &[value], &origin)
     }
 
     /// Slices the operands of an elementwise operator with a value of shape `shape`; those that repeat along the axis stay.

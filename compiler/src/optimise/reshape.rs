@@ -19,9 +19,7 @@ fn rule(graph: &mut Graph, id: Id) -> Option<Id> {
     let mut inputs = graph.inputs(id);
     let mut inner: Option<Shape> = None;
     for input in &mut inputs {
-        if graph.ty(*input).shape != graph.ty(id).shape
-            || !matches!(graph.op(*input), Op::Reshape(_))
-        {
+        if graph.ty(*input).shape != graph.ty(id).shape || !matches!(graph.op(*input), Op::Reshape(_)) {
             return None;
         }
         *input = graph.inputs(*input)[0];
@@ -30,11 +28,7 @@ fn rule(graph: &mut Graph, id: Id) -> Option<Id> {
             return None;
         }
     }
-    let (op, origin, shape) = (
-        op.clone(),
-        graph.origin(id).clone(),
-        graph.ty(id).shape.clone(),
-    );
+    let (op, origin, shape) = (op.clone(), graph.origin(id).clone(), graph.ty(id).shape.clone());
     let value = graph.add(op, &inputs, &origin);
     Some(graph.add(Op::Reshape(shape), &[value], &origin))
 }

@@ -7,9 +7,7 @@ use crate::plan::{BinaryFunction, UnaryFunction};
 /// Simplifies elementwise operators.
 pub(super) fn simplify(graph: &mut Graph) {
     super::rewrite(graph, |graph, id| {
-        fold(graph, id)
-            .or_else(|| identity(graph, id))
-            .or_else(|| unexpanded(graph, id))
+        fold(graph, id).or_else(|| identity(graph, id)).or_else(|| unexpanded(graph, id))
     });
 }
 
@@ -18,9 +16,7 @@ fn uniform(graph: &Graph, mut id: Id) -> Option<f32> {
     loop {
         match graph.op(id) {
             Op::Constant(value) => return Some(*value),
-            Op::Expand(_) | Op::Reshape(_) | Op::Permute(_) | Op::Slice { .. } => {
-                id = graph.inputs(id)[0]
-            }
+            Op::Expand(_) | Op::Reshape(_) | Op::Permute(_) | Op::Slice { .. } => id = graph.inputs(id)[0],
             _ => return None,
         }
     }
@@ -60,9 +56,7 @@ fn identity(graph: &mut Graph, id: Id) -> Option<Id> {
         Op::Binary(BinaryFunction::Subtract) if is(1, 0.0) => inputs[0],
         Op::Binary(BinaryFunction::Multiply | BinaryFunction::Divide) if is(1, 1.0) => inputs[0],
         Op::Binary(BinaryFunction::Multiply) if is(0, 1.0) => inputs[1],
-        Op::Unary(UnaryFunction::Negate)
-            if *graph.op(inputs[0]) == Op::Unary(UnaryFunction::Negate) =>
-        {
+        Op::Unary(UnaryFunction::Negate) if *graph.op(inputs[0]) == Op::Unary(UnaryFunction::Negate) => {
             graph.inputs(inputs[0])[0]
         }
         _ => return None,

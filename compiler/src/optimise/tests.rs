@@ -30,10 +30,14 @@ fn passes_keep_the_meaning(graph: &mut Graph) {
 
 #[test]
 fn every_pass_keeps_what_tiny_models_compute() {
-    for (_, stage) in tiny_stages(1) {
+    for (_, stage) in tiny_stages(1).into_iter().chain(tiny_stages(3)) {
         let graphs = lower(&stage).unwrap();
         let decode = lower_decode(&stage, 2, 3, 6).unwrap();
-        for mut graph in [graphs.update, graphs.evaluate, decode] {
+        let graphs = graphs
+            .accumulate
+            .into_iter()
+            .chain([graphs.update, graphs.evaluate, decode]);
+        for mut graph in graphs {
             passes_keep_the_meaning(&mut graph);
         }
     }
@@ -108,7 +112,7 @@ fn random_graph(choices: &[[u8; 4]]) -> Graph {
                 let count: u64 = shape.iter().product();
                 let rows = (1..=u64::from(detail % 6) + 1)
                     .rev()
-                    .find(|rows| count % rows == 0)
+                    .find(|rows| count.is_multiple_of(*rows))
                     .unwrap_or(1);
                 (
                     Op::Reshape(Shape::from_slice(&[rows, count / rows])),

@@ -9,11 +9,7 @@ pub(super) fn absorb(graph: &mut Graph) {
 }
 
 fn rule(graph: &mut Graph, id: Id) -> Option<Id> {
-    let &Op::MatMul {
-        mut transpose_left,
-        mut transpose_right,
-    } = graph.op(id)
-    else {
+    let &Op::MatMul { mut transpose_left, mut transpose_right } = graph.op(id) else {
         return None;
     };
     let mut inputs = graph.inputs(id);
@@ -27,14 +23,7 @@ fn rule(graph: &mut Graph, id: Id) -> Option<Id> {
         return None;
     }
     let origin = graph.origin(id).clone();
-    Some(graph.add(
-        Op::MatMul {
-            transpose_left,
-            transpose_right,
-        },
-        &inputs,
-        &origin,
-    ))
+    Some(graph.add(Op::MatMul { transpose_left, transpose_right }, &inputs, &origin))
 }
 
 /// What `id` is the transpose of, the last two axes being swapped.

@@ -29,23 +29,14 @@ pub(super) struct Placement {
 
 /// Places buffers; every size counts rounded up to [`ALIGNMENT`].
 pub(super) fn place(spans: &[Span]) -> Placement {
-    let rounded: Vec<Span> = spans
-        .iter()
-        .map(|span| Span {
-            bytes: span.bytes.next_multiple_of(ALIGNMENT),
-            ..*span
-        })
-        .collect();
+    let rounded: Vec<Span> =
+        spans.iter().map(|span| Span { bytes: span.bytes.next_multiple_of(ALIGNMENT), ..*span }).collect();
     let by_birth = best_fit_by_birth(&rounded);
     if by_birth.bytes == most_alive(&rounded).1 {
         return by_birth;
     }
     let by_size = lowest_fit_by_size(&rounded);
-    if by_size.bytes < by_birth.bytes {
-        by_size
-    } else {
-        by_birth
-    }
+    if by_size.bytes < by_birth.bytes { by_size } else { by_birth }
 }
 
 /// The step at which most bytes are alive, and how many: no placement is smaller.
@@ -74,13 +65,7 @@ pub(super) fn most_alive(spans: &[Span]) -> (usize, u64) {
 /// In order of birth: the smallest free gap that fits, else the end of the region.
 fn best_fit_by_birth(spans: &[Span]) -> Placement {
     let mut order: Vec<usize> = (0..spans.len()).collect();
-    order.sort_by_key(|&index| {
-        (
-            spans[index].birth,
-            std::cmp::Reverse(spans[index].bytes),
-            index,
-        )
-    });
+    order.sort_by_key(|&index| (spans[index].birth, std::cmp::Reverse(spans[index].bytes), index));
     let mut gaps = Gaps::default();
     let mut alive: BTreeSet<(usize, usize)> = BTreeSet::new();
     let mut offsets = vec![0; spans.len()];
@@ -96,10 +81,7 @@ fn best_fit_by_birth(spans: &[Span]) -> Placement {
         offsets[index] = gaps.take(span.bytes);
         alive.insert((span.death, index));
     }
-    Placement {
-        offsets,
-        bytes: gaps.end,
-    }
+    Placement { offsets, bytes: gaps.end }
 }
 
 /// The free gaps of a region that grows at its end.
@@ -140,18 +122,18 @@ impl Gaps {
         if bytes == 0 {
             return;
         }
-        if let Some(&(before, size)) = self.by_offset.range(..(offset, 0)).next_back() {
-            if before + size == offset {
-                self.remove(before, size);
-                offset = before;
-                bytes += size;
-            }
+        if let Some(&(before, size)) = self.by_offset.range(..(offset, 0)).next_back()
+            && before + size == offset
+        {
+            self.remove(before, size);
+            offset = before;
+            bytes += size;
         }
-        if let Some(&(after, size)) = self.by_offset.range((offset, 0)..).next() {
-            if after == offset + bytes {
-                self.remove(after, size);
-                bytes += size;
-            }
+        if let Some(&(after, size)) = self.by_offset.range((offset, 0)..).next()
+            && after == offset + bytes
+        {
+            self.remove(after, size);
+            bytes += size;
         }
         self.insert(offset, bytes);
     }
@@ -170,13 +152,7 @@ impl Gaps {
 /// Largest first: the lowest offset where nothing alive at the same time lies.
 fn lowest_fit_by_size(spans: &[Span]) -> Placement {
     let mut order: Vec<usize> = (0..spans.len()).collect();
-    order.sort_by_key(|&index| {
-        (
-            std::cmp::Reverse(spans[index].bytes),
-            spans[index].birth,
-            index,
-        )
-    });
+    order.sort_by_key(|&index| (std::cmp::Reverse(spans[index].bytes), spans[index].birth, index));
     // (offset, index) of what is placed, ascending.
     let mut placed: Vec<(u64, usize)> = Vec::with_capacity(spans.len());
     let mut offsets = vec![0; spans.len()];
@@ -199,10 +175,7 @@ fn lowest_fit_by_size(spans: &[Span]) -> Placement {
         let position = placed.partition_point(|&entry| entry < (offset, index));
         placed.insert(position, (offset, index));
     }
-    Placement {
-        offsets,
-        bytes: end,
-    }
+    Placement { offsets, bytes: end }
 }
 
 #[cfg(test)]
@@ -212,11 +185,7 @@ mod tests {
 
     fn spans() -> impl Strategy<Value = Vec<Span>> {
         let span = (0u64..1000, 0usize..40, 0usize..20);
-        let span = span.prop_map(|(bytes, birth, length)| Span {
-            bytes,
-            birth,
-            death: birth + length,
-        });
+        let span = span.prop_map(|(bytes, birth, length)| Span { bytes, birth, death: birth + length });
         prop::collection::vec(span, 0..60)
     }
 
@@ -252,23 +221,8 @@ mod tests {
 
     #[test]
     fn a_freed_place_is_used_again() {
-        let span = |bytes, birth, death| Span {
-            bytes,
-            birth,
-            death,
-        };
-        let placement = place(&[
-            span(100, 0, 1),
-            span(100, 1, 2),
-            span(100, 2, 3),
-            span(64, 3, 3),
-        ]);
-        assert_eq!(
-            placement,
-            Placement {
-                offsets: vec![0, 128, 0, 128],
-                bytes: 256
-            }
-        );
+        let span = |bytes, birth, death| Span { bytes, birth, death };
+        let placement = place(&[span(100, 0, 1), span(100, 1, 2), span(100, 2, 3), span(64, 3, 3)]);
+        assert_eq!(placement, Placement { offsets: vec![0, 128, 0, 128], bytes: 256 });
     }
 }

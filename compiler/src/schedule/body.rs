@@ -40,37 +40,24 @@ impl BodyBuilder {
     }
 
     /// Adds another loop's expression, its reads replaced by `registers`; gives the registers of its results.
-    pub(super) fn append(
-        &mut self,
-        body: &LoopBody,
-        loads: &mut dyn FnMut(&mut Self, usize) -> usize,
-    ) -> Vec<usize> {
+    pub(super) fn append(&mut self, body: &LoopBody, loads: &mut dyn FnMut(&mut Self, usize) -> usize) -> Vec<usize> {
         let mut registers: Vec<usize> = Vec::with_capacity(body.instructions.len());
         for instruction in &body.instructions {
             let register = match *instruction {
                 Instruction::Load(read) => loads(self, read),
                 Instruction::Constant(value) => self.push(Instruction::Constant(value)),
-                Instruction::Unary(function, a) => {
-                    self.push(Instruction::Unary(function, registers[a]))
-                }
+                Instruction::Unary(function, a) => self.push(Instruction::Unary(function, registers[a])),
                 Instruction::Binary(function, a, b) => {
                     self.push(Instruction::Binary(function, registers[a], registers[b]))
                 }
-                Instruction::Greater(a, b) => {
-                    self.push(Instruction::Greater(registers[a], registers[b]))
+                Instruction::Greater(a, b) => self.push(Instruction::Greater(registers[a], registers[b])),
+                Instruction::Select(condition, a, b) => {
+                    self.push(Instruction::Select(registers[condition], registers[a], registers[b]))
                 }
-                Instruction::Select(condition, a, b) => self.push(Instruction::Select(
-                    registers[condition],
-                    registers[a],
-                    registers[b],
-                )),
             };
             registers.push(register);
         }
-        body.results
-            .iter()
-            .map(|&result| registers[result])
-            .collect()
+        body.results.iter().map(|&result| registers[result]).collect()
     }
 
     /// Number of instructions so far.
@@ -80,13 +67,7 @@ impl BodyBuilder {
 
     /// The finished expression and its reads.
     pub(super) fn finish(self, results: Vec<usize>) -> (LoopBody, Vec<View>) {
-        (
-            LoopBody {
-                instructions: self.instructions,
-                results,
-            },
-            self.reads,
-        )
+        (LoopBody { instructions: self.instructions, results }, self.reads)
     }
 }
 
@@ -96,9 +77,7 @@ fn key(instruction: &Instruction) -> Key {
         Instruction::Load(read) => (0, 0, read, 0, 0),
         Instruction::Constant(value) => (1, value.to_bits(), 0, 0, 0),
         Instruction::Unary(function, a) => (2, function as u32, a, 0, 0),
-        Instruction::Binary(function, a, b) if commutes(function) => {
-            (3, function as u32, a.min(b), a.max(b), 0)
-        }
+        Instruction::Binary(function, a, b) if commutes(function) => (3, function as u32, a.min(b), a.max(b), 0),
         Instruction::Binary(function, a, b) => (3, function as u32, a, b, 0),
         Instruction::Greater(a, b) => (4, 0, a, b, 0),
         Instruction::Select(condition, a, b) => (5, 0, condition, a, b),

@@ -16,17 +16,11 @@ pub(super) fn flops(step: &Step) -> u64 {
         }
         Kernel::Attention { settings, .. } => {
             let [q, k, v] = [&step.reads[0], &step.reads[1], &step.reads[2]];
-            halved(
-                product(q, k, q.shape[3]) + product(q, k, v.shape[3]),
-                settings,
-            )
+            halved(product(q, k, q.shape[3]) + product(q, k, v.shape[3]), settings)
         }
         Kernel::AttentionGrad { settings, .. } => {
             let [q, k, v] = [&step.reads[0], &step.reads[1], &step.reads[2]];
-            halved(
-                3 * product(q, k, q.shape[3]) + 2 * product(q, k, v.shape[3]),
-                settings,
-            )
+            halved(3 * product(q, k, q.shape[3]) + 2 * product(q, k, v.shape[3]), settings)
         }
         Kernel::CachedAttention { .. } => {
             let [q, k, v] = [&step.reads[0], &step.reads[1], &step.reads[2]];

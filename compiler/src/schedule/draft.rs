@@ -64,19 +64,8 @@ impl Draft {
     }
 
     /// Adds a step.
-    pub(super) fn step(
-        &mut self,
-        kernel: Kernel,
-        reads: Vec<View>,
-        writes: Vec<View>,
-        origin: &Origin,
-    ) {
-        self.steps.push(Step {
-            kernel,
-            reads,
-            writes,
-            origin: origin.clone(),
-        });
+    pub(super) fn step(&mut self, kernel: Kernel, reads: Vec<View>, writes: Vec<View>, origin: &Origin) {
+        self.steps.push(Step { kernel, reads, writes, origin: origin.clone() });
     }
 }
 

@@ -37,24 +37,12 @@ impl Flow {
             values.push(Value {
                 op: node.op.clone(),
                 ty: node.ty.clone(),
-                inputs: graph
-                    .inputs(id)
-                    .iter()
-                    .map(|input| position[input.index()])
-                    .collect(),
+                inputs: graph.inputs(id).iter().map(|input| position[input.index()]).collect(),
                 origin: node.origin.clone(),
             });
         }
-        let outputs = graph
-            .outputs()
-            .iter()
-            .map(|(target, id)| (target.clone(), position[id.index()]))
-            .collect();
-        let mut flow = Flow {
-            values,
-            uses: Vec::new(),
-            outputs,
-        };
+        let outputs = graph.outputs().iter().map(|(target, id)| (target.clone(), position[id.index()])).collect();
+        let mut flow = Flow { values, uses: Vec::new(), outputs };
         flow.drop_dead();
         flow
     }
@@ -132,8 +120,5 @@ pub(super) fn is_elementwise(op: &Op) -> bool {
 
 /// Operators that only change which element stands where, and that a view can express.
 pub(super) fn is_movement(op: &Op) -> bool {
-    matches!(
-        op,
-        Op::Reshape(_) | Op::Permute(_) | Op::Expand(_) | Op::Slice { .. }
-    )
+    matches!(op, Op::Reshape(_) | Op::Permute(_) | Op::Expand(_) | Op::Slice { .. })
 }

@@ -97,10 +97,7 @@ pub(super) fn roles(flow: &Flow) -> Vec<Role> {
                 let inline = !mine.memory
                     && !mine.loops.is_empty()
                     && (!several || is_cheap(recomputations[id]))
-                    && mine
-                        .loops
-                        .iter()
-                        .all(|&index| groups[index].admits(flow, &origin, id));
+                    && mine.loops.iter().all(|&index| groups[index].admits(flow, &origin, id));
                 if inline {
                     loops = mine.loops;
                     Role::Inline
@@ -125,8 +122,7 @@ pub(super) fn roles(flow: &Flow) -> Vec<Role> {
                 readers[input].memory = true;
             } else {
                 readers[input].add_loops(&loops);
-                readers[input].memory |=
-                    is_elementwise(op) && flow.elements(id) > flow.elements(input);
+                readers[input].memory |= is_elementwise(op) && flow.elements(id) > flow.elements(input);
             }
         }
     }
@@ -140,24 +136,16 @@ impl Group {
         let added = flow
             .inputs(id)
             .iter()
-            .filter(|&&input| {
-                is_read(flow, origin[input]) && !self.leaves.contains(&(origin[input], input))
-            })
+            .filter(|&&input| is_read(flow, origin[input]) && !self.leaves.contains(&(origin[input], input)))
             .count();
         // Read through several different views it would be computed once for each.
-        entries <= 1
-            && self.instructions < MOST_INSTRUCTIONS
-            && self.leaves.len() + added <= MOST_READS + entries
+        entries <= 1 && self.instructions < MOST_INSTRUCTIONS && self.leaves.len() + added <= MOST_READS + entries
     }
 
     /// Computes `id` inside the loop.
     fn include(&mut self, flow: &Flow, origin: &[ValueId], id: ValueId) {
         self.instructions += 1;
-        let entries: Vec<_> = self
-            .leaves
-            .range((id, 0)..=(id, ValueId::MAX))
-            .copied()
-            .collect();
+        let entries: Vec<_> = self.leaves.range((id, 0)..=(id, ValueId::MAX)).copied().collect();
         for entry in entries {
             self.leaves.remove(&entry);
         }
@@ -180,11 +168,7 @@ fn is_read(flow: &Flow, id: ValueId) -> bool {
 fn origins(flow: &Flow) -> Vec<ValueId> {
     let mut origins: Vec<ValueId> = Vec::with_capacity(flow.values.len());
     for id in 0..flow.values.len() {
-        let origin = if is_movement(flow.op(id)) {
-            origins[flow.inputs(id)[0]]
-        } else {
-            id
-        };
+        let origin = if is_movement(flow.op(id)) { origins[flow.inputs(id)[0]] } else { id };
         origins.push(origin);
     }
     origins
@@ -224,11 +208,7 @@ fn recomputations(flow: &Flow, origin: &[ValueId]) -> Vec<Recomputation> {
         let full_size = |input: &&ValueId| flow.elements(**input) == flow.elements(id);
         let this = if is_elementwise(&value.op) {
             let above = value.inputs.iter().map(|&input| all[input].cost);
-            let operands = value
-                .inputs
-                .iter()
-                .filter(full_size)
-                .map(|&input| all[input].operands);
+            let operands = value.inputs.iter().filter(full_size).map(|&input| all[input].operands);
             Recomputation {
                 cost: above.fold(cost(&value.op), u32::saturating_add),
                 operands: operands.fold(Operands::None, Operands::join),
@@ -236,10 +216,7 @@ fn recomputations(flow: &Flow, origin: &[ValueId]) -> Vec<Recomputation> {
         } else if is_movement(&value.op) && full_size(&&value.inputs[0]) {
             all[value.inputs[0]]
         } else {
-            Recomputation {
-                cost: 0,
-                operands: Operands::One(origin[id]),
-            }
+            Recomputation { cost: 0, operands: Operands::One(origin[id]) }
         };
         all.push(this);
     }

@@ -34,22 +34,10 @@ pub(super) fn families(flow: &Flow) -> Families {
 fn family(op: &Op) -> Option<Op> {
     Some(match *op {
         Op::Attention(settings) | Op::AttentionStats(settings) => Op::Attention(settings),
-        Op::AttentionGrad { settings, .. } => Op::AttentionGrad {
-            settings,
-            wrt: AttentionInput::Query,
-        },
-        Op::LayerNormGrad { eps, .. } => Op::LayerNormGrad {
-            eps,
-            wrt: NormInput::Value,
-        },
-        Op::RmsNormGrad { eps, .. } => Op::RmsNormGrad {
-            eps,
-            wrt: NormInput::Value,
-        },
-        Op::AdamW { constants, .. } => Op::AdamW {
-            constants,
-            output: AdamOutput::Weight,
-        },
+        Op::AttentionGrad { settings, .. } => Op::AttentionGrad { settings, wrt: AttentionInput::Query },
+        Op::LayerNormGrad { eps, .. } => Op::LayerNormGrad { eps, wrt: NormInput::Value },
+        Op::RmsNormGrad { eps, .. } => Op::RmsNormGrad { eps, wrt: NormInput::Value },
+        Op::AdamW { constants, .. } => Op::AdamW { constants, output: AdamOutput::Weight },
         _ => return None,
     })
 }

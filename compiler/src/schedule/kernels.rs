@@ -5,7 +5,7 @@ use super::emit::{Emitter, Need};
 use super::flow::ValueId;
 use super::fuse::Role;
 use super::sums::Sum;
-use crate::op::{AdamOutput, AttentionInput, NormInput, Op, Reduction, Shape};
+use crate::op::{AttentionInput, NormInput, Op, Shape};
 use crate::plan::{BinaryFunction, DType};
 use crate::program::{Instruction, Kernel, LoopBody, MemoryKind, View};
 
@@ -93,7 +93,7 @@ impl Emitter<'_> {
     }
 
     /// The operands of `id`, each as its kernel needs it.
-    fn operands(&mut self, id: ValueId, needs: &[Need]) -> Vec<View> {
+    pub(super) fn operands(&mut self, id: ValueId, needs: &[Need]) -> Vec<View> {
         let flow = self.flow;
         let inputs = flow.inputs(id).iter().zip(needs);
         inputs
@@ -174,7 +174,7 @@ impl Emitter<'_> {
     }
 
     /// Whether `old` shows the value before the run of the very elements whose value after the run is `new`.
-    fn is_old_value(&self, old: &View, new: &View) -> bool {
+    pub(super) fn is_old_value(&self, old: &View, new: &View) -> bool {
         self.is_same_state(old, new)
             && View {
                 buffer: new.buffer,
@@ -183,13 +183,13 @@ impl Emitter<'_> {
     }
 
     /// Whether `old` belongs to a state as it is before the run, and `new` to the same state as it is after the run.
-    fn is_same_state(&self, old: &View, new: &View) -> bool {
+    pub(super) fn is_same_state(&self, old: &View, new: &View) -> bool {
         let storage = |view: &View| &self.draft.buffers[view.buffer].storage;
         matches!((storage(old), storage(new)), (Storage::Initial(a), Storage::Final(b)) if a == b)
     }
 
     /// Scratch memory of a kernel, or a result that nobody asked for.
-    fn scratch(&mut self, id: ValueId, shape: &[u64]) -> View {
+    pub(super) fn scratch(&mut self, id: ValueId, shape: &[u64]) -> View {
         let name = &self.flow.values[id].origin.path;
         let shape: Shape = shape.into();
         self.draft.allocate(
@@ -202,7 +202,7 @@ impl Emitter<'_> {
     }
 
     /// The member of the family of `id` that satisfies a condition.
-    fn member(&self, id: ValueId, is_it: impl Fn(&Op) -> bool) -> Option<ValueId> {
+    pub(super) fn member(&self, id: ValueId, is_it: impl Fn(&Op) -> bool) -> Option<ValueId> {
         let family = self.families.get(&id)?;
         family
             .iter()
@@ -304,140 +304,5 @@ impl Emitter<'_> {
             reads,
             writes,
         );
-    }
-
-    fn adamw(&mut self, id: ValueId) {
-        let Op::AdamW { constants, .. } = *self.flow.op(id) else {
-            unreachable!("called for AdamW only");
-        };
-        let inputs = self.flow.inputs(id);
-        let reads: Vec<View> = inputs[3..]
-            .iter()
-            .map(|&input| self.operand(input, Need::Contiguous))
-            .collect();
-        let outputs = [
-            AdamOutput::Weight,
-            AdamOutput::FirstMoment,
-            AdamOutput::SecondMoment,
-        ];
-        let writes = outputs
-            .iter()
-            .zip(inputs)
-            .map(|(wanted, &input)| {
-                let member = self.member(
-                    id,
-                    |op| matches!(op, Op::AdamW { output, .. } if output == wanted),
-                );
-                self.overwritten(id, input, member, &reads)
-            })
-            .collect();
-        self.step(id, Kernel::AdamW(constants), reads, writes);
-    }
-
-    fn cache_write(&mut self, id: ValueId) {
-        let inputs = self.flow.inputs(id);
-        let reads = vec![
-            self.operand(inputs[1], Need::Rows),
-            self.operand(inputs[2], Need::Contiguous),
-        ];
-        let write = self.overwritten(id, inputs[0], Some(id), &reads);
-        self.step(id, Kernel::CacheWrite, reads, vec![write]);
-    }
-
-    /// The memory of `input` that a kernel overwrites with `result`: the state itself if the result is its next value,
-    /// else a copy.
-    fn overwritten(
-        &mut self,
-        id: ValueId,
-        input: ValueId,
-        result: Option<ValueId>,
-        reads: &[View],
-    ) -> View {
-        let old = self.view(input);
-        let place = result.and_then(|result| self.places.wishes[result].clone());
-        let view = match place {
-            Some(place)
-                if self.is_old_value(&old, &place)
-                    && reads.iter().all(|read| read.buffer != old.buffer) =>
-            {
-                place
-            }
-            _ => {
-                let origin = self.flow.values[id].origin.clone();
-                self.fresh_copy(&old, &origin)
-            }
-        };
-        if let Some(result) = result {
-            self.views[result] = Some(view.clone());
-        }
-        view
-    }
-
-    fn add_scalars(&mut self, id: ValueId) {
-        let row = self.places.rows[&id].clone();
-        let flow = self.flow;
-        for (position, &input) in flow.inputs(id).iter().enumerate() {
-            let place = row.slice(0, position as u64, 1);
-            self.settle(input, place);
-        }
-        let body = LoopBody {
-            instructions: vec![Instruction::Load(0)],
-            results: vec![0],
-        };
-        let reads = vec![row];
-        let scalar = self.result(id, Need::Any, &reads, false);
-        let write = scalar.reshape(&[1]).unwrap_or(scalar);
-        let kernel = Kernel::Reduce {
-            kind: Reduction::Sum,
-            axes: vec![0],
-            body,
-        };
-        self.step(id, kernel, reads, vec![write]);
-    }
-
-    fn concat(&mut self, id: ValueId, axis: usize) {
-        let whole = self.whole(id);
-        let flow = self.flow;
-        let mut start = 0;
-        for &input in flow.inputs(id) {
-            let length = flow.shape(input)[axis];
-            self.settle(input, whole.slice(axis, start, length));
-            start += length;
-        }
-    }
-
-    fn pad(&mut self, id: ValueId, axis: usize, before: u64, after: u64) {
-        let whole = self.whole(id);
-        let input = self.flow.inputs(id)[0];
-        let length = self.flow.shape(input)[axis];
-        self.settle(input, whole.slice(axis, before, length));
-        let origin = self.flow.values[id].origin.clone();
-        for (start, length) in [(0, before), (before + length, after)] {
-            if length > 0 {
-                self.write_zeros(whole.slice(axis, start, length), &origin);
-            }
-        }
-    }
-
-    /// The memory of a value that is put together from parts.
-    fn whole(&mut self, id: ValueId) -> View {
-        self.result(id, Need::Any, &[], false)
-    }
-
-    /// Copies a part to its place if it does not lie there.
-    fn settle(&mut self, part: ValueId, place: View) {
-        let mut view = self.view(part);
-        if self.is_same_state(&view, &place) {
-            let origin = self.flow.values[part].origin.clone();
-            view = self.fresh_copy(&view, &origin);
-        }
-        let place = match place.reshape(&view.shape) {
-            Some(place) => place,
-            None => unreachable!("a part has the size of its place"),
-        };
-        if view != place {
-            let origin = self.flow.values[part].origin.clone();
-            self.write_copy(view, place, &origin);
-        }
     }
 }

@@ -12,10 +12,7 @@ use crate::program::{Buffer, BufferId, MemoryKind, PersistentBuffer, Program, Re
 /// # Panics
 /// If a state of the draft is not in `persistent`: whoever asks for a program lists the states of its graph.
 pub(super) fn layout(draft: Draft, name: &str, persistent: &[PersistentBuffer]) -> Program {
-    let offsets: BTreeMap<&str, u64> = persistent
-        .iter()
-        .map(|buffer| (buffer.name.as_str(), buffer.offset))
-        .collect();
+    let offsets: BTreeMap<&str, u64> = persistent.iter().map(|buffer| (buffer.name.as_str(), buffer.offset)).collect();
     let mut renamed: Vec<Option<BufferId>> = vec![None; draft.buffers.len()];
     let mut states: BTreeMap<&str, BufferId> = BTreeMap::new();
     let lives = lives(&draft);
@@ -39,14 +36,7 @@ pub(super) fn layout(draft: Draft, name: &str, persistent: &[PersistentBuffer]) 
                 None => panic!("the program {name} uses the state {state}, which has no memory"),
             };
         } else {
-            spans.push((
-                buffers.len(),
-                Span {
-                    bytes: buffer.bytes(),
-                    birth,
-                    death,
-                },
-            ));
+            spans.push((buffers.len(), Span { bytes: buffer.bytes(), birth, death }));
         }
         renamed[old] = Some(buffers.len());
         buffers.push(Buffer {
@@ -66,17 +56,11 @@ pub(super) fn layout(draft: Draft, name: &str, persistent: &[PersistentBuffer]) 
     let peak_by_kind = peak_by_kind(&buffers, &spans);
     let mut steps = draft.steps;
     let mut outputs = draft.outputs;
-    let views = steps
-        .iter_mut()
-        .flat_map(|step| step.reads.iter_mut().chain(&mut step.writes));
+    let views = steps.iter_mut().flat_map(|step| step.reads.iter_mut().chain(&mut step.writes));
     for view in views.chain(outputs.iter_mut().map(|(_, view)| view)) {
         rename(view, &renamed);
     }
-    let inputs = draft
-        .inputs
-        .iter()
-        .filter_map(|(name, old)| Some((name.clone(), renamed[*old]?)))
-        .collect();
+    let inputs = draft.inputs.iter().filter_map(|(name, old)| Some((name.clone(), renamed[*old]?))).collect();
     let flops = steps.iter().map(flops).sum();
     Program {
         name: name.to_owned(),

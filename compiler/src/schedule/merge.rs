@@ -49,29 +49,18 @@ fn memories(draft: &Draft) -> Vec<BufferId> {
 
 /// Whether two views may share an element.
 fn meet(memory: &[BufferId], a: &View, b: &View) -> bool {
-    memory[a.buffer] == memory[b.buffer]
-        && a.overlaps(&View {
-            buffer: a.buffer,
-            ..b.clone()
-        })
+    memory[a.buffer] == memory[b.buffer] && a.overlaps(&View { buffer: a.buffer, ..b.clone() })
 }
 
 /// Whether `later` may not run before `earlier`.
 fn conflicts(memory: &[BufferId], earlier: &Step, later: &Step) -> bool {
-    let any = |these: &[View], those: &[View]| {
-        these
-            .iter()
-            .any(|a| those.iter().any(|b| meet(memory, a, b)))
-    };
-    any(&earlier.writes, &later.reads)
-        || any(&earlier.writes, &later.writes)
-        || any(&earlier.reads, &later.writes)
+    let any = |these: &[View], those: &[View]| these.iter().any(|a| those.iter().any(|b| meet(memory, a, b)));
+    any(&earlier.writes, &later.reads) || any(&earlier.writes, &later.writes) || any(&earlier.reads, &later.writes)
 }
 
 /// The loop that does the work of both, if that is possible and saves an operand.
 fn join(memory: &[BufferId], first: &Step, second: &Step) -> Option<Step> {
-    let (Kernel::Loop(first_body), Kernel::Loop(second_body)) = (&first.kernel, &second.kernel)
-    else {
+    let (Kernel::Loop(first_body), Kernel::Loop(second_body)) = (&first.kernel, &second.kernel) else {
         return None;
     };
     let shape = &first.writes[0].shape;
@@ -80,25 +69,14 @@ fn join(memory: &[BufferId], first: &Step, second: &Step) -> Option<Step> {
         return None;
     }
     let apart = |a: &View, b: &View| a == b || !meet(memory, a, b);
-    let safe = second
-        .reads
-        .iter()
-        .all(|read| first.writes.iter().all(|write| apart(read, write)))
-        && second
-            .writes
-            .iter()
-            .all(|write| first.reads.iter().all(|read| apart(read, write)))
-        && second
-            .writes
-            .iter()
-            .all(|write| first.writes.iter().all(|other| !meet(memory, write, other)));
+    let safe = second.reads.iter().all(|read| first.writes.iter().all(|write| apart(read, write)))
+        && second.writes.iter().all(|write| first.reads.iter().all(|read| apart(read, write)))
+        && second.writes.iter().all(|write| first.writes.iter().all(|other| !meet(memory, write, other)));
     if !safe {
         return None;
     }
     let mut builder = BodyBuilder::default();
-    let mut results = builder.append(first_body, &mut |builder, read| {
-        builder.load(first.reads[read].clone())
-    });
+    let mut results = builder.append(first_body, &mut |builder, read| builder.load(first.reads[read].clone()));
     let written = results.clone();
     results.extend(builder.append(second_body, &mut |builder, read| {
         let view = &second.reads[read];
@@ -112,12 +90,7 @@ fn join(memory: &[BufferId], first: &Step, second: &Step) -> Option<Step> {
     }
     let (body, reads) = builder.finish(results);
     let writes = first.writes.iter().chain(&second.writes).cloned().collect();
-    Some(Step {
-        kernel: Kernel::Loop(body),
-        reads,
-        writes,
-        origin: second.origin.clone(),
-    })
+    Some(Step { kernel: Kernel::Loop(body), reads, writes, origin: second.origin.clone() })
 }
 
 /// Whether the second loop reads something as large as the loop that the first reads or writes.
@@ -135,23 +108,13 @@ fn drop_unread(draft: &mut Draft) {
     let mut read: BTreeSet<BufferId> = draft.outputs.iter().map(|(_, view)| view.buffer).collect();
     for step in draft.steps.iter_mut().rev() {
         if let Kernel::Loop(body) = &step.kernel {
-            let wanted = |view: &View| {
-                read.contains(&view.buffer)
-                    || draft.buffers[view.buffer].storage != Storage::Scratch
-            };
-            let keep: Vec<usize> = (0..step.writes.len())
-                .filter(|&write| wanted(&step.writes[write]))
-                .collect();
+            let wanted =
+                |view: &View| read.contains(&view.buffer) || draft.buffers[view.buffer].storage != Storage::Scratch;
+            let keep: Vec<usize> = (0..step.writes.len()).filter(|&write| wanted(&step.writes[write])).collect();
             if keep.len() < step.writes.len() {
                 let results = keep.iter().map(|&write| body.results[write]).collect();
-                step.writes = keep
-                    .iter()
-                    .map(|&write| step.writes[write].clone())
-                    .collect();
-                let trimmed = LoopBody {
-                    instructions: body.instructions.clone(),
-                    results,
-                };
+                step.writes = keep.iter().map(|&write| step.writes[write].clone()).collect();
+                let trimmed = LoopBody { instructions: body.instructions.clone(), results };
                 let (body, reads) = trim(&trimmed, &step.reads);
                 (step.kernel, step.reads) = (Kernel::Loop(body), reads);
             }
@@ -188,20 +151,11 @@ fn trim(body: &LoopBody, reads: &[View]) -> (LoopBody, Vec<View>) {
                 Load(read) => builder.load(reads[read].clone()),
                 Constant(value) => builder.push(Constant(value)),
                 Unary(function, a) => builder.push(Unary(function, registers[a])),
-                Binary(function, a, b) => {
-                    builder.push(Binary(function, registers[a], registers[b]))
-                }
+                Binary(function, a, b) => builder.push(Binary(function, registers[a], registers[b])),
                 Greater(a, b) => builder.push(Greater(registers[a], registers[b])),
-                Select(condition, a, b) => {
-                    builder.push(Select(registers[condition], registers[a], registers[b]))
-                }
+                Select(condition, a, b) => builder.push(Select(registers[condition], registers[a], registers[b])),
             };
         }
     }
-    builder.finish(
-        body.results
-            .iter()
-            .map(|&result| registers[result])
-            .collect(),
-    )
+    builder.finish(body.results.iter().map(|&result| registers[result]).collect())
 }

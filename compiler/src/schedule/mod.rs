@@ -16,6 +16,7 @@ mod body;
 mod cost;
 mod draft;
 mod emit;
+mod expression;
 mod flow;
 mod fuse;
 mod join;
@@ -23,11 +24,13 @@ mod kernels;
 mod layout;
 mod merge;
 mod order;
+mod parts;
 mod persistent;
 mod place;
 mod print;
 mod reuse;
 mod sums;
+mod updates;
 pub mod verify;
 mod view;
 
@@ -40,17 +43,10 @@ pub use persistent::persistent;
 
 /// The programs of a stage; all share the persistent region.
 pub fn schedule(graphs: &StageGraphs, stage: &StagePlan) -> StagePrograms {
-    let all: Vec<&Graph> = graphs
-        .accumulate
-        .iter()
-        .chain([&graphs.update, &graphs.evaluate])
-        .collect();
+    let all: Vec<&Graph> = graphs.accumulate.iter().chain([&graphs.update, &graphs.evaluate]).collect();
     let (persistent, persistent_bytes) = persistent(&all, &stage.model.weights);
     StagePrograms {
-        accumulate: graphs
-            .accumulate
-            .as_ref()
-            .map(|graph| schedule_single(graph, "accumulate", &persistent)),
+        accumulate: graphs.accumulate.as_ref().map(|graph| schedule_single(graph, "accumulate", &persistent)),
         update: schedule_single(&graphs.update, "update", &persistent),
         evaluate: schedule_single(&graphs.evaluate, "evaluate", &persistent),
         persistent,
@@ -68,10 +64,10 @@ pub fn schedule_single(graph: &Graph, name: &str, persistent: &[PersistentBuffer
     merge::merge(&mut draft);
     reuse::reuse(&mut draft);
     let program = layout::layout(draft, name, persistent);
-    if cfg!(debug_assertions) {
-        if let Err(reason) = verify::verify(&program) {
-            panic!("{reason}\n{}", program.print());
-        }
+    if cfg!(debug_assertions)
+        && let Err(reason) = verify::verify(&program)
+    {
+        panic!("{reason}\n{}", program.print());
     }
     program
 }

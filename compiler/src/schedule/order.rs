@@ -59,11 +59,7 @@ impl Scheduler {
             overwriters: BTreeMap::new(),
             touched_by: vec![Vec::new(); buffers],
             untouched: vec![0; buffers],
-            alive: draft
-                .buffers
-                .iter()
-                .map(|buffer| buffer.storage == Storage::Input)
-                .collect(),
+            alive: draft.buffers.iter().map(|buffer| buffer.storage == Storage::Input).collect(),
             kept: vec![false; buffers],
             finished: vec![false; steps],
             saved: 0,
@@ -86,12 +82,7 @@ impl Scheduler {
         for (index, step) in draft.steps.iter().enumerate() {
             let mut before: BTreeSet<usize> = BTreeSet::new();
             let mut wait_for = |earlier: &[(usize, &View)], view: &View| {
-                before.extend(
-                    earlier
-                        .iter()
-                        .filter(|(_, other)| other.overlaps(view))
-                        .map(|(step, _)| *step),
-                );
+                before.extend(earlier.iter().filter(|(_, other)| other.overlaps(view)).map(|(step, _)| *step));
             };
             for view in &step.reads {
                 wait_for(&writes[view.buffer], view);
@@ -107,19 +98,13 @@ impl Scheduler {
             for view in &step.reads {
                 reads[view.buffer].push((index, view));
                 if let Storage::Initial(name) = &draft.buffers[view.buffer].storage {
-                    self.old_readers
-                        .entry(name.clone())
-                        .or_default()
-                        .insert(index);
+                    self.old_readers.entry(name.clone()).or_default().insert(index);
                 }
             }
             for view in &step.writes {
                 writes[view.buffer].push((index, view));
                 if let Storage::Final(name) = &draft.buffers[view.buffer].storage {
-                    self.overwriters
-                        .entry(name.clone())
-                        .or_default()
-                        .push(index);
+                    self.overwriters.entry(name.clone()).or_default().push(index);
                 }
             }
             for buffer in touched(step) {
@@ -145,16 +130,10 @@ impl Scheduler {
     }
 
     /// The states that a step overwrites.
-    fn overwritten<'a>(
-        &self,
-        draft: &'a Draft,
-        step: usize,
-    ) -> impl Iterator<Item = &'a str> + use<'a> {
-        draft.steps[step].writes.iter().filter_map(|view| {
-            match &draft.buffers[view.buffer].storage {
-                Storage::Final(name) => Some(name.as_str()),
-                _ => None,
-            }
+    fn overwritten<'a>(&self, draft: &'a Draft, step: usize) -> impl Iterator<Item = &'a str> + use<'a> {
+        draft.steps[step].writes.iter().filter_map(|view| match &draft.buffers[view.buffer].storage {
+            Storage::Final(name) => Some(name.as_str()),
+            _ => None,
         })
     }
 
@@ -211,17 +190,15 @@ impl Scheduler {
             self.alive[buffer] = true;
             self.untouched[buffer] -= 1;
             if self.untouched[buffer] == 1 {
-                let last = self.touched_by[buffer]
-                    .iter()
-                    .find(|&&step| !self.finished[step]);
+                let last = self.touched_by[buffer].iter().find(|&&step| !self.finished[step]);
                 affected.extend(last);
             }
-            if let Storage::Initial(name) = &draft.buffers[buffer].storage {
-                if let Some(readers) = self.old_readers.get_mut(name) {
-                    readers.remove(&step);
-                    if readers.len() <= 1 {
-                        affected.extend(self.overwriters.get(name).into_iter().flatten());
-                    }
+            if let Storage::Initial(name) = &draft.buffers[buffer].storage
+                && let Some(readers) = self.old_readers.get_mut(name)
+            {
+                readers.remove(&step);
+                if readers.len() <= 1 {
+                    affected.extend(self.overwriters.get(name).into_iter().flatten());
                 }
             }
         }
@@ -242,8 +219,7 @@ impl Scheduler {
     /// Every step left waits for a reader of an old value that itself waits: the first that overwrites a state may run,
     /// and the readers left get a copy of the old value.
     fn save_old_value(&mut self, draft: &mut Draft) -> Vec<Step> {
-        let stuck =
-            (0..draft.steps.len()).find(|&step| !self.finished[step] && self.waiting[step] == 0);
+        let stuck = (0..draft.steps.len()).find(|&step| !self.finished[step] && self.waiting[step] == 0);
         let Some(stuck) = stuck else {
             unreachable!("the first unfinished step waits for no result");
         };
@@ -251,14 +227,8 @@ impl Scheduler {
         let mut copies = Vec::new();
         for state in states {
             let readers = self.old_readers.remove(&state).unwrap_or_default();
-            let others: Vec<usize> = readers
-                .into_iter()
-                .filter(|&reader| reader != stuck)
-                .collect();
-            let old = draft
-                .buffers
-                .iter()
-                .position(|buffer| buffer.storage == Storage::Initial(state.clone()));
+            let others: Vec<usize> = readers.into_iter().filter(|&reader| reader != stuck).collect();
+            let old = draft.buffers.iter().position(|buffer| buffer.storage == Storage::Initial(state.clone()));
             if let (Some(old), false) = (old, others.is_empty()) {
                 copies.push(self.save(draft, old, &others));
                 self.saved += 1;
@@ -287,28 +257,13 @@ impl Scheduler {
                 }
             }
         }
-        let body = LoopBody {
-            instructions: vec![Instruction::Load(0)],
-            results: vec![0],
-        };
-        let reads = vec![View {
-            buffer: old,
-            ..copy.clone()
-        }];
-        Step {
-            kernel: Kernel::Loop(body),
-            reads,
-            writes: vec![copy],
-            origin: draft.steps[readers[0]].origin.clone(),
-        }
+        let body = LoopBody { instructions: vec![Instruction::Load(0)], results: vec![0] };
+        let reads = vec![View { buffer: old, ..copy.clone() }];
+        Step { kernel: Kernel::Loop(body), reads, writes: vec![copy], origin: draft.steps[readers[0]].origin.clone() }
     }
 }
 
 /// The buffers of a step, each once.
 fn touched(step: &Step) -> BTreeSet<BufferId> {
-    step.reads
-        .iter()
-        .chain(&step.writes)
-        .map(|view| view.buffer)
-        .collect()
+    step.reads.iter().chain(&step.writes).map(|view| view.buffer).collect()
 }

@@ -22,9 +22,7 @@ pub fn persistent(graphs: &[&Graph], weights: &[WeightPlan]) -> (Vec<PersistentB
         }
         for (target, id) in graph.outputs() {
             if let Target::State(name) = target {
-                states
-                    .entry(name.clone())
-                    .or_insert_with(|| graph.ty(*id).clone());
+                states.entry(name.clone()).or_insert_with(|| graph.ty(*id).clone());
             }
         }
     }
@@ -34,15 +32,7 @@ pub fn persistent(graphs: &[&Graph], weights: &[WeightPlan]) -> (Vec<PersistentB
         let bytes = ty.shape.iter().product::<u64>() * ty.dtype.bytes();
         let kind = kind_of_state(&name);
         let shape = ty.shape.to_vec();
-        buffers.push(PersistentBuffer {
-            name,
-            shape,
-            dtype: ty.dtype,
-            offset: end,
-            bytes,
-            init,
-            kind,
-        });
+        buffers.push(PersistentBuffer { name, shape, dtype: ty.dtype, offset: end, bytes, init, kind });
         end = (end + bytes).next_multiple_of(ALIGNMENT);
     };
     for weight in weights {

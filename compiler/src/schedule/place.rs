@@ -38,22 +38,14 @@ pub(super) fn places(flow: &Flow, roles: &[Role], draft: &mut Draft) -> Places {
         if let Op::State { name, ty } = &value.op {
             places.initial.entry(name.clone()).or_insert_with(|| {
                 let storage = Storage::Initial(name.clone());
-                draft
-                    .allocate(name, &ty.shape, ty.dtype, kind_of_state(name), storage)
-                    .buffer
+                draft.allocate(name, &ty.shape, ty.dtype, kind_of_state(name), storage).buffer
             });
         }
     }
     for (target, id) in &flow.outputs {
         if let Target::State(name) = target {
             let Type { shape, dtype } = &flow.values[*id].ty;
-            let view = draft.allocate(
-                name,
-                shape,
-                *dtype,
-                kind_of_state(name),
-                Storage::Final(name.clone()),
-            );
+            let view = draft.allocate(name, shape, *dtype, kind_of_state(name), Storage::Final(name.clone()));
             places.last.insert(name.clone(), view.clone());
             places.wish(*id, view);
         }
@@ -79,9 +71,7 @@ impl Places {
                     self.wish(inputs[0], view);
                 }
             }
-            (Op::Permute(axes), Some(wish)) if only_use(inputs[0]) => {
-                self.wish(inputs[0], wish.unpermute(axes))
-            }
+            (Op::Permute(axes), Some(wish)) if only_use(inputs[0]) => self.wish(inputs[0], wish.unpermute(axes)),
             (Op::Concat { axis }, wish) => {
                 let whole = wish.unwrap_or_else(|| self.allocate(flow, draft, id));
                 let mut start = 0;
@@ -96,10 +86,7 @@ impl Places {
             (Op::Pad { axis, before, .. }, wish) => {
                 let whole = wish.unwrap_or_else(|| self.allocate(flow, draft, id));
                 if only_use(inputs[0]) {
-                    self.wish(
-                        inputs[0],
-                        whole.slice(*axis, *before, flow.shape(inputs[0])[*axis]),
-                    );
+                    self.wish(inputs[0], whole.slice(*axis, *before, flow.shape(inputs[0])[*axis]));
                 }
             }
             // The scalars are summed up as one row.
@@ -107,13 +94,7 @@ impl Places {
                 let Type { dtype, .. } = flow.values[id].ty;
                 let shape = [inputs.len() as u64].into_iter().collect();
                 let name = &flow.values[id].origin.path;
-                let row = draft.allocate(
-                    name,
-                    &shape,
-                    dtype,
-                    MemoryKind::Activations,
-                    Storage::Scratch,
-                );
+                let row = draft.allocate(name, &shape, dtype, MemoryKind::Activations, Storage::Scratch);
                 for (position, &input) in inputs.iter().enumerate() {
                     if only_use(input) {
                         let element = row.slice(0, position as u64, 1).reshape(&[]);
@@ -155,11 +136,7 @@ fn kinds(flow: &Flow) -> Vec<MemoryKind> {
         match flow.op(id) {
             Op::AdamW { .. } => kinds[inputs[3]] = MemoryKind::Gradients,
             Op::SumSquares => kinds[inputs[0]] = MemoryKind::Gradients,
-            Op::Reshape(_)
-            | Op::Permute(_)
-            | Op::Binary(BinaryFunction::Add)
-            | Op::Concat { .. }
-            | Op::Pad { .. }
+            Op::Reshape(_) | Op::Permute(_) | Op::Binary(BinaryFunction::Add) | Op::Concat { .. } | Op::Pad { .. }
                 if kinds[id] == MemoryKind::Gradients =>
             {
                 for &input in inputs {

@@ -24,11 +24,7 @@ impl Program {
 
     fn write(&self, text: &mut String) -> fmt::Result {
         let (name, steps) = (&self.name, self.steps.len());
-        writeln!(
-            text,
-            "program {name}: {steps} steps, scratch {} bytes, {} flops",
-            self.scratch_bytes, self.flops
-        )?;
+        writeln!(text, "program {name}: {steps} steps, scratch {} bytes, {} flops", self.scratch_bytes, self.flops)?;
         for (kind, bytes) in &self.peak_by_kind {
             writeln!(text, "peak {kind:?} {bytes}")?;
         }
@@ -41,12 +37,8 @@ impl Program {
                 DType::F32 => "f32",
                 DType::I32 => "i32",
             };
-            let (offset, bytes, kind, name) =
-                (buffer.offset, buffer.bytes, buffer.kind, &buffer.name);
-            writeln!(
-                text,
-                "buffer {index} {region} {offset} +{bytes} {dtype} {kind:?} {name:?}"
-            )?;
+            let (offset, bytes, kind, name) = (buffer.offset, buffer.bytes, buffer.kind, &buffer.name);
+            writeln!(text, "buffer {index} {region} {offset} +{bytes} {dtype} {kind:?} {name:?}")?;
         }
         for (name, buffer) in &self.inputs {
             writeln!(text, "input {name} b{buffer}")?;
@@ -102,20 +94,12 @@ fn write_body(text: &mut String, body: &LoopBody) -> fmt::Result {
             Instruction::Load(read) => write!(text, "r{register} = load {read}; ")?,
             Instruction::Constant(value) => write!(text, "r{register} = {value:?}; ")?,
             Instruction::Unary(function, a) => write!(text, "r{register} = {function:?} r{a}; ")?,
-            Instruction::Binary(function, a, b) => {
-                write!(text, "r{register} = {function:?} r{a} r{b}; ")?
-            }
+            Instruction::Binary(function, a, b) => write!(text, "r{register} = {function:?} r{a} r{b}; ")?,
             Instruction::Greater(a, b) => write!(text, "r{register} = Greater r{a} r{b}; ")?,
-            Instruction::Select(condition, a, b) => {
-                write!(text, "r{register} = Select r{condition} r{a} r{b}; ")?
-            }
+            Instruction::Select(condition, a, b) => write!(text, "r{register} = Select r{condition} r{a} r{b}; ")?,
         }
     }
-    let results: Vec<String> = body
-        .results
-        .iter()
-        .map(|result| format!("r{result}"))
-        .collect();
+    let results: Vec<String> = body.results.iter().map(|result| format!("r{result}")).collect();
     writeln!(text, "write {}", results.join(" "))
 }
 

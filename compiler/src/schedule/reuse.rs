@@ -26,13 +26,7 @@ pub(super) fn reuse(draft: &mut Draft) {
 }
 
 /// The buffer of an operand that has the very elements of a result and is not needed after the step.
-fn operand_to_overwrite(
-    draft: &Draft,
-    lives: &Lives,
-    step: &Step,
-    write: usize,
-    now: usize,
-) -> Option<BufferId> {
+fn operand_to_overwrite(draft: &Draft, lives: &Lives, step: &Step, write: usize, now: usize) -> Option<BufferId> {
     let operands = match step.kernel {
         Kernel::Loop(_) => step.reads.len(),
         Kernel::Rotate { .. } | Kernel::CrossEntropyGrad | Kernel::Dropout { .. } => 1,
@@ -48,20 +42,11 @@ fn operand_to_overwrite(
         old.storage == Storage::Scratch
             && (old.elements, old.dtype, old.kind) == (fresh.elements, fresh.dtype, fresh.kind)
             && lives.last[read.buffer] == now
-            && View {
-                buffer: read.buffer,
-                ..result.clone()
-            } == **read
-            && step
-                .reads
-                .iter()
-                .all(|other| other.buffer != read.buffer || other == *read)
+            && View { buffer: read.buffer, ..result.clone() } == **read
+            && step.reads.iter().all(|other| other.buffer != read.buffer || other == *read)
             && step.writes.iter().all(|other| other.buffer != read.buffer)
     };
-    step.reads[..operands]
-        .iter()
-        .find(fits)
-        .map(|read| read.buffer)
+    step.reads[..operands].iter().find(fits).map(|read| read.buffer)
 }
 
 /// When buffers are touched, and which has taken over whose memory.
@@ -74,11 +59,7 @@ struct Lives {
 impl Lives {
     fn new(draft: &Draft) -> Lives {
         let count = draft.buffers.len();
-        let mut lives = Lives {
-            first: vec![usize::MAX; count],
-            last: vec![0; count],
-            owner: (0..count).collect(),
-        };
+        let mut lives = Lives { first: vec![usize::MAX; count], last: vec![0; count], owner: (0..count).collect() };
         for (now, step) in draft.steps.iter().enumerate() {
             for view in step.reads.iter().chain(&step.writes) {
                 lives.first[view.buffer] = lives.first[view.buffer].min(now);

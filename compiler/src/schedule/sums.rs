@@ -38,10 +38,7 @@ pub(super) fn sums(flow: &Flow) -> Sums {
         if first == second || !same(first) || !same(second) {
             continue;
         }
-        for (base, addend) in [
-            (first.min(second), first.max(second)),
-            (first.max(second), first.min(second)),
-        ] {
+        for (base, addend) in [(first.min(second), first.max(second)), (first.max(second), first.min(second))] {
             let alone = flow.uses[base] == 1 && (adds(flow.op(base)) || at[base].is_some());
             let bottom = match flow.op(base) {
                 Op::State { name, .. } => Some(name.as_str()),

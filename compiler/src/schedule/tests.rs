@@ -1,8 +1,11 @@
 //! Programs compute what their graphs mean.
 
+mod awkward;
+
 use crate::graph::Graph;
 use crate::lower::{lower, lower_decode, lower_probe, lower_score};
 use crate::optimise::optimise;
+use crate::program::{Kernel, Region};
 use crate::schedule::{persistent, schedule, schedule_single};
 use crate::testing::interpreter::Memory;
 use crate::testing::plans::tiny_stages;
@@ -29,11 +32,7 @@ fn the_programs_of_a_stage_agree_with_their_graphs() {
     for accumulation in [1, 3] {
         for (_, stage) in tiny_stages(accumulation) {
             let graphs = lower(&stage).unwrap();
-            for mut graph in graphs
-                .accumulate
-                .into_iter()
-                .chain([graphs.update, graphs.evaluate])
-            {
+            for mut graph in graphs.accumulate.into_iter().chain([graphs.update, graphs.evaluate]) {
                 agree(&mut graph);
                 optimise(&mut graph);
                 agree(&mut graph);
@@ -108,9 +107,7 @@ fn accumulation_equals_a_larger_batch() {
         }
         let found = memory.run(&programs.update, &inputs);
         assert!((loss - expected["loss"].to_f32()[0]).abs() < 1e-5);
-        assert!(
-            (found["grad_norm"].to_f32()[0] / expected["grad_norm"].to_f32()[0] - 1.0).abs() < 1e-5
-        );
+        assert!((found["grad_norm"].to_f32()[0] / expected["grad_norm"].to_f32()[0] - 1.0).abs() < 1e-5);
         let mut found_states = memory.read_states(&programs.persistent);
         found_states.retain(|name, _| !name.starts_with("gradient/"));
         assert_close(&expected_states, &found_states, 1e-4);
@@ -124,10 +121,7 @@ fn one_row(inputs: &Values, row: usize) -> Values {
         let tensor = match &tensor.data {
             Data::I32(ids) => {
                 let width = tensor.shape[1] as usize;
-                Tensor::i32(
-                    &[1, width as u64],
-                    ids[row * width..(row + 1) * width].to_vec(),
-                )
+                Tensor::i32(&[1, width as u64], ids[row * width..(row + 1) * width].to_vec())
             }
             Data::F32(_) => tensor.clone(),
         };
@@ -151,8 +145,7 @@ fn decoding_equals_the_full_forward_pass() {
         let mut caches: Option<Memory> = None;
         let mut done = 0;
         for chunk in [3usize, 1, 1, 1] {
-            let mut graph =
-                lower_decode(&stage, batch as u64, chunk as u64, context as u64).unwrap();
+            let mut graph = lower_decode(&stage, batch as u64, chunk as u64, context as u64).unwrap();
             optimise(&mut graph);
             let (layout, bytes) = persistent(&[&graph], &stage.model.weights);
             let program = schedule_single(&graph, "decode", &layout);
@@ -164,11 +157,8 @@ fn decoding_equals_the_full_forward_pass() {
                 memory
             });
             let part = |name: &str| {
-                let Data::I32(ids) = &inputs[name].data else {
-                    panic!("{name} holds ids")
-                };
-                let rows = (0..batch)
-                    .flat_map(|row| &ids[row * tokens + done..row * tokens + done + chunk]);
+                let Data::I32(ids) = &inputs[name].data else { panic!("{name} holds ids") };
+                let rows = (0..batch).flat_map(|row| &ids[row * tokens + done..row * tokens + done + chunk]);
                 Tensor::i32(&[batch as u64, chunk as u64], rows.copied().collect())
             };
             let mut given = Values::from([("tokens".to_owned(), part("tokens"))]);
@@ -179,14 +169,8 @@ fn decoding_equals_the_full_forward_pass() {
             let vocab = stage.model.vocab as usize;
             for row in 0..batch {
                 let start = (row * tokens + done - 1) * vocab;
-                for (a, b) in expected[start..start + vocab]
-                    .iter()
-                    .zip(&found[row * vocab..])
-                {
-                    assert!(
-                        (a - b).abs() < 1e-5,
-                        "{a} expected, {b} found after {done} tokens"
-                    );
+                for (a, b) in expected[start..start + vocab].iter().zip(&found[row * vocab..]) {
+                    assert!((a - b).abs() < 1e-5, "{a} expected, {b} found after {done} tokens");
                 }
             }
         }
@@ -206,5 +190,71 @@ fn text_forms() {
         let programs = schedule(&graphs, &stage);
         insta::assert_snapshot!(format!("{name}.update"), programs.update.print());
         insta::assert_snapshot!(format!("{name}.evaluate"), programs.evaluate.print());
+    }
+}
+
+/// A model of the size of Llama 3.1 405B: the work must not grow faster than the model. The limit is far above what it takes.
+#[test]
+fn large_models_are_compiled_in_little_time() {
+    use crate::testing::plans::{llama, stage};
+    let start = std::time::Instant::now();
+    let stage = stage(llama(126, 16384, [128, 8], 53248, 128256, true), 1, 2048, 2);
+    let mut graphs = lower(&stage).unwrap();
+    for graph in graphs.accumulate.iter_mut().chain([&mut graphs.update, &mut graphs.evaluate]) {
+        optimise(graph);
+    }
+    let programs = schedule(&graphs, &stage);
+    assert!(start.elapsed().as_secs() < 30, "{:?}", start.elapsed());
+    let parameters: u64 = stage.model.weights.iter().map(|weight| weight.elements()).sum();
+    assert_eq!(parameters, 405_853_388_800);
+    assert_eq!(programs.persistent_bytes, 16 * parameters);
+    let accumulate = programs.accumulate.unwrap();
+    let alive: u64 = accumulate.peak_by_kind.iter().map(|(_, bytes)| bytes).sum();
+    assert!(accumulate.scratch_bytes < alive + alive / 50, "{} for {alive}", accumulate.scratch_bytes);
+}
+
+/// What is in place: caches, accumulated gradients of matrices, AdamW's states, the gradient of the logits.
+#[test]
+fn states_are_updated_in_place() {
+    for (name, stage) in tiny_stages(2) {
+        let mut graphs = lower(&stage).unwrap();
+        for graph in graphs.accumulate.iter_mut().chain([&mut graphs.update]) {
+            optimise(graph);
+        }
+        let programs = schedule(&graphs, &stage);
+        let accumulate = programs.accumulate.unwrap();
+        for step in &accumulate.steps {
+            for view in &step.writes {
+                let buffer = &accumulate.buffers[view.buffer];
+                let matrix = buffer.region == Region::Persistent && view.shape.len() > 1 && view.shape[0] > 1;
+                let adds = matches!(
+                    step.kernel,
+                    Kernel::MatMul { accumulate: true } | Kernel::ScatterAdd { accumulate: true }
+                );
+                assert!(!matrix || adds, "{name}: {} by {:?}", buffer.name, step.kernel);
+            }
+            if step.kernel == Kernel::CrossEntropyGrad {
+                assert_eq!(step.reads[0], step.writes[0], "{name}");
+            }
+        }
+        let updates = programs.update.steps.iter().filter(|step| matches!(step.kernel, Kernel::AdamW(_)));
+        assert_eq!(updates.count(), stage.model.weights.len(), "{name}");
+        let writes = programs.update.steps.iter().flat_map(|step| &step.writes);
+        let largest = writes
+            .filter(|view| programs.update.buffers[view.buffer].region == Region::Scratch)
+            .map(|view| view.elements())
+            .max();
+        assert_eq!(largest, Some(1), "{name}: the update copies nothing");
+
+        let mut decode = lower_decode(&stage, 1, 1, 6).unwrap();
+        optimise(&mut decode);
+        insta::assert_snapshot!(format!("{name}.accumulate"), accumulate.print());
+        let (layout, _) = persistent(&[&decode], &stage.model.weights);
+        let decode = schedule_single(&decode, "decode", &layout);
+        let copies = decode
+            .steps
+            .iter()
+            .filter(|step| matches!(&step.kernel, Kernel::Loop(body) if body.instructions.len() == 1));
+        assert_eq!(copies.count(), 0, "{name}: {}", decode.print());
     }
 }

@@ -8,12 +8,7 @@ use crate::program::{BufferId, View};
 impl View {
     /// A whole row-major tensor from the start of a buffer.
     pub fn contiguous(buffer: BufferId, shape: &[u64]) -> View {
-        let mut view = View {
-            buffer,
-            offset: 0,
-            shape: shape.into(),
-            strides: SmallVec::from_elem(0, shape.len()),
-        };
+        let mut view = View { buffer, offset: 0, shape: shape.into(), strides: SmallVec::from_elem(0, shape.len()) };
         let mut step = 1;
         for axis in (0..shape.len()).rev() {
             view.strides[axis] = step;
@@ -32,12 +27,7 @@ impl View {
         if self.elements() == 0 {
             return None;
         }
-        let reach: u64 = self
-            .shape
-            .iter()
-            .zip(&self.strides)
-            .map(|(size, stride)| (size - 1) * stride)
-            .sum();
+        let reach: u64 = self.shape.iter().zip(&self.strides).map(|(size, stride)| (size - 1) * stride).sum();
         Some(self.offset + reach)
     }
 
@@ -123,10 +113,7 @@ impl View {
     pub fn reshape(&self, shape: &[u64]) -> Option<View> {
         if self.elements() == 0 {
             let empty = View::contiguous(self.buffer, shape);
-            return Some(View {
-                offset: self.offset,
-                ..empty
-            });
+            return Some(View { offset: self.offset, ..empty });
         }
         let old: Vec<(u64, u64)> = (0..self.shape.len())
             .filter(|&axis| self.shape[axis] != 1)
@@ -162,12 +149,7 @@ impl View {
             }
             (first, axis) = (last, end);
         }
-        let view = View {
-            buffer: self.buffer,
-            offset: self.offset,
-            shape: shape.into(),
-            strides,
-        };
+        let view = View { buffer: self.buffer, offset: self.offset, shape: shape.into(), strides };
         Some(view.canonical())
     }
 
@@ -181,13 +163,8 @@ impl View {
             return false;
         }
         // Read addresses as numbers in mixed radix, one digit per stride: views with disjoint ranges in one digit are disjoint.
-        let mut radix: Vec<u64> = self
-            .axes()
-            .iter()
-            .chain(&other.axes())
-            .map(|&(stride, _)| stride)
-            .filter(|&stride| stride > 0)
-            .collect();
+        let mut radix: Vec<u64> =
+            self.axes().iter().chain(&other.axes()).map(|&(stride, _)| stride).filter(|&stride| stride > 0).collect();
         radix.push(1);
         radix.sort_unstable();
         radix.dedup();
@@ -195,10 +172,9 @@ impl View {
             return true;
         }
         match (self.digits(&radix), other.digits(&radix)) {
-            (Some(mine), Some(theirs)) => mine
-                .iter()
-                .zip(&theirs)
-                .all(|(mine, theirs)| mine.0 <= theirs.1 && theirs.0 <= mine.1),
+            (Some(mine), Some(theirs)) => {
+                mine.iter().zip(&theirs).all(|(mine, theirs)| mine.0 <= theirs.1 && theirs.0 <= mine.1)
+            }
             _ => true,
         }
     }
@@ -221,10 +197,7 @@ impl View {
             digits[position].1 += size - 1;
         }
         for (position, digit) in digits.iter().enumerate() {
-            if radix
-                .get(position + 1)
-                .is_some_and(|&next| (digit.1 + 1) * radix[position] > next)
-            {
+            if radix.get(position + 1).is_some_and(|&next| (digit.1 + 1) * radix[position] > next) {
                 return None;
             }
         }
@@ -261,30 +234,25 @@ mod tests {
     fn addresses(view: &View) -> Vec<u64> {
         let mut addresses = vec![view.offset];
         for (&size, &stride) in view.shape.iter().zip(&view.strides) {
-            addresses = addresses
-                .iter()
-                .flat_map(|base| (0..size).map(move |i| base + i * stride))
-                .collect();
+            addresses = addresses.iter().flat_map(|base| (0..size).map(move |i| base + i * stride)).collect();
         }
         addresses
     }
 
     fn some_view() -> impl Strategy<Value = View> {
         let sizes = prop::collection::vec(1u64..5, 1..4);
-        (sizes, any::<[prop::sample::Index; 3]>(), any::<bool>()).prop_map(
-            |(sizes, choice, swap)| {
-                let mut view = View::contiguous(0, &sizes);
-                let axis = choice[0].index(sizes.len());
-                let start = choice[1].index(sizes[axis] as usize) as u64;
-                let length = 1 + choice[2].index((sizes[axis] - start) as usize) as u64;
-                view = view.slice(axis, start, length);
-                if swap {
-                    let axes: Vec<usize> = (0..sizes.len()).rev().collect();
-                    view = view.permute(&axes);
-                }
-                view
-            },
-        )
+        (sizes, any::<[prop::sample::Index; 3]>(), any::<bool>()).prop_map(|(sizes, choice, swap)| {
+            let mut view = View::contiguous(0, &sizes);
+            let axis = choice[0].index(sizes.len());
+            let start = choice[1].index(sizes[axis] as usize) as u64;
+            let length = 1 + choice[2].index((sizes[axis] - start) as usize) as u64;
+            view = view.slice(axis, start, length);
+            if swap {
+                let axes: Vec<usize> = (0..sizes.len()).rev().collect();
+                view = view.permute(&axes);
+            }
+            view
+        })
     }
 
     #[test]

@@ -4,9 +4,7 @@
 use crate::graph::{Data, Graph, Target, Tensor};
 use crate::op::{AdamOutput, AttentionInput, NormInput, Op, Shape, Type};
 use crate::plan::{BinaryFunction, DType};
-use crate::program::{
-    Instruction, Kernel, LoopBody, PersistentBuffer, Program, Region, Step, View,
-};
+use crate::program::{Instruction, Kernel, LoopBody, PersistentBuffer, Program, Region, Step, View};
 
 use super::values::Values;
 
@@ -19,10 +17,7 @@ pub(crate) struct Memory {
 impl Memory {
     /// Memory whose scratch region is full of numbers that make every result that depends on them wrong.
     pub(crate) fn new(persistent_bytes: u64) -> Memory {
-        Memory {
-            persistent: vec![f32::NAN.to_bits(); persistent_bytes as usize / 4],
-            scratch: Vec::new(),
-        }
+        Memory { persistent: vec![f32::NAN.to_bits(); persistent_bytes as usize / 4], scratch: Vec::new() }
     }
 
     /// Sets the states that have values.
@@ -43,10 +38,7 @@ impl Memory {
         let read = |buffer: &PersistentBuffer| {
             let start = buffer.offset as usize / 4;
             let words = &self.persistent[start..start + buffer.bytes as usize / 4];
-            (
-                buffer.name.clone(),
-                tensor(&buffer.shape, buffer.dtype, words.to_vec()),
-            )
+            (buffer.name.clone(), tensor(&buffer.shape, buffer.dtype, words.to_vec()))
         };
         layout.iter().map(read).collect()
     }
@@ -62,25 +54,13 @@ impl Memory {
             }
         }
         for step in &program.steps {
-            let reads: Vec<Tensor> = step
-                .reads
-                .iter()
-                .map(|view| self.read(program, view))
-                .collect();
-            let before: Vec<Tensor> = step
-                .writes
-                .iter()
-                .map(|view| self.read(program, view))
-                .collect();
+            let reads: Vec<Tensor> = step.reads.iter().map(|view| self.read(program, view)).collect();
+            let before: Vec<Tensor> = step.writes.iter().map(|view| self.read(program, view)).collect();
             for (view, result) in step.writes.iter().zip(results(step, &reads, &before)) {
                 self.write(program, view, &result);
             }
         }
-        program
-            .outputs
-            .iter()
-            .map(|(name, view)| (name.clone(), self.read(program, view)))
-            .collect()
+        program.outputs.iter().map(|(name, view)| (name.clone(), self.read(program, view))).collect()
     }
 
     fn read(&self, program: &Program, view: &View) -> Tensor {
@@ -89,9 +69,7 @@ impl Memory {
             Region::Persistent => &self.persistent,
             Region::Scratch => &self.scratch,
         };
-        let words = addresses(view)
-            .map(|address| region[buffer.offset as usize / 4 + address])
-            .collect();
+        let words = addresses(view).map(|address| region[buffer.offset as usize / 4 + address]).collect();
         tensor(&view.shape, buffer.dtype, words)
     }
 
@@ -102,10 +80,9 @@ impl Memory {
             Region::Scratch => &mut self.scratch,
         };
         let value = match (buffer.dtype, &value.data) {
-            (DType::I32, Data::F32(floats)) => Tensor::i32(
-                &value.shape,
-                floats.iter().map(|&float| float as i32).collect(),
-            ),
+            (DType::I32, Data::F32(floats)) => {
+                Tensor::i32(&value.shape, floats.iter().map(|&float| float as i32).collect())
+            }
             _ => value.clone(),
         };
         assert_eq!(value.ty().elements(), view.elements());
@@ -151,23 +128,12 @@ fn apply(op: Op, operands: &[&Tensor]) -> Tensor {
         .enumerate()
         .map(|(index, &operand)| {
             inputs.insert(index.to_string(), operand.clone());
-            graph.add(
-                Op::Input {
-                    name: index.to_string(),
-                    ty: operand.ty(),
-                },
-                &[],
-                &origin,
-            )
+            graph.add(Op::Input { name: index.to_string(), ty: operand.ty() }, &[], &origin)
         })
         .collect();
     let value = graph.add(op, &ids, &origin);
     graph.output(Target::Result("value".to_owned()), value);
-    graph
-        .execute(&inputs, &mut Values::new())
-        .unwrap()
-        .remove("value")
-        .unwrap()
+    graph.execute(&inputs, &mut Values::new()).unwrap().remove("value").unwrap()
 }
 
 /// What a step writes. `before` is what its writes held.
@@ -176,40 +142,19 @@ fn results(step: &Step, reads: &[Tensor], before: &[Tensor]) -> Vec<Tensor> {
     let one = |op: Op| vec![apply(op, &all)];
     let added = |accumulate: bool, op: Op| {
         let value = apply(op, &all);
-        vec![if accumulate {
-            apply(Op::Binary(BinaryFunction::Add), &[&before[0], &value])
-        } else {
-            value
-        }]
+        vec![if accumulate { apply(Op::Binary(BinaryFunction::Add), &[&before[0], &value]) } else { value }]
     };
     match &step.kernel {
         Kernel::Loop(body) => loop_results(body, reads, &step.writes[0].shape),
         Kernel::Reduce { kind, axes, body } => {
-            let shape = reads
-                .first()
-                .map_or(step.writes[0].shape.clone(), |read| read.shape.clone());
+            let shape = reads.first().map_or(step.writes[0].shape.clone(), |read| read.shape.clone());
             let value = loop_results(body, reads, &shape).remove(0);
-            vec![apply(
-                Op::Reduce {
-                    kind: *kind,
-                    axes: axes.clone(),
-                },
-                &[&value],
-            )]
+            vec![apply(Op::Reduce { kind: *kind, axes: axes.clone() }, &[&value])]
         }
-        Kernel::MatMul { accumulate } => added(
-            *accumulate,
-            Op::MatMul {
-                transpose_left: false,
-                transpose_right: false,
-            },
-        ),
-        Kernel::ScatterAdd { accumulate } => added(
-            *accumulate,
-            Op::ScatterAdd {
-                rows: before[0].shape[0],
-            },
-        ),
+        Kernel::MatMul { accumulate } => {
+            added(*accumulate, Op::MatMul { transpose_left: false, transpose_right: false })
+        }
+        Kernel::ScatterAdd { accumulate } => added(*accumulate, Op::ScatterAdd { rows: before[0].shape[0] }),
         Kernel::Gather => one(Op::Gather),
         Kernel::Softmax => one(Op::Softmax),
         Kernel::LayerNorm { eps } => one(Op::LayerNorm { eps: *eps }),
@@ -222,10 +167,7 @@ fn results(step: &Step, reads: &[Tensor], before: &[Tensor]) -> Vec<Tensor> {
             let gradient = |wrt| apply(Op::RmsNormGrad { eps: *eps, wrt }, &all);
             norm_inputs(writes).map(gradient).collect()
         }
-        Kernel::Rotate { theta, inverse } => one(Op::Rotate {
-            theta: *theta,
-            inverse: *inverse,
-        }),
+        Kernel::Rotate { theta, inverse } => one(Op::Rotate { theta: *theta, inverse: *inverse }),
         Kernel::Attention { settings, stats } => {
             let mut results = one(Op::Attention(*settings));
             if *stats {
@@ -234,15 +176,7 @@ fn results(step: &Step, reads: &[Tensor], before: &[Tensor]) -> Vec<Tensor> {
             results
         }
         Kernel::AttentionGrad { settings, writes } => {
-            let gradient = |&wrt: &AttentionInput| {
-                apply(
-                    Op::AttentionGrad {
-                        settings: *settings,
-                        wrt,
-                    },
-                    &all,
-                )
-            };
+            let gradient = |&wrt: &AttentionInput| apply(Op::AttentionGrad { settings: *settings, wrt }, &all);
             let mut results: Vec<Tensor> = writes.iter().map(gradient).collect();
             results.extend(before.last().cloned());
             results
@@ -252,45 +186,20 @@ fn results(step: &Step, reads: &[Tensor], before: &[Tensor]) -> Vec<Tensor> {
         Kernel::CrossEntropy => one(Op::CrossEntropy),
         Kernel::CrossEntropyGrad => one(Op::CrossEntropyGrad),
         Kernel::SumSquares => one(Op::SumSquares),
-        Kernel::LearningRate { peak, schedule } => one(Op::LearningRate {
-            peak: *peak,
-            schedule: schedule.clone(),
-        }),
+        Kernel::LearningRate { peak, schedule } => one(Op::LearningRate { peak: *peak, schedule: schedule.clone() }),
         Kernel::AdamW(constants) => {
-            let operands = [
-                &before[0], &before[1], &before[2], &reads[0], &reads[1], &reads[2], &reads[3],
-            ];
-            [
-                AdamOutput::Weight,
-                AdamOutput::FirstMoment,
-                AdamOutput::SecondMoment,
-            ]
-            .map(|output| {
-                apply(
-                    Op::AdamW {
-                        constants: *constants,
-                        output,
-                    },
-                    &operands,
-                )
-            })
-            .to_vec()
+            let operands = [&before[0], &before[1], &before[2], &reads[0], &reads[1], &reads[2], &reads[3]];
+            [AdamOutput::Weight, AdamOutput::FirstMoment, AdamOutput::SecondMoment]
+                .map(|output| apply(Op::AdamW { constants: *constants, output }, &operands))
+                .to_vec()
         }
-        Kernel::Dropout { rate, seed, site } => one(Op::Dropout {
-            rate: *rate,
-            seed: *seed,
-            site: *site,
-        }),
+        Kernel::Dropout { rate, seed, site } => one(Op::Dropout { rate: *rate, seed: *seed, site: *site }),
     }
 }
 
 fn norm_inputs(writes: &[bool]) -> impl Iterator<Item = NormInput> + '_ {
     let inputs = [NormInput::Value, NormInput::Scale, NormInput::Shift];
-    inputs
-        .into_iter()
-        .zip(writes)
-        .filter(|(_, wanted)| **wanted)
-        .map(|(input, _)| input)
+    inputs.into_iter().zip(writes).filter(|(_, wanted)| **wanted).map(|(input, _)| input)
 }
 
 /// The values of a loop's results over a shape.
@@ -304,20 +213,14 @@ fn loop_results(body: &LoopBody, reads: &[Tensor], shape: &Shape) -> Vec<Tensor>
                 Tensor::f32(shape, vec![value; count as usize])
             }
             Instruction::Unary(function, a) => apply(Op::Unary(function), &[&registers[a]]),
-            Instruction::Binary(function, a, b) => {
-                apply(Op::Binary(function), &[&registers[a], &registers[b]])
-            }
+            Instruction::Binary(function, a, b) => apply(Op::Binary(function), &[&registers[a], &registers[b]]),
             Instruction::Greater(a, b) => apply(Op::Greater, &[&registers[a], &registers[b]]),
-            Instruction::Select(condition, a, b) => apply(
-                Op::Select,
-                &[&registers[condition], &registers[a], &registers[b]],
-            ),
+            Instruction::Select(condition, a, b) => {
+                apply(Op::Select, &[&registers[condition], &registers[a], &registers[b]])
+            }
         };
         assert_eq!(value.shape, *shape);
         registers.push(value);
     }
-    body.results
-        .iter()
-        .map(|&result| registers[result].clone())
-        .collect()
+    body.results.iter().map(|&result| registers[result].clone()).collect()
 }

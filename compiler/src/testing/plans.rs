@@ -22,10 +22,7 @@ impl Writer {
             vocab: 0,
             config: None,
         };
-        Writer {
-            plan,
-            path: String::new(),
-        }
+        Writer { plan, path: String::new() }
     }
 
     /// From here on, operations belong to this path.
@@ -38,17 +35,8 @@ impl Writer {
             ModelOp::Input(_) => DType::I32,
             _ => DType::F32,
         };
-        let origin = Origin {
-            path: self.path.clone(),
-            place: "test:1".to_owned(),
-        };
-        self.plan.nodes.push(ModelNode {
-            op,
-            inputs: inputs.to_vec(),
-            shape,
-            dtype,
-            origin,
-        });
+        let origin = Origin { path: self.path.clone(), place: "test:1".to_owned() };
+        self.plan.nodes.push(ModelNode { op, inputs: inputs.to_vec(), shape, dtype, origin });
         self.plan.nodes.len() - 1
     }
 
@@ -63,22 +51,10 @@ impl Writer {
     }
 
     pub(crate) fn weight(&mut self, name: &str, shape: &[u64]) -> usize {
-        let path = if self.path.is_empty() {
-            name.to_owned()
-        } else {
-            format!("{}.{name}", self.path)
-        };
-        self.plan.weights.push(WeightPlan {
-            path,
-            shape: shape.to_vec(),
-            init: Initializer::Normal(0.3),
-        });
+        let path = if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) };
+        self.plan.weights.push(WeightPlan { path, shape: shape.to_vec(), init: Initializer::Normal(0.3) });
         let index = self.plan.weights.len() - 1;
-        self.add(
-            ModelOp::Weight(index),
-            &[],
-            shape.iter().map(|&size| Dim::constant(size)).collect(),
-        )
+        self.add(ModelOp::Weight(index), &[], shape.iter().map(|&size| Dim::constant(size)).collect())
     }
 
     /// `x W`, or `x W^T`.
@@ -149,26 +125,12 @@ pub(crate) fn gpt2(width: u64, heads: u64, vocab: u64, context: u64, dropout: f6
         let parts: Vec<usize> = (0..3)
             .map(|part| {
                 let (start, length) = (Dim::constant(part * width), Dim::constant(width));
-                let slice = w.add(
-                    ModelOp::Slice {
-                        axis: 2,
-                        start,
-                        length,
-                    },
-                    &[joint],
-                    shape.clone(),
-                );
+                let slice = w.add(ModelOp::Slice { axis: 2, start, length }, &[joint], shape.clone());
                 w.heads(slice, heads, width)
             })
             .collect();
         let scale = 1.0 / ((width / heads) as f64).sqrt();
-        let seen = w.like(
-            ModelOp::Attend {
-                causal: true,
-                scale,
-            },
-            &parts,
-        );
+        let seen = w.like(ModelOp::Attend { causal: true, scale }, &parts);
         let seen = w.joined(seen, width);
         let out = w.linear(seen, "attn.c_proj", width, width);
         let out = w.like(ModelOp::Dropout { rate: dropout }, &[out]);
@@ -186,38 +148,20 @@ pub(crate) fn gpt2(width: u64, heads: u64, vocab: u64, context: u64, dropout: f6
 }
 
 /// Layers in the shape of Llama: rotary positions, grouped queries, gated units, no biases, an untied head.
-pub(crate) fn llama(
-    layers: usize,
-    width: u64,
-    heads: [u64; 2],
-    hidden: u64,
-    vocab: u64,
-    documents: bool,
-) -> ModelPlan {
+pub(crate) fn llama(layers: usize, width: u64, heads: [u64; 2], hidden: u64, vocab: u64, documents: bool) -> ModelPlan {
     let mut w = Writer::new("llama");
     let (tokens, positions) = (w.input("tokens"), w.input("positions"));
     let documents = documents.then(|| w.input("documents"));
     let head = width / heads[0];
     let table = w.weight("embed_tokens.weight", &[vocab, width]);
-    let mut x = w.add(
-        ModelOp::Lookup,
-        &[table, tokens],
-        vec![b(), t(), Dim::constant(width)],
-    );
+    let mut x = w.add(ModelOp::Lookup, &[table, tokens], vec![b(), t(), Dim::constant(width)]);
     for layer in 0..layers {
         w.at(&format!("layers.{layer}"));
         let scale = w.weight("input_layernorm.weight", &[width]);
         let normal = w.like(ModelOp::RmsNormalize { eps: 1e-6 }, &[x, scale]);
         let mut operands = Vec::new();
-        for (name, count, turned) in [
-            ("q", heads[0], true),
-            ("k", heads[1], true),
-            ("v", heads[1], false),
-        ] {
-            let weight = w.weight(
-                &format!("self_attn.{name}_proj.weight"),
-                &[count * head, width],
-            );
+        for (name, count, turned) in [("q", heads[0], true), ("k", heads[1], true), ("v", heads[1], false)] {
+            let weight = w.weight(&format!("self_attn.{name}_proj.weight"), &[count * head, width]);
             let product = w.product(normal, weight, true);
             let mut operand = w.heads(product, count, count * head);
             if turned {
@@ -227,13 +171,7 @@ pub(crate) fn llama(
         }
         operands.extend(documents);
         let scale = 1.0 / (head as f64).sqrt();
-        let seen = w.like(
-            ModelOp::Attend {
-                causal: true,
-                scale,
-            },
-            &operands,
-        );
+        let seen = w.like(ModelOp::Attend { causal: true, scale }, &operands);
         let seen = w.joined(seen, width);
         let weight = w.weight("self_attn.o_proj.weight", &[width, width]);
         let out = w.product(seen, weight, true);
@@ -259,12 +197,7 @@ pub(crate) fn llama(
 }
 
 /// A stage that trains a model.
-pub(crate) fn stage(
-    model: ModelPlan,
-    micro_batch: u64,
-    sequence_length: u64,
-    accumulation: u64,
-) -> StagePlan {
+pub(crate) fn stage(model: ModelPlan, micro_batch: u64, sequence_length: u64, accumulation: u64) -> StagePlan {
     StagePlan {
         name: "pretrain".to_owned(),
         init: InitPlan::Random,
@@ -280,13 +213,7 @@ pub(crate) fn stage(
             decay_all: false,
             clip_norm: Some(0.5),
         },
-        schedule: SchedulePlan {
-            kind: ScheduleKind::Cosine,
-            warmup: 2,
-            floor: 0.1,
-            decay: 0,
-            steps: 10,
-        },
+        schedule: SchedulePlan { kind: ScheduleKind::Cosine, warmup: 2, floor: 0.1, decay: 0, steps: 10 },
         sequence_length,
         micro_batch,
         accumulation,
@@ -305,9 +232,6 @@ pub(crate) fn stage(
 pub(crate) fn tiny_stages(accumulation: u64) -> Vec<(&'static str, StagePlan)> {
     vec![
         ("gpt2", stage(gpt2(8, 2, 11, 6, 0.25), 2, 5, accumulation)),
-        (
-            "llama",
-            stage(llama(2, 8, [4, 2], 12, 11, true), 2, 5, accumulation),
-        ),
+        ("llama", stage(llama(2, 8, [4, 2], 12, 11, true), 2, 5, accumulation)),
     ]
 }

@@ -48,10 +48,7 @@ fn value(name: &str, ty: &Type) -> Tensor {
 
 /// Panics unless two sets of values agree: relative to the largest element of each tensor.
 pub(crate) fn assert_close(expected: &Values, found: &Values, tolerance: f32) {
-    assert_eq!(
-        expected.keys().collect::<Vec<_>>(),
-        found.keys().collect::<Vec<_>>()
-    );
+    assert_eq!(expected.keys().collect::<Vec<_>>(), found.keys().collect::<Vec<_>>());
     for (name, expected) in expected {
         let found = &found[name];
         assert_eq!(expected.shape, found.shape, "{name}");
@@ -60,10 +57,7 @@ pub(crate) fn assert_close(expected: &Values, found: &Values, tolerance: f32) {
                 let largest = a.iter().fold(1e-3f32, |most, value| most.max(value.abs()));
                 for (index, (a, b)) in a.iter().zip(b).enumerate() {
                     let difference = (a - b).abs() / largest;
-                    assert!(
-                        difference <= tolerance,
-                        "{name}[{index}]: {a} expected, {b} found"
-                    );
+                    assert!(difference <= tolerance, "{name}[{index}]: {a} expected, {b} found");
                 }
             }
             (a, b) => assert_eq!(a, b, "{name}"),

@@ -37,9 +37,7 @@ fn damaged_recipes_are_refused_without_a_panic() {
     for path in recipes(&tests.join("plans")) {
         let text = fs::read_to_string(&path).expect("readable");
         let words = words(&text);
-        let world = Files {
-            folder: tests.join("plans"),
-        };
+        let world = Files { folder: tests.join("plans") };
         for (index, (start, end)) in words.iter().enumerate() {
             // Each word is left out, doubled, and replaced by two of the list.
             let word = &text[*start..*end];
@@ -48,9 +46,7 @@ fn damaged_recipes_are_refused_without_a_panic() {
             for with in ["", &format!("{word} {word}"), first, second] {
                 let damaged = format!("{}{with}{}", &text[..*start], &text[*end..]);
                 checked += 1;
-                if let Err(diagnostics) =
-                    check(&Source::new("damaged.recipe", damaged), &[], &world)
-                {
+                if let Err(diagnostics) = check(&Source::new("damaged.recipe", damaged), &[], &world) {
                     assert!(diagnostics.iter().any(|each| each.is_error()));
                     assert!(diagnostics.iter().all(|each| !render(each).is_empty()));
                     refused += 1;
@@ -58,20 +54,14 @@ fn damaged_recipes_are_refused_without_a_panic() {
             }
         }
     }
-    assert!(
-        checked > 1000 && refused > checked / 2,
-        "{refused} of {checked} refused"
-    );
+    assert!(checked > 1000 && refused > checked / 2, "{refused} of {checked} refused");
 }
 
 fn recipes(folder: &Path) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = fs::read_dir(folder)
         .expect("a folder")
         .map(|entry| entry.expect("readable").path())
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "recipe")
-        })
+        .filter(|path| path.extension().is_some_and(|extension| extension == "recipe"))
         .collect();
     paths.sort();
     paths

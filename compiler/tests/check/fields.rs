@@ -21,12 +21,7 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
     ("text.path", TEXT, "corpus.txt", "more.txt"),
     ("jsonl.path", TEXT, "docs.jsonl", "nowhere.jsonl"),
     ("jsonl.field", TEXT, ", field: \"title\"", ""),
-    (
-        "tokens.path",
-        TOKENS,
-        "tokens(\"ids.safetensors\"",
-        "tokens(\"more.safetensors\"",
-    ),
+    ("tokens.path", TOKENS, "tokens(\"ids.safetensors\"", "tokens(\"more.safetensors\""),
     ("tokens.tensor", TOKENS, ", tensor: \"input_ids\"", ""),
     (
         "tokenizer.train",
@@ -34,106 +29,41 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
         "train       = byte_bpe(vocab: 1024, on: words, sample: 2 MiB)",
         "load = \"llama/tokenizer.json\"",
     ),
-    (
-        "tokenizer.load",
-        DIRECTORY,
-        "load = bytes()",
-        "load = \"gpt2/tokenizer.json\"",
-    ),
+    ("tokenizer.load", DIRECTORY, "load = bytes()", "load = \"gpt2/tokenizer.json\""),
     ("tokenizer.end_of_text", TEXT, "end_of_text = \"</s>\"", ""),
     ("byte_bpe.vocab", TEXT, "vocab: 1024", "vocab: 2048"),
     ("byte_bpe.on", TEXT, "on: words", "on: others"),
     ("byte_bpe.sample", TEXT, ", sample: 2 MiB", ""),
     ("stage.model", TEXT, "2 * width", "width"),
     ("stage.data", TEXT, "= words\n", "= others\n"),
-    (
-        "stage.tokenizer",
-        DIRECTORY,
-        "tokenizer       = gpt",
-        "tokenizer       = other",
-    ),
-    (
-        "adamw.learning_rate",
-        TEXT,
-        "learning_rate: rate",
-        "learning_rate: 2e-3",
-    ),
+    ("stage.tokenizer", DIRECTORY, "tokenizer       = gpt", "tokenizer       = other"),
+    ("adamw.learning_rate", TEXT, "learning_rate: rate", "learning_rate: 2e-3"),
     ("adamw.betas", TEXT, "betas: [0.9, 0.999], ", ""),
     ("adamw.epsilon", TEXT, "epsilon: 1e-6, ", ""),
     ("adamw.weight_decay", TEXT, "weight_decay: 0.01, ", ""),
     ("adamw.decay_all", TEXT, "decay_all: true, ", ""),
     ("adamw.clip_norm", TEXT, ", clip_norm: none", ""),
-    (
-        "stage.schedule",
-        TEXT,
-        "warmup_stable_decay(warmup: 10%, decay: 20 steps, floor: 5%)",
-        "constant",
-    ),
-    (
-        "constant.warmup",
-        TEXT,
-        "warmup_stable_decay(warmup: 10%, decay: 20 steps, floor: 5%)",
-        "constant(warmup: 1%)",
-    ),
-    (
-        "linear.warmup",
-        TEXT,
-        "warmup_stable_decay(warmup: 10%, decay: 20 steps, floor: 5%)",
-        "linear(warmup: 1%)",
-    ),
-    (
-        "linear.floor",
-        TEXT,
-        "warmup_stable_decay(warmup: 10%, decay: 20 steps, floor: 5%)",
-        "linear(floor: 5%)",
-    ),
-    (
-        "cosine.warmup",
-        TOKENS,
-        "warmup: 4 steps",
-        "warmup: 5 steps",
-    ),
+    ("stage.schedule", TEXT, "warmup_stable_decay(warmup: 10%, decay: 20 steps, floor: 5%)", "constant"),
+    ("constant.warmup", TEXT, "warmup_stable_decay(warmup: 10%, decay: 20 steps, floor: 5%)", "constant(warmup: 1%)"),
+    ("linear.warmup", TEXT, "warmup_stable_decay(warmup: 10%, decay: 20 steps, floor: 5%)", "linear(warmup: 1%)"),
+    ("linear.floor", TEXT, "warmup_stable_decay(warmup: 10%, decay: 20 steps, floor: 5%)", "linear(floor: 5%)"),
+    ("cosine.warmup", TOKENS, "warmup: 4 steps", "warmup: 5 steps"),
     ("cosine.floor", TOKENS, ", floor: 10%", ""),
     ("warmup_stable_decay.warmup", TEXT, "warmup: 10%, ", ""),
     ("warmup_stable_decay.decay", TEXT, "decay: 20 steps, ", ""),
     ("warmup_stable_decay.floor", TEXT, ", floor: 5%", ""),
     ("stage.sequence_length", TEXT, "= 32 tokens", "= 64 tokens"),
     ("stage.global_batch", TEXT, "= 1024 tokens", "= 2048 tokens"),
-    (
-        "stage.micro_batch",
-        TEXT,
-        "micro_batch     = 8 sequences",
-        "",
-    ),
+    ("stage.micro_batch", TEXT, "micro_batch     = 8 sequences", ""),
     ("stage.budget", TEXT, "102_400 tokens", "204_800 tokens"),
-    (
-        "stage.evaluate",
-        TEXT,
-        "evaluate        = every(25 steps)",
-        "",
-    ),
+    ("stage.evaluate", TEXT, "evaluate        = every(25 steps)", ""),
     ("every.interval", TEXT, "every(25 steps)", "every(20 steps)"),
-    (
-        "stage.evaluate_on",
-        TEXT,
-        "evaluate_on     = 128 sequences",
-        "",
-    ),
-    (
-        "stage.checkpoint",
-        TEXT,
-        "checkpoint      = every(50%)\n  keep            = 2",
-        "",
-    ),
+    ("stage.evaluate_on", TEXT, "evaluate_on     = 128 sequences", ""),
+    ("stage.checkpoint", TEXT, "checkpoint      = every(50%)\n  keep            = 2", ""),
     ("stage.keep", TEXT, "keep            = 2", ""),
     ("stage.shuffle", TEXT, "shuffle         = none", ""),
     ("stage.seed", TEXT, "seed            = 42", ""),
-    (
-        "stage.init",
-        DIRECTORY,
-        "init            = hf(\"models/tiny\")",
-        "",
-    ),
+    ("stage.init", DIRECTORY, "init            = hf(\"models/tiny\")", ""),
     ("hf.directory", DIRECTORY, "models/tiny", "models/tiny/"),
     (
         "stage.sample",
@@ -156,26 +86,15 @@ fn every_field_of_the_table_reaches_the_plan() {
         for row in form.fields {
             let name = format!("{}.{}", form.name, row.name);
             if ONE_CHOICE.contains(&name.as_str()) {
-                assert_eq!(
-                    row.ty.calls().len(),
-                    1,
-                    "{name} has several choices: try another"
-                );
+                assert_eq!(row.ty.calls().len(), 1, "{name} has several choices: try another");
                 continue;
             }
             let edits = EDITS.iter().filter(|(field, ..)| *field == name);
             assert!(edits.clone().count() > 0, "no edit shows what {name} does");
             for (_, recipe, before, after) in edits {
-                assert!(
-                    recipe.contains(before),
-                    "{name}: `{before}` is not in the recipe"
-                );
+                assert!(recipe.contains(before), "{name}: `{before}` is not in the recipe");
                 let changed = recipe.replacen(before, after, 1);
-                assert_ne!(
-                    plan(recipe),
-                    plan(&changed),
-                    "{name} changes nothing in the plan"
-                );
+                assert_ne!(plan(recipe), plan(&changed), "{name} changes nothing in the plan");
             }
         }
     }
@@ -186,12 +105,7 @@ fn every_example_of_the_table_is_right() {
     for form in calls() {
         for row in form.fields {
             let text = format!("let value = {}\n", row.example);
-            assert!(
-                llmc_grammar::parse(&Source::new("example", text)).is_ok(),
-                "{}.{}",
-                form.name,
-                row.name
-            );
+            assert!(llmc_grammar::parse(&Source::new("example", text)).is_ok(), "{}.{}", form.name, row.name);
         }
     }
     for form in KINDS {
@@ -204,9 +118,7 @@ fn plan(recipe: &str) -> String {
     // Declarations that only some of the edits name.
     let more = "\ndataset others { source = text(\"more.txt\") }\ntokenizer other {\n  load = bytes()\n  end_of_text = \"<end>\"\n}\n";
     let source = Source::new("test.recipe", format!("{recipe}{more}"));
-    let world = Files {
-        folder: Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plans"),
-    };
+    let world = Files { folder: Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plans") };
     match check(&source, &[], &world) {
         Ok(checked) => serde_yaml::to_string(&checked.plan).expect("plain data"),
         Err(diagnostics) => panic!("{recipe}\n{}", rendered(&diagnostics)),

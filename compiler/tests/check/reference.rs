@@ -15,10 +15,7 @@ fn the_reference_page_is_the_table() {
         fs::write(&path, &wanted).expect("docs/ is writable");
     }
     let found = fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        found == wanted,
-        "docs/reference.md is not what the table says: run the tests once with UPDATE_DOCS=1"
-    );
+    assert!(found == wanted, "docs/reference.md is not what the table says: run the tests once with UPDATE_DOCS=1");
 }
 
 #[test]
@@ -27,10 +24,7 @@ fn every_field_is_explained() {
         for row in form.fields {
             let name = format!("{}.{}", form.name, row.name);
             let text = explain(&name).unwrap_or_else(|| panic!("{name} is not explained"));
-            assert!(
-                text.contains(row.doc),
-                "{name} is explained as something else"
-            );
+            assert!(text.contains(row.doc), "{name} is explained as something else");
         }
     }
     assert_eq!(explain("no_such_field"), None);

@@ -19,8 +19,7 @@ impl World for Files {
     fn import(&self, path: &str, from: &Source) -> Result<Source, String> {
         let folder = Path::new(from.name()).parent().unwrap_or(Path::new(""));
         let name = folder.join(path);
-        let text =
-            fs::read_to_string(self.folder.join(&name)).map_err(|_| "no such file".to_owned())?;
+        let text = fs::read_to_string(self.folder.join(&name)).map_err(|_| "no such file".to_owned())?;
         Ok(Source::new(name.to_string_lossy(), text))
     }
 
@@ -39,19 +38,11 @@ impl World for Files {
             "llama/tokenizer.json" => (32000, vec!["<unk>", "<s>", "</s>"]),
             _ => return Err("no such file".to_owned()),
         };
-        Ok(TokenizerFacts {
-            vocab,
-            special: special.into_iter().map(str::to_owned).collect(),
-        })
+        Ok(TokenizerFacts { vocab, special: special.into_iter().map(str::to_owned).collect() })
     }
 
     fn source(&self, source: &SourcePlan) -> Result<SourceFacts, String> {
-        let names = |names: &[&str]| {
-            names
-                .iter()
-                .map(|name| (*name).to_owned())
-                .collect::<Vec<_>>()
-        };
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         let (path, facts) = match source {
             SourcePlan::Files { pattern } => (pattern, SourceFacts::Text),
             SourcePlan::Text { path } => (path, SourceFacts::Text),
@@ -62,30 +53,13 @@ impl World for Files {
                     fields: names(&["id", "title", "text"]),
                 },
             ),
-            SourcePlan::Tokens { path, .. } if path == "ids.bin" => (
-                path,
-                SourceFacts::Tokens {
-                    rows: None,
-                    row_length: None,
-                    tokens: 100_000,
-                    tensors: Vec::new(),
-                },
-            ),
+            SourcePlan::Tokens { path, .. } if path == "ids.bin" => {
+                (path, SourceFacts::Tokens { rows: None, row_length: None, tokens: 100_000, tensors: Vec::new() })
+            }
             SourcePlan::Tokens { path, .. } => {
-                let tensors = if path == "two.safetensors" {
-                    names(&["first", "second"])
-                } else {
-                    names(&["input_ids"])
-                };
-                (
-                    path,
-                    SourceFacts::Tokens {
-                        rows: Some(80),
-                        row_length: Some(32),
-                        tokens: 80 * 32,
-                        tensors,
-                    },
-                )
+                let tensors =
+                    if path == "two.safetensors" { names(&["first", "second"]) } else { names(&["input_ids"]) };
+                (path, SourceFacts::Tokens { rows: Some(80), row_length: Some(32), tokens: 80 * 32, tensors })
             }
         };
         let known = [
@@ -112,10 +86,7 @@ pub fn recipe(path: &Path) -> (Source, Vec<Override>) {
     let name = path.file_name().expect("a file").to_string_lossy();
     let overrides = text.lines().filter_map(|line| {
         let (name, value) = line.strip_prefix("// --set ")?.split_once('=')?;
-        Some(Override {
-            name: name.to_owned(),
-            value: value.to_owned(),
-        })
+        Some(Override { name: name.to_owned(), value: value.to_owned() })
     });
     (Source::new(name, text.clone()), overrides.collect())
 }

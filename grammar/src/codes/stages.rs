@@ -76,7 +76,8 @@ Right:  init = hf(\"models/gpt2\")   model = gpt2";
 The sizes of this stage multiply to a number of tokens that does not fit 64 bits. One of `budget`, `global_batch` and \
 `sequence_length` must be a slip.";
     UNUSED = "W0601", "declared but not used", "\
-No stage needs this dataset or tokenizer, so it changes nothing. Remove it, or name it in a stage.";
+No stage reads this dataset or tokenizer, or nothing mentions this `let` or `param`, so it changes nothing; setting \
+such a `param` on the command line changes nothing either. Remove it, or use it.";
     BUDGET_ROUNDED = "W0602", "budget rounded up to whole steps", "\
 Training ends after a whole number of optimizer steps. The budget is not a multiple of the global batch, so it is \
 rounded up, here by more than one per cent.";

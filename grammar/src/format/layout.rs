@@ -14,13 +14,7 @@ const INDENT: usize = 2;
 /// Writes a line and its line break.
 pub(crate) fn write(text: &mut String, source: &Source, marks: &Marks, line: &Line) {
     let indent = line.depth * INDENT;
-    let mut writer = Writer {
-        source,
-        marks,
-        text,
-        column: 0,
-        before: None,
-    };
+    let mut writer = Writer { source, marks, text, column: 0, before: None };
     writer.start_line(indent);
     let mut pieces = pieces::group(source, &line.tokens);
     let trailing = match pieces.pop() {
@@ -64,10 +58,7 @@ impl Writer<'_> {
     }
 
     fn token(&mut self, token: &Token) {
-        if self
-            .before
-            .is_some_and(|before| self.space_between(&before, token))
-        {
+        if self.before.is_some_and(|before| self.space_between(&before, token)) {
             self.push(" ");
         }
         self.push(token.text(self.source).trim_end());
@@ -92,9 +83,7 @@ impl Writer<'_> {
                 Piece::Token(token) | Piece::Comment(token) => token,
                 Piece::Group(group) => &group.open,
             };
-            let after_comment = self
-                .before
-                .is_some_and(|before| before.kind == TokenKind::Comment);
+            let after_comment = self.before.is_some_and(|before| before.kind == TokenKind::Comment);
             if index > 0 && (after_comment || self.breaks_before(&pieces[index - 1], first)) {
                 self.end_line();
                 indent = continued;
@@ -114,9 +103,7 @@ impl Writer<'_> {
     /// True where the user broke the line after an infix operator.
     fn breaks_before(&self, previous: &Piece, next: &Token) -> bool {
         match previous {
-            Piece::Token(operator) => {
-                next.line_breaks > 0 && self.marks.infix.contains(&operator.start)
-            }
+            Piece::Token(operator) => next.line_breaks > 0 && self.marks.infix.contains(&operator.start),
             Piece::Comment(_) => true,
             Piece::Group(_) => next.kind == TokenKind::Comment && next.line_breaks > 0,
         }

@@ -17,21 +17,16 @@ pub(crate) struct Line {
 pub(crate) fn split(source: &Source, marks: &Marks, mut tokens: Vec<Token>) -> Vec<Line> {
     turn_semicolons_into_breaks(source, &mut tokens);
     move_comments_behind_braces(source, &mut tokens);
+    break_after_comments(&mut tokens);
     let mut lines: Vec<Line> = Vec::new();
     let mut depth = 0usize;
     for (index, &token) in tokens.iter().enumerate() {
         if index == 0 || begins(source, marks, &tokens, index) {
             let closes = token.is(source, "}");
-            let after_opening = index
-                .checked_sub(1)
-                .is_some_and(|before| tokens[before].is(source, "{"));
+            let after_opening = index.checked_sub(1).is_some_and(|before| tokens[before].is(source, "{"));
             lines.push(Line {
                 tokens: Vec::new(),
-                depth: if closes {
-                    depth.saturating_sub(1)
-                } else {
-                    depth
-                },
+                depth: if closes { depth.saturating_sub(1) } else { depth },
                 blank_before: token.line_breaks > 1 && index > 0 && !closes && !after_opening,
             });
         }
@@ -69,11 +64,7 @@ fn move_comments_behind_braces(source: &Source, tokens: &mut [Token]) {
         if !tokens[index].is(source, "{") {
             continue;
         }
-        let comments = tokens[..index]
-            .iter()
-            .rev()
-            .take_while(|token| token.kind == TokenKind::Comment)
-            .count();
+        let comments = tokens[..index].iter().rev().take_while(|token| token.kind == TokenKind::Comment).count();
         tokens[index - comments..=index].rotate_right(1);
         tokens[index - comments].line_breaks = 0;
         // A comment that stood behind the brace now stands behind another comment.
@@ -85,6 +76,17 @@ fn move_comments_behind_braces(source: &Source, tokens: &mut [Token]) {
     }
 }
 
+/// Whatever now follows a comment, because a `;` or `{` between them is gone, stands on the next line.
+fn break_after_comments(tokens: &mut [Token]) {
+    let mut after_comment = false;
+    for token in tokens {
+        if after_comment {
+            token.line_breaks = token.line_breaks.max(1);
+        }
+        after_comment = token.kind == TokenKind::Comment;
+    }
+}
+
 /// True if the token starts a logical line.
 fn begins(source: &Source, marks: &Marks, tokens: &[Token], index: usize) -> bool {
     let token = &tokens[index];
@@ -92,8 +94,7 @@ fn begins(source: &Source, marks: &Marks, tokens: &[Token], index: usize) -> boo
     if token.kind == TokenKind::Comment {
         // A comment on a line of its own belongs to the expression around it only if that goes on.
         let next = (index + 1..tokens.len()).find(|&next| tokens[next].kind != TokenKind::Comment);
-        return token.line_breaks > 0
-            && next.is_none_or(|next| begins(source, marks, tokens, next));
+        return token.line_breaks > 0 && next.is_none_or(|next| begins(source, marks, tokens, next));
     }
     if token.is(source, "}") {
         return !before.is(source, "{");

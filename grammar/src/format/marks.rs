@@ -57,19 +57,12 @@ impl Marks {
                     self.line_starts.insert(span.start);
                     self.expression(value);
                 }
-                Statement::Repeat {
-                    count, body, span, ..
-                } => {
+                Statement::Repeat { count, body, span, .. } => {
                     self.line_starts.insert(span.start);
                     self.expression(count);
                     self.statements(body);
                 }
-                Statement::If {
-                    condition,
-                    then,
-                    otherwise,
-                    span,
-                } => {
+                Statement::If { condition, then, otherwise, span } => {
                     self.line_starts.insert(span.start);
                     self.expression(condition);
                     self.statements(then);
@@ -87,11 +80,7 @@ impl Marks {
 
     fn expression(&mut self, expression: &Expr) {
         match &expression.kind {
-            ExprKind::Number(_)
-            | ExprKind::String(_)
-            | ExprKind::Bool(_)
-            | ExprKind::None
-            | ExprKind::Name(_) => {}
+            ExprKind::Number(_) | ExprKind::String(_) | ExprKind::Bool(_) | ExprKind::None | ExprKind::Name(_) => {}
             ExprKind::Member { base: inner, .. }
             | ExprKind::Unary { operand: inner, .. }
             | ExprKind::Named { value: inner, .. }
@@ -100,12 +89,7 @@ impl Marks {
             ExprKind::Call { arguments, .. } => {
                 self.expressions(arguments.iter().map(|argument| &argument.value));
             }
-            ExprKind::Binary {
-                operator_span,
-                left,
-                right,
-                ..
-            } => {
+            ExprKind::Binary { operator_span, left, right, .. } => {
                 self.infix.insert(operator_span.start);
                 self.expression(left);
                 self.expression(right);

@@ -34,11 +34,7 @@ pub(crate) struct Element {
 
 /// Groups the tokens of a line.
 pub(crate) fn group(source: &Source, tokens: &[Token]) -> Vec<Piece> {
-    let mut reader = Reader {
-        source,
-        tokens,
-        position: 0,
-    };
+    let mut reader = Reader { source, tokens, position: 0 };
     let mut pieces = Vec::new();
     while let Some(token) = reader.next() {
         pieces.push(reader.piece(token));
@@ -79,14 +75,8 @@ impl Reader<'_> {
 
     /// Everything up to the bracket that closes `open`.
     fn rest_of_group(&mut self, open: Token, takes_commas: bool) -> Group {
-        let mut group = Group {
-            open,
-            after_open: None,
-            elements: Vec::new(),
-            before_close: Vec::new(),
-            close: open,
-            takes_commas,
-        };
+        let mut group =
+            Group { open, after_open: None, elements: Vec::new(), before_close: Vec::new(), close: open, takes_commas };
         let mut element = Element::default();
         while let Some(token) = self.next() {
             let text = token.text(self.source);

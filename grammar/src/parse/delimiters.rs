@@ -34,10 +34,7 @@ pub(crate) fn check(source: &Source, chunk: Chunk) -> Option<Diagnostic> {
         }
     }
     let &opener = open.last()?;
-    Some(
-        badly_indented(source, tokens, opener)
-            .unwrap_or_else(|| unclosed(source, tokens, opener, tokens.len())),
-    )
+    Some(badly_indented(source, tokens, opener).unwrap_or_else(|| unclosed(source, tokens, opener, tokens.len())))
 }
 
 /// Among the blocks inside `opener`, the last whose `}` stands left of the line that opened it: more likely than
@@ -67,19 +64,14 @@ fn badly_indented(source: &Source, tokens: &[Token], opener: usize) -> Option<Di
 
 /// The first token of the line that a token stands on.
 fn line_head(tokens: &[Token], index: usize) -> &Token {
-    let head = (0..=index)
-        .rev()
-        .find(|&index| tokens[index].line_breaks > 0);
+    let head = (0..=index).rev().find(|&index| tokens[index].line_breaks > 0);
     &tokens[head.unwrap_or(0)]
 }
 
 /// Bytes between the start of the line and a token.
 fn column(source: &Source, token: &Token) -> usize {
     let before = &source.text()[..token.start];
-    token.start
-        - before
-            .rfind(['\n', '\r'])
-            .map_or(0, |line_break| line_break + 1)
+    token.start - before.rfind(['\n', '\r']).map_or(0, |line_break| line_break + 1)
 }
 
 fn closing(open: &str) -> &'static str {
@@ -99,9 +91,9 @@ fn unclosed(source: &Source, tokens: &[Token], opener: usize, end: usize) -> Dia
     let place = if expected == "}" {
         None
     } else {
-        tokens[opener..end].windows(2).position(|pair| {
-            pair[0].line_breaks > 0 && pair[0].kind == TokenKind::Word && pair[1].is(source, "=")
-        })
+        tokens[opener..end]
+            .windows(2)
+            .position(|pair| pair[0].line_breaks > 0 && pair[0].kind == TokenKind::Word && pair[1].is(source, "="))
     };
     let index = place.map_or(end, |offset| opener + offset);
     let span = match tokens.get(index) {
@@ -111,12 +103,9 @@ fn unclosed(source: &Source, tokens: &[Token], opener: usize, end: usize) -> Dia
             Span::new(source, after, after)
         }
     };
-    Diagnostic::error(
-        codes::UNCLOSED_DELIMITER,
-        format!("expected `{expected}` to close {what} opened here"),
-    )
-    .label(&span, format!("expected `{expected}`"))
-    .label(&tokens[opener].span(source), "opened here")
+    Diagnostic::error(codes::UNCLOSED_DELIMITER, format!("expected `{expected}` to close {what} opened here"))
+        .label(&span, format!("expected `{expected}`"))
+        .label(&tokens[opener].span(source), "opened here")
 }
 
 fn mismatched(source: &Source, tokens: &[Token], opener: usize, found: &Token) -> Diagnostic {
@@ -134,15 +123,9 @@ fn mismatched(source: &Source, tokens: &[Token], opener: usize, found: &Token) -
 
 fn stray(source: &Source, token: &Token) -> Diagnostic {
     let text = token.text(source);
-    Diagnostic::error(
-        codes::UNCLOSED_DELIMITER,
-        format!("this `{text}` closes nothing"),
-    )
-    .label(&token.span(source), "nothing is open here")
-    .help(format!(
-        "delete it, or add the `{}` that it should close",
-        opening(text)
-    ))
+    Diagnostic::error(codes::UNCLOSED_DELIMITER, format!("this `{text}` closes nothing"))
+        .label(&token.span(source), "nothing is open here")
+        .help(format!("delete it, or add the `{}` that it should close", opening(text)))
 }
 
 fn opening(close: &str) -> &'static str {

@@ -28,19 +28,14 @@ pub(crate) fn check(source: &Source, chunk: Chunk) -> Option<Diagnostic> {
     let (mut operators, mut branches) = (0, 0);
     let mut before: Option<&Token> = None;
     for token in chunk.tokens {
-        let text = if token.kind == TokenKind::String {
-            ""
-        } else {
-            token.text(source)
-        };
+        let text = if token.kind == TokenKind::String { "" } else { token.text(source) };
         let after_block = before.is_some_and(|before| before.is(source, "}"));
         let goes_on = before.is_some_and(|before| is_operator(before.text(source)));
         let nested = levels.len() > 1;
         let Some(level) = levels.last_mut() else {
             break;
         };
-        let separates =
-            matches!(text, "," | ";" | "=" | ":") || (token.line_breaks > 0 && !goes_on);
+        let separates = matches!(text, "," | ";" | "=" | ":") || (token.line_breaks > 0 && !goes_on);
         if separates && text != "else" {
             operators -= std::mem::take(&mut level.operators);
         }
@@ -76,36 +71,15 @@ pub(crate) fn check(source: &Source, chunk: Chunk) -> Option<Diagnostic> {
 fn is_operator(text: &str) -> bool {
     matches!(
         text,
-        "+" | "-"
-            | "*"
-            | "/"
-            | "^"
-            | "."
-            | "<"
-            | ">"
-            | "=="
-            | "!="
-            | "<="
-            | ">="
-            | "not"
-            | "and"
-            | "or"
-            | "as"
-            | "of"
+        "+" | "-" | "*" | "/" | "^" | "." | "<" | ">" | "==" | "!=" | "<=" | ">=" | "not" | "and" | "or" | "as" | "of"
     )
 }
 
 fn too_deep(source: &Source, token: &Token, operators: bool) -> Diagnostic {
     let (message, label) = if operators {
-        (
-            format!("more than {MAX_OPERATORS} operators in one expression"),
-            "the expression is too long here",
-        )
+        (format!("more than {MAX_OPERATORS} operators in one expression"), "the expression is too long here")
     } else {
-        (
-            format!("nested deeper than {MAX_NESTING} levels"),
-            "this is too deep",
-        )
+        (format!("nested deeper than {MAX_NESTING} levels"), "this is too deep")
     };
     Diagnostic::error(codes::NESTED_TOO_DEEPLY, message)
         .label(&token.span(source), label)

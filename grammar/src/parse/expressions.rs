@@ -75,11 +75,9 @@ impl Builder<'_> {
             Rule::string => ExprKind::String(self.string(&pair)?),
             Rule::bool => ExprKind::Bool(pair.as_str() == "true"),
             Rule::none => ExprKind::None,
-            Rule::list => ExprKind::List(
-                Parts::of(pair)
-                    .map(|element| self.expression(element))
-                    .collect::<Built<_>>()?,
-            ),
+            Rule::list => {
+                ExprKind::List(Parts::of(pair).map(|element| self.expression(element)).collect::<Built<_>>()?)
+            }
             // The parentheses belong to the place, so that operators around them span them.
             Rule::group => self.expression(Parts::of(pair).required())?.kind,
             _ => return self.reference(pair),
@@ -98,13 +96,7 @@ impl Builder<'_> {
         Ok(parts.fold(Expr { kind, span }, |base, member| {
             let field = self.name(&Parts::of(member).required());
             let span = base.span.to(&field.span);
-            Expr {
-                kind: ExprKind::Member {
-                    base: Box::new(base),
-                    field,
-                },
-                span,
-            }
+            Expr { kind: ExprKind::Member { base: Box::new(base), field }, span }
         }))
     }
 
@@ -115,16 +107,10 @@ impl Builder<'_> {
             .map(|argument| {
                 let mut parts = Parts::of(argument);
                 let name = parts.optional(Rule::label).map(|label| self.name(&label));
-                Ok(Argument {
-                    name,
-                    value: self.expression(parts.required())?,
-                })
+                Ok(Argument { name, value: self.expression(parts.required())? })
             })
             .collect::<Built<_>>()?;
-        Ok(ExprKind::Call {
-            function,
-            arguments,
-        })
+        Ok(ExprKind::Call { function, arguments })
     }
 
     fn unary(&self, operator: &Pair<Rule>, operand: Expr) -> Built<Expr> {
@@ -133,13 +119,7 @@ impl Builder<'_> {
             Rule::not => UnaryOperator::Not,
             _ => UnaryOperator::Negate,
         };
-        Ok(Expr {
-            kind: ExprKind::Unary {
-                operator,
-                operand: Box::new(operand),
-            },
-            span,
-        })
+        Ok(Expr { kind: ExprKind::Unary { operator, operand: Box::new(operand) }, span })
     }
 
     fn suffixed(&self, operand: Expr, suffix: Pair<Rule>) -> Built<Expr> {
@@ -148,14 +128,8 @@ impl Builder<'_> {
         let part = Parts::of(suffix).required();
         let operand = Box::new(operand);
         let kind = match rule {
-            Rule::naming => ExprKind::Named {
-                value: operand,
-                path: self.path(part),
-            },
-            _ => ExprKind::Of {
-                count: operand,
-                what: self.name(&part),
-            },
+            Rule::naming => ExprKind::Named { value: operand, path: self.path(part) },
+            _ => ExprKind::Of { count: operand, what: self.name(&part) },
         };
         Ok(Expr { kind, span })
     }
@@ -176,8 +150,7 @@ impl Builder<'_> {
         let digits = parts.required();
         let Some(mut number) = literal::number(digits.as_str()) else {
             return Err(Box::new(
-                Diagnostic::error(codes::INVALID_NUMBER, "this is no number")
-                    .label(&self.span(&digits), "this number"),
+                Diagnostic::error(codes::INVALID_NUMBER, "this is no number").label(&self.span(&digits), "this number"),
             ));
         };
         number.unit = parts.next().map(|unit| self.name(&unit));
@@ -189,24 +162,13 @@ impl Builder<'_> {
         let quoted = pair.as_str();
         let inner = &quoted[1..quoted.len() - 1];
         literal::unescape(inner).map_err(|bad| {
-            Box::new(
-                Diagnostic::error(codes::INVALID_ESCAPE, bad.reason)
-                    .label(&self.span(pair), "in this string"),
-            )
+            Box::new(Diagnostic::error(codes::INVALID_ESCAPE, bad.reason).label(&self.span(pair), "in this string"))
         })
     }
 }
 
 fn is_comparison(rule: Rule) -> bool {
-    matches!(
-        rule,
-        Rule::equal
-            | Rule::not_equal
-            | Rule::less
-            | Rule::less_equal
-            | Rule::greater
-            | Rule::greater_equal
-    )
+    matches!(rule, Rule::equal | Rule::not_equal | Rule::less | Rule::less_equal | Rule::greater | Rule::greater_equal)
 }
 
 fn binary_operator(rule: Rule) -> BinaryOperator {

@@ -17,13 +17,7 @@ pub(crate) struct Foreign {
 impl Foreign {
     fn new(length: usize, message: impl Into<String>, help: impl Into<String>) -> Self {
         let (message, help) = (message.into(), help.into());
-        Foreign {
-            message,
-            help,
-            marked: length,
-            skipped: length,
-            is_letters: false,
-        }
+        Foreign { message, help, marked: length, skipped: length, is_letters: false }
     }
 }
 
@@ -32,12 +26,7 @@ pub(crate) fn recognise(rest: &str) -> Option<Foreign> {
     let first = rest.chars().next()?;
     let line = || rest.split(['\n', '\r']).next().unwrap_or(rest);
     Some(match first {
-        '#' => comment(
-            line().len(),
-            1,
-            "`#` does not start a comment",
-            "a comment starts with `//`",
-        ),
+        '#' => comment(line().len(), 1, "`#` does not start a comment", "a comment starts with `//`"),
         '/' if rest.starts_with("/*") => {
             let length = rest.find("*/").map_or(rest.len(), |end| end + 2);
             let help = "start every line of the comment with `//`";
@@ -60,19 +49,13 @@ pub(crate) fn recognise(rest: &str) -> Option<Foreign> {
 
 /// A comment of another language: only its mark is underlined.
 fn comment(length: usize, marked: usize, message: &str, help: &str) -> Foreign {
-    Foreign {
-        marked,
-        ..Foreign::new(length, message, help)
-    }
+    Foreign { marked, ..Foreign::new(length, message, help) }
 }
 
 /// Text in quotes that are not `"`, up to `close` (or a `"`) on the same line.
 fn quoted(line: &str, open: char, close: char) -> Foreign {
     let inner = &line[open.len_utf8()..];
-    let (inner, length) = match inner
-        .char_indices()
-        .find(|&(_, found)| found == close || found == '"')
-    {
+    let (inner, length) = match inner.char_indices().find(|&(_, found)| found == close || found == '"') {
         Some((end, found)) => (&inner[..end], open.len_utf8() + end + found.len_utf8()),
         None => (inner, line.len()),
     };
@@ -87,16 +70,11 @@ fn quoted(line: &str, open: char, close: char) -> Foreign {
 /// Names a first character that no token starts with.
 pub(crate) fn unknown(rest: &str, first: char) -> Foreign {
     if first.is_alphabetic() {
-        let length = rest
-            .find(|other: char| !other.is_alphanumeric() && other != '_')
-            .unwrap_or(rest.len());
+        let length = rest.find(|other: char| !other.is_alphanumeric() && other != '_').unwrap_or(rest.len());
         let help = "names are written with the letters a to z, A to Z, digits and `_`; \
                     any other letter may stand in strings and comments";
         let foreign = Foreign::new(length, format!("a name cannot contain `{first}`"), help);
-        return Foreign {
-            is_letters: true,
-            ..foreign
-        };
+        return Foreign { is_letters: true, ..foreign };
     }
     let length = first.len_utf8();
     if let Some((look, instead)) = look_alike(first) {
@@ -104,15 +82,8 @@ pub(crate) fn unknown(rest: &str, first: char) -> Foreign {
         return Foreign::new(length, message, format!("write `{instead}`"));
     }
     if first.is_control() || first.is_whitespace() || is_invisible(first) {
-        let message = format!(
-            "the invisible character U+{:04X} has no meaning here",
-            u32::from(first)
-        );
-        return Foreign::new(
-            length,
-            message,
-            "replace it with a plain space or delete it",
-        );
+        let message = format!("the invisible character U+{:04X} has no meaning here", u32::from(first));
+        return Foreign::new(length, message, "replace it with a plain space or delete it");
     }
     let help = "delete it, or put it into a string or a comment";
     Foreign::new(length, format!("`{first}` has no meaning here"), help)
@@ -138,8 +109,5 @@ fn look_alike(character: char) -> Option<(&'static str, &'static str)> {
 }
 
 fn is_invisible(character: char) -> bool {
-    matches!(
-        character,
-        '\u{200B}'..='\u{200F}' | '\u{2060}' | '\u{FEFF}' | '\u{AD}'
-    )
+    matches!(character, '\u{200B}'..='\u{200F}' | '\u{2060}' | '\u{FEFF}' | '\u{AD}')
 }

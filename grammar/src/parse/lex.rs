@@ -59,34 +59,24 @@ pub(crate) struct Mistake {
 }
 
 /// Words with a meaning of their own inside expressions and statements.
-pub(crate) const KEYWORDS: [&str; 12] = [
-    "as", "of", "and", "or", "not", "if", "else", "repeat", "from", "true", "false", "none",
-];
+pub(crate) const KEYWORDS: [&str; 12] =
+    ["as", "of", "and", "or", "not", "if", "else", "repeat", "from", "true", "false", "none"];
 
 const SYMBOLS: [&str; 24] = [
-    "...", "==", "!=", "<=", ">=", "{", "}", "[", "]", "(", ")", "=", ":", ",", ".", ";", "+", "-",
-    "*", "/", "^", "<", ">", "%",
+    "...", "==", "!=", "<=", ">=", "{", "}", "[", "]", "(", ")", "=", ":", ",", ".", ";", "+", "-", "*", "/", "^", "<",
+    ">", "%",
 ];
 
 /// Scans the whole text, or up to the mistake that is one too many to be read.
 pub(crate) fn lex(source: &Source) -> Lexed {
-    let mut lexer = Lexer {
-        source,
-        position: 0,
-        line_breaks: 0,
-        tokens: Vec::new(),
-        mistakes: Vec::new(),
-    };
+    let mut lexer = Lexer { source, position: 0, line_breaks: 0, tokens: Vec::new(), mistakes: Vec::new() };
     if source.text().starts_with('\u{FEFF}') {
         lexer.position = '\u{FEFF}'.len_utf8();
     }
     while lexer.position < source.text().len() && lexer.mistakes.len() < MAX_DIAGNOSTICS {
         lexer.step();
     }
-    Lexed {
-        tokens: lexer.tokens,
-        mistakes: lexer.mistakes,
-    }
+    Lexed { tokens: lexer.tokens, mistakes: lexer.mistakes }
 }
 
 struct Lexer<'a> {
@@ -104,22 +94,13 @@ impl<'a> Lexer<'a> {
 
     /// Bytes at the start of the rest that satisfy `accept`.
     fn run(&self, offset: usize, accept: impl Fn(u8) -> bool) -> usize {
-        self.rest()
-            .bytes()
-            .skip(offset)
-            .take_while(|&byte| accept(byte))
-            .count()
+        self.rest().bytes().skip(offset).take_while(|&byte| accept(byte)).count()
     }
 
     fn token(&mut self, kind: TokenKind, length: usize) {
         let start = self.position;
         self.position += length;
-        self.tokens.push(Token {
-            kind,
-            start,
-            end: self.position,
-            line_breaks: self.line_breaks,
-        });
+        self.tokens.push(Token { kind, start, end: self.position, line_breaks: self.line_breaks });
         self.line_breaks = 0;
     }
 
@@ -146,10 +127,7 @@ impl<'a> Lexer<'a> {
                 self.token(TokenKind::Word, self.run(0, is_word_byte));
             }
             '/' if rest.starts_with("//") => {
-                self.token(
-                    TokenKind::Comment,
-                    self.run(0, |byte| byte != b'\n' && byte != b'\r'),
-                );
+                self.token(TokenKind::Comment, self.run(0, |byte| byte != b'\n' && byte != b'\r'));
             }
             _ => self.symbol(rest, first),
         }
@@ -162,13 +140,13 @@ impl<'a> Lexer<'a> {
             _ => {
                 let foreign = foreign.unwrap_or_else(|| foreign::unknown(rest, first));
                 // A foreign letter belongs to the word before it: `größe`.
-                let word = self.tokens.last().filter(|last| {
-                    last.kind == TokenKind::Word && last.end == self.position && foreign.is_letters
-                });
+                let word = self
+                    .tokens
+                    .last()
+                    .filter(|last| last.kind == TokenKind::Word && last.end == self.position && foreign.is_letters);
                 let start = word.map_or(self.position, |word| word.start);
                 let end = self.position + foreign.marked;
-                let diagnostic =
-                    Diagnostic::error(codes::FOREIGN_TEXT, foreign.message).help(foreign.help);
+                let diagnostic = Diagnostic::error(codes::FOREIGN_TEXT, foreign.message).help(foreign.help);
                 self.mistake(start, end, diagnostic, "here");
                 self.position += foreign.skipped;
             }
@@ -213,22 +191,14 @@ impl<'a> Lexer<'a> {
         let next = rest.trim_start_matches(['\r', '\n']);
         let next_line = next.split(['\r', '\n']).next().unwrap_or("");
         if next_line.bytes().filter(|&byte| byte == b'"').count() % 2 == 1 {
-            let diagnostic = Diagnostic::error(
-                codes::UNCLOSED_STRING,
-                "a string ends on the line it starts on",
-            )
-            .help("write the line break as `\\n`, or close the string with `\"` on this line");
+            let diagnostic = Diagnostic::error(codes::UNCLOSED_STRING, "a string ends on the line it starts on")
+                .help("write the line break as `\\n`, or close the string with `\"` on this line");
             self.mistake(start, end, diagnostic, "the line breaks inside this string");
             let closing = next_line.find('"').map_or(0, |quote| quote + 1);
             return length + (rest.len() - next.len()) + closing;
         }
-        let diagnostic = Diagnostic::error(
-            codes::UNCLOSED_STRING,
-            "expected `\"` to close the string opened here",
-        )
-        .help(
-            "a string starts and ends with `\"` on one line; a quote inside it is written `\\\"`",
-        );
+        let diagnostic = Diagnostic::error(codes::UNCLOSED_STRING, "expected `\"` to close the string opened here")
+            .help("a string starts and ends with `\"` on one line; a quote inside it is written `\\\"`");
         self.mistake(start, end, diagnostic, "this string is not closed");
         length
     }
@@ -254,12 +224,7 @@ impl<'a> Lexer<'a> {
         let rest = self.rest();
         if let Some((message, help)) = wrong_number(&rest[..plain], &rest[plain..length]) {
             let diagnostic = Diagnostic::error(codes::INVALID_NUMBER, message).help(help);
-            self.mistake(
-                self.position,
-                self.position + length,
-                diagnostic,
-                "this number",
-            );
+            self.mistake(self.position, self.position + length, diagnostic, "this number");
         }
         self.token(TokenKind::Number, length);
     }
@@ -273,10 +238,7 @@ fn is_word_byte(byte: u8) -> bool {
 fn wrong_number(plain: &str, suffix: &str) -> Option<(String, String)> {
     if plain.ends_with('.') {
         let whole = plain.trim_end_matches('.');
-        return Some((
-            "a digit must follow the decimal point".into(),
-            format!("write `{whole}.0` or `{whole}`"),
-        ));
+        return Some(("a digit must follow the decimal point".into(), format!("write `{whole}.0` or `{whole}`")));
     }
     let misplaced_underscore = plain
         .split(['.', 'e', 'E', '+', '-'])
@@ -288,32 +250,19 @@ fn wrong_number(plain: &str, suffix: &str) -> Option<(String, String)> {
         ));
     }
     match suffix {
-        "" | "K" | "M" | "B" | "T" => {
-            literal::number(&format!("{plain}{suffix}"))
-                .is_none()
-                .then(|| {
-                    (
-                        "this number is too large".into(),
-                        "numbers go up to about 1.8e308".into(),
-                    )
-                })
-        }
+        "" | "K" | "M" | "B" | "T" => literal::number(&format!("{plain}{suffix}"))
+            .is_none()
+            .then(|| ("this number is too large".into(), "numbers go up to about 1.8e308".into())),
         "k" | "m" | "b" | "t" => Some((
             format!("`{suffix}` is no multiplier"),
-            format!(
-                "write `{plain}{}`: multipliers are capital letters (K, M, B, T)",
-                suffix.to_uppercase()
-            ),
+            format!("write `{plain}{}`: multipliers are capital letters (K, M, B, T)", suffix.to_uppercase()),
         )),
-        _ if plain == "0" && suffix.starts_with(['x', 'b', 'o', 'X']) => Some((
-            "numbers are written in decimal digits".into(),
-            "write `255`, not `0xff`".into(),
-        )),
+        _ if plain == "0" && suffix.starts_with(['x', 'b', 'o', 'X']) => {
+            Some(("numbers are written in decimal digits".into(), "write `255`, not `0xff`".into()))
+        }
         "G" => Some((
             "`G` is no multiplier".into(),
-            format!(
-                "a thousand million is written `{plain}B`; gibibytes are written `{plain} GiB`"
-            ),
+            format!("a thousand million is written `{plain}B`; gibibytes are written `{plain} GiB`"),
         )),
         _ => Some((
             format!("`{suffix}` is attached to the number"),

@@ -19,11 +19,7 @@ pub(crate) fn unescape(text: &str) -> Result<String, BadEscape> {
             continue;
         }
         let Some((at, escaped)) = characters.next() else {
-            return Err(BadEscape {
-                start,
-                end: text.len(),
-                reason: "nothing follows the backslash",
-            });
+            return Err(BadEscape { start, end: text.len(), reason: "nothing follows the backslash" });
         };
         match escaped {
             'n' => value.push('\n'),
@@ -32,12 +28,11 @@ pub(crate) fn unescape(text: &str) -> Result<String, BadEscape> {
             '"' => value.push('"'),
             '\\' => value.push('\\'),
             'u' => {
-                let (decoded, length) =
-                    unicode_escape(&text[at + 1..]).map_err(|(reason, length)| BadEscape {
-                        start,
-                        end: at + 1 + length,
-                        reason,
-                    })?;
+                let (decoded, length) = unicode_escape(&text[at + 1..]).map_err(|(reason, length)| BadEscape {
+                    start,
+                    end: at + 1 + length,
+                    reason,
+                })?;
                 value.push(decoded);
                 let after = at + 1 + length;
                 while characters.offset() < after {
@@ -46,11 +41,7 @@ pub(crate) fn unescape(text: &str) -> Result<String, BadEscape> {
             }
             other => {
                 let end = at + other.len_utf8();
-                return Err(BadEscape {
-                    start,
-                    end,
-                    reason: "there is no such escape",
-                });
+                return Err(BadEscape { start, end, reason: "there is no such escape" });
             }
         }
     }
@@ -103,16 +94,8 @@ pub(crate) fn number(text: &str) -> Option<Number> {
 
     let value: f64 = format!("{digits}e{power}").parse().ok()?;
     let decimal_point = mantissa.contains('.');
-    let integer = if decimal_point && !scaled {
-        None
-    } else {
-        exact_integer(&digits, power)
-    };
-    value.is_finite().then_some(Number {
-        value,
-        integer,
-        unit: None,
-    })
+    let integer = if decimal_point && !scaled { None } else { exact_integer(&digits, power) };
+    value.is_finite().then_some(Number { value, integer, unit: None })
 }
 
 /// `digits * 10^power` where that is a whole number of 64 bits.
@@ -162,19 +145,8 @@ mod tests {
 
     #[test]
     fn escapes_are_resolved_or_named() {
-        assert_eq!(
-            unescape(r#"a\n\t\r\"\\\u{1F600}é"#).ok().as_deref(),
-            Some("a\n\t\r\"\\😀é")
-        );
-        for bad in [
-            r"\q",
-            r"\u{}",
-            r"\u{D800}",
-            r"\u{1234567}",
-            r"\u12",
-            r"\u{12",
-            "\\",
-        ] {
+        assert_eq!(unescape(r#"a\n\t\r\"\\\u{1F600}é"#).ok().as_deref(), Some("a\n\t\r\"\\😀é"));
+        for bad in [r"\q", r"\u{}", r"\u{D800}", r"\u{1234567}", r"\u12", r"\u{12", "\\"] {
             assert!(unescape(bad).is_err(), "{bad}");
         }
     }

@@ -43,12 +43,7 @@ const MAX_DIAGNOSTICS: usize = 100;
 pub fn parse(source: &Source) -> Result<Tree, Diagnostics> {
     check_size(source)?;
     let lexed = lex::lex(source);
-    let tokens: Vec<Token> = lexed
-        .tokens
-        .iter()
-        .copied()
-        .filter(|token| token.kind != TokenKind::Comment)
-        .collect();
+    let tokens: Vec<Token> = lexed.tokens.iter().copied().filter(|token| token.kind != TokenKind::Comment).collect();
     let mut mistakes = lexed.mistakes.into_iter().peekable();
     let mut items = Vec::new();
     let mut diagnostics = Vec::new();
@@ -75,10 +70,7 @@ pub fn parse(source: &Source) -> Result<Tree, Diagnostics> {
     }
     diagnostics.extend(mistakes.map(|mistake| mistake.diagnostic));
     if diagnostics.is_empty() {
-        Ok(Tree {
-            source: source.clone(),
-            items,
-        })
+        Ok(Tree { source: source.clone(), items })
     } else {
         diagnostics.truncate(MAX_DIAGNOSTICS);
         Err(diagnostics)
@@ -92,10 +84,8 @@ fn check_size(source: &Source) -> Result<(), Diagnostics> {
     }
     let message = format!("a recipe may be {MAX_SOURCE_BYTES} bytes long, this one has {size}");
     Err(vec![
-        Diagnostic::error(codes::SOURCE_TOO_LARGE, message).help(format!(
-            "is `{}` a recipe? Data belongs into files that a recipe names",
-            source.name()
-        )),
+        Diagnostic::error(codes::SOURCE_TOO_LARGE, message)
+            .help(format!("is `{}` a recipe? Data belongs into files that a recipe names", source.name())),
     ])
 }
 
@@ -109,9 +99,5 @@ fn parse_item(source: &Source, chunk: Chunk) -> Result<Item, Box<Diagnostic>> {
     let text = &source.text()[start..chunk.end()];
     let pairs = RecipeParser::parse(Rule::single_item, text)
         .map_err(|error| Box::new(unexpected::explain(source, chunk, &error)))?;
-    Builder {
-        source,
-        offset: start,
-    }
-    .item(pairs)
+    Builder { source, offset: start }.item(pairs)
 }

@@ -21,19 +21,12 @@ impl Builder<'_> {
     /// The place of a pair in the source.
     pub(crate) fn span(&self, pair: &Pair<Rule>) -> Span {
         let place = pair.as_span();
-        Span::new(
-            self.source,
-            self.offset + place.start(),
-            self.offset + place.end(),
-        )
+        Span::new(self.source, self.offset + place.start(), self.offset + place.end())
     }
 
     /// A pair as a name.
     pub(crate) fn name(&self, pair: &Pair<Rule>) -> Name {
-        Name {
-            text: pair.as_str().to_owned(),
-            span: self.span(pair),
-        }
+        Name { text: pair.as_str().to_owned(), span: self.span(pair) }
     }
 }
 
@@ -44,9 +37,7 @@ pub(crate) struct Parts<'i> {
 
 impl<'i> Parts<'i> {
     pub(crate) fn of(pair: Pair<'i, Rule>) -> Self {
-        Parts {
-            pairs: pair.into_inner(),
-        }
+        Parts { pairs: pair.into_inner() }
     }
 
     /// The next part, which the grammar demands at this place.
@@ -57,17 +48,11 @@ impl<'i> Parts<'i> {
     /// The next part if it is of this rule.
     pub(crate) fn optional(&mut self, rule: Rule) -> Option<Pair<'i, Rule>> {
         self.skip_punctuation();
-        (self.pairs.peek()?.as_rule() == rule)
-            .then(|| self.pairs.next())
-            .flatten()
+        (self.pairs.peek()?.as_rule() == rule).then(|| self.pairs.next()).flatten()
     }
 
     fn skip_punctuation(&mut self) {
-        while self
-            .pairs
-            .peek()
-            .is_some_and(|pair| is_punctuation(pair.as_rule()))
-        {
+        while self.pairs.peek().is_some_and(|pair| is_punctuation(pair.as_rule())) {
             self.pairs.next();
         }
     }

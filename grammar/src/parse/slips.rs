@@ -10,16 +10,8 @@ pub(crate) struct Slip {
     pub(crate) help: String,
 }
 
-fn slip(
-    message: impl Into<String>,
-    label: impl Into<String>,
-    help: impl Into<String>,
-) -> Option<Slip> {
-    Some(Slip {
-        message: message.into(),
-        label: label.into(),
-        help: help.into(),
-    })
+fn slip(message: impl Into<String>, label: impl Into<String>, help: impl Into<String>) -> Option<Slip> {
+    Some(Slip { message: message.into(), label: label.into(), help: help.into() })
 }
 
 /// Names the mistake if it is a common one. The more special cases come first.
@@ -53,10 +45,7 @@ fn foreign_word(scene: &Scene) -> Option<Slip> {
             "the last expression is the function's value: write it alone on the last line",
         ),
         "let" | "var" | "const" => slip(
-            format!(
-                "names in a function are bound without `{}`",
-                scene.before_text()
-            ),
+            format!("names in a function are bound without `{}`", scene.before_text()),
             "bound here",
             format!("write `{} = ...`", scene.found_text()),
         ),
@@ -72,16 +61,9 @@ fn foreign_word(scene: &Scene) -> Option<Slip> {
 /// Operators of other languages that are made of two symbols of this one.
 fn foreign_operator(scene: &Scene) -> Option<Slip> {
     let adjacent = scene.found > 0
-        && scene
-            .tokens
-            .get(scene.found)
-            .is_some_and(|token| token.start == scene.tokens[scene.found - 1].end);
+        && scene.tokens.get(scene.found).is_some_and(|token| token.start == scene.tokens[scene.found - 1].end);
     match (scene.before_text(), scene.found_text()) {
-        ("*", "*") => slip(
-            "`**` is no operator",
-            "a second `*`",
-            "a power is written `a ^ b`",
-        ),
+        ("*", "*") => slip("`**` is no operator", "a second `*`", "a power is written `a ^ b`"),
         (operator @ ("+" | "-" | "*" | "/" | "^"), "=") => slip(
             format!("`{operator}=` is no operator"),
             "this `=`",
@@ -92,11 +74,9 @@ fn foreign_operator(scene: &Scene) -> Option<Slip> {
             "this arrow",
             "delete it: the shape of the final expression is known",
         ),
-        ("=", ">") if adjacent => slip(
-            "`=>` means nothing here",
-            "this arrow",
-            "write `name = value` or `name: value`",
-        ),
+        ("=", ">") if adjacent => {
+            slip("`=>` means nothing here", "this arrow", "write `name = value` or `name: value`")
+        }
         (_, "%") => slip(
             "`%` must follow a number directly",
             "this `%`",
@@ -129,10 +109,7 @@ fn line_break(scene: &Scene) -> Option<Slip> {
     let ended = scene.line_ended || token.is_none();
     if ended && matches!(before, "=" | ":") && scene.expects(Expected::Expression) {
         return slip(
-            format!(
-                "expected a value after `{before}`, found {}",
-                scene.found_words()
-            ),
+            format!("expected a value after `{before}`, found {}", scene.found_words()),
             "a value is missing here",
             format!("the value starts on the same line as `{before}`"),
         );
@@ -143,21 +120,7 @@ fn line_break(scene: &Scene) -> Option<Slip> {
 fn is_infix(text: &str) -> bool {
     matches!(
         text,
-        "+" | "-"
-            | "*"
-            | "/"
-            | "^"
-            | "=="
-            | "!="
-            | "<"
-            | "<="
-            | ">"
-            | ">="
-            | "and"
-            | "or"
-            | "as"
-            | "of"
-            | "."
+        "+" | "-" | "*" | "/" | "^" | "==" | "!=" | "<" | "<=" | ">" | ">=" | "and" | "or" | "as" | "of" | "."
     )
 }
 
@@ -191,10 +154,7 @@ fn heading(scene: &Scene) -> Option<Slip> {
         return slip(
             format!("expected `(` with the inputs of the `{head}`"),
             "expected `(`",
-            format!(
-                "a `{head}` lists its inputs: `{head} {}(x: [B, T, D]) {{ ... }}`",
-                scene.text(1)
-            ),
+            format!("a `{head}` lists its inputs: `{head} {}(x: [B, T, D]) {{ ... }}`", scene.text(1)),
         );
     }
     if scene.expects(Expected::OpenBrace) && found == "=" {
@@ -208,10 +168,7 @@ fn heading(scene: &Scene) -> Option<Slip> {
         return slip(
             format!("expected `{{`, found {}", scene.found_words()),
             "expected `{`",
-            format!(
-                "the fields of a `{head}` stand in braces: `{head} {} {{ ... }}`",
-                scene.text(1)
-            ),
+            format!("the fields of a `{head}` stand in braces: `{head} {} {{ ... }}`", scene.text(1)),
         );
     }
     if scene.expects(Expected::As) && found == "{" {
@@ -230,30 +187,20 @@ fn assignment(scene: &Scene) -> Option<Slip> {
     let before = scene.before_text();
     let inside = scene.inside().map(|(open, _)| open);
     if found == "==" && scene.expects(Expected::Equals) {
-        return slip(
-            "expected `=`, found `==`",
-            "expected `=`",
-            "`=` gives a name its value, `==` compares",
-        );
+        return slip("expected `=`, found `==`", "expected `=`", "`=` gives a name its value, `==` compares");
     }
     if found == ":" && scene.expects(Expected::Equals) {
         let help = match scene.text(0) {
             "let" => "only a `param` states its type: `param width: int = 256`".to_owned(),
             _ if scene.in_function() => format!("write `{before} = ...`"),
-            _ => format!(
-                "a field is written `{before} = value`; `:` is for arguments in parentheses"
-            ),
+            _ => format!("a field is written `{before} = value`; `:` is for arguments in parentheses"),
         };
         return slip("expected `=`, found `:`", "expected `=`", help);
     }
     if found == "=" && inside == Some("(") {
         let message = "expected `:`, found `=`";
         if scene.expects(Expected::Operator) {
-            return slip(
-                message,
-                "expected `:`",
-                format!("an argument is given by name as `{before}: value`"),
-            );
+            return slip(message, "expected `:`", format!("an argument is given by name as `{before}: value`"));
         }
         return slip(
             message,
@@ -297,9 +244,7 @@ fn assignment(scene: &Scene) -> Option<Slip> {
 fn separator(scene: &Scene) -> Option<Slip> {
     let found = scene.found_text();
     match scene.inside() {
-        Some((open @ ("(" | "["), index))
-            if scene.expects(Expected::Comma) && starts_value(scene) =>
-        {
+        Some((open @ ("(" | "["), index)) if scene.expects(Expected::Comma) && starts_value(scene) => {
             let between = match open {
                 "[" => "the elements of a list",
                 _ if scene.in_function() && index == 2 => "parameters",
@@ -350,24 +295,20 @@ fn name(scene: &Scene) -> Option<Slip> {
         return None;
     }
     match scene.kind(scene.found)? {
-        TokenKind::Word if KEYWORDS.contains(&found) && scene.expects(Expected::Expression) => {
-            slip(
-                format!("expected a value, found the keyword `{found}`"),
-                "expected a value",
-                "a value is a number, a string, a name, a list or a call",
-            )
-        }
+        TokenKind::Word if KEYWORDS.contains(&found) && scene.expects(Expected::Expression) => slip(
+            format!("expected a value, found the keyword `{found}`"),
+            "expected a value",
+            "a value is a number, a string, a name, a list or a call",
+        ),
         _ if !scene.expects(Expected::Name) => None,
         TokenKind::Word if KEYWORDS.contains(&found) => slip(
             format!("`{found}` is a keyword and no name"),
             "expected a name",
             format!("choose another name, such as `{found}_`"),
         ),
-        TokenKind::String => slip(
-            "expected a name, found a string",
-            "expected a name",
-            "names are written without quotes",
-        ),
+        TokenKind::String => {
+            slip("expected a name, found a string", "expected a name", "names are written without quotes")
+        }
         _ => None,
     }
 }
@@ -375,11 +316,9 @@ fn name(scene: &Scene) -> Option<Slip> {
 /// `as` where it cannot stand.
 fn suffix(scene: &Scene) -> Option<Slip> {
     match scene.found_text() {
-        "as" if scene.text(0) == "import" => slip(
-            "an import takes no `as`",
-            "this `as`",
-            "write `import \"std/gpt2\"` alone on its line",
-        ),
+        "as" if scene.text(0) == "import" => {
+            slip("an import takes no `as`", "this `as`", "write `import \"std/gpt2\"` alone on its line")
+        }
         "as" if !scene.line_ended => slip(
             "`as` can only follow a call or a name",
             "this `as`",

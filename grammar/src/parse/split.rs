@@ -57,10 +57,7 @@ pub(crate) fn split<'a>(source: &Source, tokens: &'a [Token]) -> Vec<Chunk<'a>> 
 }
 
 fn chunk<'a>(source: &Source, tokens: &'a [Token]) -> Chunk<'a> {
-    Chunk {
-        tokens,
-        begins_like_item: begins_like_item(source, tokens),
-    }
+    Chunk { tokens, begins_like_item: begins_like_item(source, tokens) }
 }
 
 fn is_at_line_start(source: &Source, token: &Token) -> bool {
@@ -82,9 +79,7 @@ fn begins_like_item(source: &Source, tokens: &[Token]) -> bool {
         "let" | "param" => second.kind == TokenKind::Word && matches!(third, ":" | "="),
         "block" | "model" => second.kind == TokenKind::Word && matches!(third, "(" | "{"),
         _ => {
-            let is_name = |token: &Token| {
-                token.kind == TokenKind::Word && !KEYWORDS.contains(&token.text(source))
-            };
+            let is_name = |token: &Token| token.kind == TokenKind::Word && !KEYWORDS.contains(&token.text(source));
             is_name(first) && is_name(second) && matches!(third, "{" | "from")
         }
     }
@@ -92,12 +87,8 @@ fn begins_like_item(source: &Source, tokens: &[Token]) -> bool {
 
 /// Outside all brackets, a word on a new line begins something unless the line before must go on.
 fn begins_anew(source: &Source, before: &Token, token: &Token) -> bool {
-    let goes_on =
-        before.kind == TokenKind::Symbol && !matches!(before.text(source), "}" | "]" | ")");
+    let goes_on = before.kind == TokenKind::Symbol && !matches!(before.text(source), "}" | "]" | ")");
     token.kind == TokenKind::Word
         && !goes_on
-        && !matches!(
-            token.text(source),
-            "from" | "else" | "as" | "of" | "and" | "or"
-        )
+        && !matches!(token.text(source), "from" | "else" | "as" | "of" | "and" | "or")
 }

@@ -28,11 +28,7 @@ impl Builder<'_> {
                 Line::Bare(value) => return Err(Box::new(self.bare_expression(&value, false))),
             }
         }
-        Ok(Body {
-            statements,
-            result,
-            span,
-        })
+        Ok(Body { statements, result, span })
     }
 
     /// The body of a `repeat` or `if`: statements only.
@@ -62,11 +58,7 @@ impl Builder<'_> {
         while let Some(target) = parts.optional(Rule::name) {
             targets.push(self.name(&target));
         }
-        Ok(Statement::Assign {
-            targets,
-            value: self.expression(parts.required())?,
-            span,
-        })
+        Ok(Statement::Assign { targets, value: self.expression(parts.required())?, span })
     }
 
     fn repeat(&self, pair: Pair<Rule>) -> Built<Statement> {
@@ -74,12 +66,7 @@ impl Builder<'_> {
         let mut parts = Parts::of(pair);
         let count = self.expression(parts.required())?;
         let path = self.path(parts.required());
-        Ok(Statement::Repeat {
-            count,
-            path,
-            body: self.statements(parts.required())?,
-            span,
-        })
+        Ok(Statement::Repeat { count, path, body: self.statements(parts.required())?, span })
     }
 
     fn branch(&self, pair: Pair<Rule>) -> Built<Statement> {
@@ -92,21 +79,13 @@ impl Builder<'_> {
             Some(next) if next.as_rule() == Rule::branch => vec![self.branch(next)?],
             Some(body) => self.statements(body)?,
         };
-        Ok(Statement::If {
-            condition,
-            then,
-            otherwise,
-            span,
-        })
+        Ok(Statement::If { condition, then, otherwise, span })
     }
 
     /// `transformer.wte`
     pub(crate) fn path(&self, pair: Pair<Rule>) -> Path {
         let span = self.span(&pair);
-        Path {
-            parts: Parts::of(pair).map(|part| self.name(&part)).collect(),
-            span,
-        }
+        Path { parts: Parts::of(pair).map(|part| self.name(&part)).collect(), span }
     }
 
     /// A bare expression that is not the last line of a function.
@@ -124,14 +103,10 @@ impl Builder<'_> {
             )
         };
         let help = if text.starts_with(['-', '(', '[']) {
-            format!(
-                "{help}; to go on with the line before, end that line with an operator or comma"
-            )
+            format!("{help}; to go on with the line before, end that line with an operator or comma")
         } else {
             help.to_owned()
         };
-        Diagnostic::error(codes::MISPLACED_EXPRESSION, message)
-            .label(&value.span, "this value is not used")
-            .help(help)
+        Diagnostic::error(codes::MISPLACED_EXPRESSION, message).label(&value.span, "this value is not used").help(help)
     }
 }

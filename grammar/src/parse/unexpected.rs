@@ -49,32 +49,17 @@ pub(crate) enum Expected {
 impl Expected {
     fn of(rule: Rule) -> Option<Self> {
         Some(match rule {
-            Rule::item
-            | Rule::import
-            | Rule::let_item
-            | Rule::param
-            | Rule::declaration
-            | Rule::function => Expected::Item,
-            Rule::declared_kind
-            | Rule::function_kind
-            | Rule::kw_import
-            | Rule::kw_let
-            | Rule::kw_param => Expected::Item,
-            Rule::name
-            | Rule::label
-            | Rule::path
-            | Rule::field
-            | Rule::parameter
-            | Rule::assign => Expected::Name,
-            Rule::expression
-            | Rule::count
-            | Rule::number
-            | Rule::literal
-            | Rule::bool
-            | Rule::none => Expected::Expression,
-            Rule::reference | Rule::call | Rule::argument | Rule::list | Rule::group => {
+            Rule::item | Rule::import | Rule::let_item | Rule::param | Rule::declaration | Rule::function => {
+                Expected::Item
+            }
+            Rule::declared_kind | Rule::function_kind | Rule::kw_import | Rule::kw_let | Rule::kw_param => {
+                Expected::Item
+            }
+            Rule::name | Rule::label | Rule::path | Rule::field | Rule::parameter | Rule::assign => Expected::Name,
+            Rule::expression | Rule::count | Rule::number | Rule::literal | Rule::bool | Rule::none => {
                 Expected::Expression
             }
+            Rule::reference | Rule::call | Rule::argument | Rule::list | Rule::group => Expected::Expression,
             Rule::negate | Rule::not | Rule::statement | Rule::bare => Expected::Expression,
             Rule::string => Expected::String,
             Rule::equals => Expected::Equals,
@@ -90,27 +75,12 @@ impl Expected {
             Rule::separator => Expected::NewLine,
             Rule::close_brace => Expected::CloseBrace,
             Rule::end | Rule::EOI => Expected::End,
-            Rule::or
-            | Rule::and
-            | Rule::equal
-            | Rule::not_equal
-            | Rule::less
-            | Rule::less_equal => Expected::Operator,
-            Rule::greater | Rule::greater_equal | Rule::add | Rule::subtract | Rule::multiply => {
+            Rule::or | Rule::and | Rule::equal | Rule::not_equal | Rule::less | Rule::less_equal => Expected::Operator,
+            Rule::greater | Rule::greater_equal | Rule::add | Rule::subtract | Rule::multiply => Expected::Operator,
+            Rule::divide | Rule::power | Rule::of | Rule::kw_of | Rule::naming | Rule::naming_as => Expected::Operator,
+            Rule::member | Rule::dot | Rule::arguments | Rule::open_call | Rule::percent | Rule::unit => {
                 Expected::Operator
             }
-            Rule::divide
-            | Rule::power
-            | Rule::of
-            | Rule::kw_of
-            | Rule::naming
-            | Rule::naming_as => Expected::Operator,
-            Rule::member
-            | Rule::dot
-            | Rule::arguments
-            | Rule::open_call
-            | Rule::percent
-            | Rule::unit => Expected::Operator,
             _ => return None,
         })
     }
@@ -147,16 +117,12 @@ impl<'a> Scene<'a> {
 
     /// The text of the token before it.
     pub(crate) fn before_text(&self) -> &'a str {
-        self.found
-            .checked_sub(1)
-            .map_or("", |index| self.text(index))
+        self.found.checked_sub(1).map_or("", |index| self.text(index))
     }
 
     /// The text of a token, empty if there is none.
     pub(crate) fn text(&self, index: usize) -> &'a str {
-        self.tokens
-            .get(index)
-            .map_or("", |token| token.text(self.source))
+        self.tokens.get(index).map_or("", |token| token.text(self.source))
     }
 
     /// The kind of a token.
@@ -194,10 +160,7 @@ impl<'a> Scene<'a> {
         match self.tokens.get(self.found) {
             Some(token) if !self.line_ended => token.span(self.source),
             _ => {
-                let end = self
-                    .found
-                    .checked_sub(1)
-                    .map_or(0, |index| self.tokens[index].end);
+                let end = self.found.checked_sub(1).map_or(0, |index| self.tokens[index].end);
                 Span::new(self.source, end, end)
             }
         }
@@ -206,9 +169,7 @@ impl<'a> Scene<'a> {
     /// Plain words for the token that does not fit.
     pub(crate) fn found_words(&self) -> String {
         match self.tokens.get(self.found) {
-            None if self.place().end == self.source.text().trim_end().len() => {
-                "the end of the file".into()
-            }
+            None if self.place().end == self.source.text().trim_end().len() => "the end of the file".into(),
             None => "the end of the line".into(),
             Some(_) if self.line_ended => "the end of the line".into(),
             Some(token) => describe(token, self.source),
@@ -218,11 +179,7 @@ impl<'a> Scene<'a> {
 
 fn describe(token: &Token, source: &Source) -> String {
     let text = token.text(source);
-    if text.chars().count() <= 40 {
-        format!("`{text}`")
-    } else {
-        "this text".into()
-    }
+    if text.chars().count() <= 40 { format!("`{text}`") } else { "this text".into() }
 }
 
 /// The diagnostic for a failed parse of `chunk`.
@@ -235,42 +192,25 @@ pub(crate) fn explain(source: &Source, chunk: Chunk, error: &Error<Rule>) -> Dia
         ErrorVariant::ParsingError { positives, .. } => positives,
         ErrorVariant::CustomError { .. } => &[],
     };
-    let mut expected: Vec<Expected> = rules
-        .iter()
-        .filter_map(|&rule| Expected::of(rule))
-        .collect();
+    let mut expected: Vec<Expected> = rules.iter().filter_map(|&rule| Expected::of(rule)).collect();
     expected.sort();
     expected.dedup();
     let found = chunk.tokens.partition_point(|token| token.end <= failed_at);
-    let mut line_ended = chunk
-        .tokens
-        .get(found)
-        .is_some_and(|token| token.line_breaks > 0 && token.start > failed_at);
+    let mut line_ended = chunk.tokens.get(found).is_some_and(|token| token.line_breaks > 0 && token.start > failed_at);
     if line_ended && expected.contains(&Expected::End) {
         // The item was complete: what follows it on the next line is none.
         line_ended = false;
         expected = vec![Expected::Item];
     }
-    let scene = Scene {
-        source,
-        tokens: chunk.tokens,
-        found,
-        line_ended,
-        expected,
-    };
+    let scene = Scene { source, tokens: chunk.tokens, found, line_ended, expected };
     let place = scene.place();
     if let Some(slip) = slips::recognise(&scene) {
-        return Diagnostic::error(codes::UNEXPECTED_TOKEN, slip.message)
-            .label(&place, slip.label)
-            .help(slip.help);
+        return Diagnostic::error(codes::UNEXPECTED_TOKEN, slip.message).label(&place, slip.label).help(slip.help);
     }
     let expected = list(&scene.expected);
     let found = scene.found_words();
-    Diagnostic::error(
-        codes::UNEXPECTED_TOKEN,
-        format!("expected {expected}, found {found}"),
-    )
-    .label(&place, format!("expected {expected}"))
+    Diagnostic::error(codes::UNEXPECTED_TOKEN, format!("expected {expected}, found {found}"))
+        .label(&place, format!("expected {expected}"))
 }
 
 /// `a name, `=` or a new line`
@@ -281,13 +221,7 @@ fn list(expected: &[Expected]) -> String {
         .iter()
         .filter(|&&one| one != Expected::Operator || expected.len() == 1)
         .filter(|&&one| !(closes_line && one == Expected::CloseBrace))
-        .filter(|&&one| {
-            !(any_value
-                && matches!(
-                    one,
-                    Expected::String | Expected::OpenParen | Expected::OpenBracket
-                ))
-        })
+        .filter(|&&one| !(any_value && matches!(one, Expected::String | Expected::OpenParen | Expected::OpenBracket)))
         .map(|one| one.words())
         .collect();
     match words.as_slice() {

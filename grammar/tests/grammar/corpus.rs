@@ -36,18 +36,12 @@ fn recipes(folders: &[&str]) -> Vec<String> {
         .map(|entry| entry.expect("a readable folder").path())
         .collect();
     paths.sort();
-    paths
-        .iter()
-        .map(|path| fs::read_to_string(path).expect("a readable recipe"))
-        .collect()
+    paths.iter().map(|path| fs::read_to_string(path).expect("a readable recipe")).collect()
 }
 
 /// The text of every block fenced as `recipe` in the language's reference page.
 pub fn reference_examples() -> Vec<String> {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/grammar.md");
     let text = fs::read_to_string(page).expect("docs/grammar.md");
-    text.split("```recipe\n")
-        .skip(1)
-        .map(|rest| rest.split("```").next().unwrap_or_default().to_owned())
-        .collect()
+    text.split("```recipe\n").skip(1).map(|rest| rest.split("```").next().unwrap_or_default().to_owned()).collect()
 }

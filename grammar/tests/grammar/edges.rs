@@ -24,11 +24,7 @@ fn walk(text: &str) -> Result<Tree, Vec<Diagnostic>> {
     assert!(copy.same_shape(&tree) && copy == tree && !std::format!("{copy:?}").is_empty());
     drop(copy);
     let again = format(&source).expect("what parses can be formatted");
-    assert!(
-        parse(&self::source(&again))
-            .expect("the layout parses")
-            .same_shape(&tree)
-    );
+    assert!(parse(&self::source(&again)).expect("the layout parses").same_shape(&tree));
     Ok(tree)
 }
 
@@ -46,20 +42,9 @@ fn is_too_deep(text: &str) -> bool {
 #[test]
 fn nesting_is_allowed_to_64_levels() {
     on_small_stack(|| {
-        for (open, inner, close) in [
-            ("(", "1", ")"),
-            ("[", "1", "]"),
-            ("f(", "1", ")"),
-            ("f(a: [-(b + ", "1", ")])"),
-        ] {
+        for (open, inner, close) in [("(", "1", ")"), ("[", "1", "]"), ("f(", "1", ")"), ("f(a: [-(b + ", "1", ")])")] {
             let levels = open.matches(['(', '[']).count();
-            let nest = |depth: usize| {
-                std::format!(
-                    "let x = {}{inner}{}",
-                    open.repeat(depth),
-                    close.repeat(depth)
-                )
-            };
+            let nest = |depth: usize| std::format!("let x = {}{inner}{}", open.repeat(depth), close.repeat(depth));
             assert!(!is_too_deep(&nest(64 / levels)), "{open}");
             assert!(is_too_deep(&nest(64 / levels + 1)), "{open}");
             assert!(is_too_deep(&nest(200_000)), "{open}");
@@ -92,11 +77,7 @@ fn operators_are_bounded() {
             assert!(is_too_deep(&chain(300)), "{}", chain(3));
             assert!(is_too_deep(&chain(300_000)), "{}", chain(3));
         }
-        let deepest = std::format!(
-            "let x = {}1{}",
-            "f(a ^ b * -c + ".repeat(64),
-            ")".repeat(64)
-        );
+        let deepest = std::format!("let x = {}1{}", "f(a ^ b * -c + ".repeat(64), ")".repeat(64));
         assert!(!is_too_deep(&deepest));
     });
 }
@@ -112,9 +93,7 @@ fn else_chains_are_bounded() {
         assert!(is_too_deep(&chain(70)));
         assert!(is_too_deep(&chain(100_000)));
         let many = "if a { x = 1 } else { x = 2 }\n".repeat(1000);
-        assert!(!is_too_deep(&std::format!(
-            "model m(x: [B]) {{\n{many}x\n}}"
-        )));
+        assert!(!is_too_deep(&std::format!("model m(x: [B]) {{\n{many}x\n}}")));
     });
 }
 
@@ -178,24 +157,11 @@ fn time_is_linear_in_the_text() {
         "}\n",
     ] {
         let text = unit.repeat(size / unit.len());
-        for text in [
-            std::format!("let x = [{text}"),
-            std::format!("stage s {{{text}"),
-            text,
-        ] {
+        for text in [std::format!("let x = [{text}"), std::format!("stage s {{{text}"), text] {
             let started = std::time::Instant::now();
             let result = parse(&source(&text));
-            assert!(
-                result.is_err()
-                    || unit.starts_with("let")
-                    || unit.starts_with("stage")
-                    || unit == "//\n"
-            );
-            assert!(
-                started.elapsed().as_secs() < 5,
-                "{unit:?} took {:?}",
-                started.elapsed()
-            );
+            assert!(result.is_err() || unit.starts_with("let") || unit.starts_with("stage") || unit == "//\n");
+            assert!(started.elapsed().as_secs() < 5, "{unit:?} took {:?}", started.elapsed());
         }
     }
 }
@@ -212,10 +178,7 @@ fn byte_order_mark_and_line_ends_change_nothing() {
         text.trim_end().to_owned(),
     ] {
         let source = source(&other);
-        assert!(
-            parse(&source).expect("right").same_shape(&tree),
-            "{other:?}"
-        );
+        assert!(parse(&source).expect("right").same_shape(&tree), "{other:?}");
         let layout = format(&source).expect("right");
         assert!(!layout.contains(['\r', '\t', '\u{FEFF}']), "{layout:?}");
     }
@@ -224,11 +187,7 @@ fn byte_order_mark_and_line_ends_change_nothing() {
 #[test]
 fn empty_recipes_are_right() {
     for text in ["", "\n\n", "// only a comment", "\u{FEFF}", "  \t\r\n"] {
-        assert_eq!(
-            parse(&source(text)).expect("right").items.len(),
-            0,
-            "{text:?}"
-        );
+        assert_eq!(parse(&source(text)).expect("right").items.len(), 0, "{text:?}");
     }
     assert_eq!(format(&source("\n\n")).expect("right"), "");
     assert_eq!(format(&source("//x  ")).expect("right"), "//x\n");
@@ -237,11 +196,7 @@ fn empty_recipes_are_right() {
 #[test]
 fn every_code_is_documented() {
     for code in codes::all().filter(|code| code.name().starts_with("E01")) {
-        assert!(
-            code.explanation().contains("Wrong:") && code.explanation().contains("Right:"),
-            "{}",
-            code.name()
-        );
+        assert!(code.explanation().contains("Wrong:") && code.explanation().contains("Right:"), "{}", code.name());
     }
 }
 

@@ -117,19 +117,11 @@ fn check(text: &str) -> bool {
         Ok(tree) => {
             let layout = format(&source).expect("what parses can be formatted");
             let again = corpus::source(&layout);
-            let reparsed = parse(&again)
-                .unwrap_or_else(|_| panic!("the layout is wrong:\n{text}\n=====\n{layout}"));
-            assert!(
-                reparsed.same_shape(&tree),
-                "the layout means something else:\n{text}\n=====\n{layout}"
-            );
+            let reparsed = parse(&again).unwrap_or_else(|_| panic!("the layout is wrong:\n{text}\n=====\n{layout}"));
+            assert!(reparsed.same_shape(&tree), "the layout means something else:\n{text}\n=====\n{layout}");
             let twice = format(&again).expect("what parses can be formatted");
             assert_eq!(layout, twice, "formatting again changes:\n{text}");
-            assert_eq!(
-                comments(&layout),
-                comments(text),
-                "comments change:\n{text}"
-            );
+            assert_eq!(comments(&layout), comments(text), "comments change:\n{text}");
         }
         Err(errors) => {
             assert!(!errors.is_empty());
@@ -166,10 +158,7 @@ fn comments(text: &str) -> Vec<String> {
 #[test]
 fn never_panic() {
     let corpus = corpus::all();
-    let rounds: u64 = std::env::var("LLMC_MUTATIONS")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(20_000);
+    let rounds: u64 = std::env::var("LLMC_MUTATIONS").ok().and_then(|text| text.parse().ok()).unwrap_or(20_000);
     let work = move || {
         for text in &corpus {
             check(text);
@@ -190,17 +179,7 @@ fn never_panic() {
 /// Comments, blanks and line breaks at random places: where the recipe stays right, its layout keeps them.
 #[test]
 fn comments_survive_formatting() {
-    const INSERTED: [&str; 9] = [
-        " // c\n",
-        "\n// own\n",
-        "// d\n\n// e\n",
-        "\n",
-        " ",
-        "\n\n\n",
-        "\t",
-        ";",
-        ",",
-    ];
+    const INSERTED: [&str; 9] = [" // c\n", "\n// own\n", "// d\n\n// e\n", "\n", " ", "\n\n\n", "\t", ";", ","];
     let corpus = corpus::right();
     on_small_stack(move || {
         let mut right = 0;
@@ -216,19 +195,11 @@ fn comments_survive_formatting() {
             }
             right += usize::from(check(&text));
         }
-        assert!(
-            right > 1_000,
-            "only {right} of the texts were right recipes"
-        );
+        assert!(right > 1_000, "only {right} of the texts were right recipes");
     });
 }
 
 /// Runs on the stack that Rust gives every thread but the first.
 fn on_small_stack(work: impl FnOnce() + Send + 'static) {
-    std::thread::Builder::new()
-        .stack_size(2 << 20)
-        .spawn(work)
-        .expect("a thread")
-        .join()
-        .expect("no panic");
+    std::thread::Builder::new().stack_size(2 << 20).spawn(work).expect("a thread").join().expect("no panic");
 }

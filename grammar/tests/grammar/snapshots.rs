@@ -9,19 +9,12 @@ use llmc_grammar::{format, parse};
 use crate::corpus;
 
 fn read(path: &std::path::Path) -> Source {
-    let name = path
-        .file_name()
-        .and_then(|name| name.to_str())
-        .unwrap_or("unnamed");
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("unnamed");
     Source::new(name, fs::read_to_string(path).expect("a readable recipe"))
 }
 
 fn rendered(diagnostics: &[llmc_grammar::diagnostic::Diagnostic]) -> String {
-    diagnostics
-        .iter()
-        .map(render)
-        .collect::<Vec<_>>()
-        .join("\n")
+    diagnostics.iter().map(render).collect::<Vec<_>>().join("\n")
 }
 
 #[test]

@@ -6,15 +6,8 @@ use serde_json::Value;
 const SHOWN: usize = 8;
 
 /// Fields of a stage that say how long it runs and how often it reports, and what follows from its length.
-const FREE_FIELDS: [&str; 7] = [
-    "steps",
-    "schedule",
-    "evaluate_every",
-    "evaluate_rows",
-    "checkpoint_every",
-    "keep",
-    "sample",
-];
+const FREE_FIELDS: [&str; 7] =
+    ["steps", "schedule", "evaluate_every", "evaluate_rows", "checkpoint_every", "keep", "sample"];
 
 /// What two resolved stages differ in, beyond what may change on resume: lines such as
 /// `optimizer.adamw.learning_rate: 0.001 in the checkpoint, 0.002 in the recipe`. Places in the recipe's text are no difference.
@@ -22,11 +15,7 @@ pub fn differences(checkpoint: &Value, recipe: &Value) -> Vec<String> {
     let mut lines = Vec::new();
     collect("", checkpoint, recipe, &mut lines);
     if schedule_kind(checkpoint) != schedule_kind(recipe) {
-        lines.push(line(
-            "schedule.kind",
-            &schedule_kind(checkpoint),
-            &schedule_kind(recipe),
-        ));
+        lines.push(line("schedule.kind", &schedule_kind(checkpoint), &schedule_kind(recipe)));
     }
     let surplus = lines.len().saturating_sub(SHOWN);
     if surplus > 0 {
@@ -45,12 +34,7 @@ fn collect(path: &str, left: &Value, right: &Value, lines: &mut Vec<String>) {
         (Value::Object(a), Value::Object(b)) => {
             for (key, value) in a {
                 if !is_free(path, key) {
-                    collect(
-                        &join(path, key),
-                        value,
-                        b.get(key).unwrap_or(&Value::Null),
-                        lines,
-                    );
+                    collect(&join(path, key), value, b.get(key).unwrap_or(&Value::Null), lines);
                 }
             }
             for (key, value) in b {
@@ -74,19 +58,11 @@ fn is_free(path: &str, key: &str) -> bool {
 }
 
 fn join(path: &str, key: &str) -> String {
-    if path.is_empty() {
-        key.to_owned()
-    } else {
-        format!("{path}.{key}")
-    }
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
 fn line(path: &str, checkpoint: &Value, recipe: &Value) -> String {
-    format!(
-        "{path}: {} in the checkpoint, {} in the recipe",
-        brief(checkpoint),
-        brief(recipe)
-    )
+    format!("{path}: {} in the checkpoint, {} in the recipe", brief(checkpoint), brief(recipe))
 }
 
 fn brief(value: &Value) -> String {
@@ -114,10 +90,7 @@ mod tests {
 
     #[test]
     fn length_and_places_are_no_difference() {
-        assert_eq!(
-            differences(&stage(0.1, 10, "a:1"), &stage(0.1, 20, "a:2")),
-            Vec::<String>::new()
-        );
+        assert_eq!(differences(&stage(0.1, 10, "a:1"), &stage(0.1, 20, "a:2")), Vec::<String>::new());
     }
 
     #[test]

@@ -46,12 +46,7 @@ pub struct RunState {
 
 /// `model.safetensors`: every weight under its path.
 pub fn model_layout(model: &ModelPlan) -> Layout {
-    Layout::new(
-        model
-            .weights
-            .iter()
-            .map(|weight| (weight.path.clone(), weight.shape.as_slice())),
-    )
+    Layout::new(model.weights.iter().map(|weight| (weight.path.clone(), weight.shape.as_slice())))
 }
 
 /// `optimizer.safetensors`: both moments of every weight.
@@ -86,13 +81,10 @@ impl Contents<'_> {
     pub fn write(&self, directory: &Path, device: &dyn Device) -> Result<(), Failure> {
         let model = &self.stage.model;
         model_layout(model).write(&directory.join("model.safetensors"), |path| {
-            device
-                .read_state(&format!("weight/{path}"))
-                .map_err(Failure::from)
+            device.read_state(&format!("weight/{path}")).map_err(Failure::from)
         })?;
-        optimizer_layout(model).write(&directory.join("optimizer.safetensors"), |name| {
-            device.read_state(name).map_err(Failure::from)
-        })?;
+        optimizer_layout(model)
+            .write(&directory.join("optimizer.safetensors"), |name| device.read_state(name).map_err(Failure::from))?;
         for (name, content) in self.small_files() {
             write_file(&directory.join(name), content.as_bytes())?;
         }

@@ -23,9 +23,7 @@ pub struct Checkpoints {
 impl Checkpoints {
     /// The checkpoints below a run's directory. Nothing is created yet.
     pub fn of_run(run: &Path) -> Checkpoints {
-        Checkpoints {
-            root: run.join("checkpoints"),
-        }
+        Checkpoints { root: run.join("checkpoints") }
     }
 
     /// The directory that holds them.
@@ -65,11 +63,7 @@ impl Checkpoints {
     ///
     /// # Errors
     /// Of the file system, or of `fill`; then no checkpoint of this step was made.
-    pub fn write(
-        &self,
-        step: u64,
-        fill: impl FnOnce(&Path) -> Result<(), Failure>,
-    ) -> Result<PathBuf, Failure> {
+    pub fn write(&self, step: u64, fill: impl FnOnce(&Path) -> Result<(), Failure>) -> Result<PathBuf, Failure> {
         fs::create_dir_all(&self.root).at("create", &self.root)?;
         let target = self.path(step);
         if target.exists() {
@@ -153,9 +147,7 @@ fn remove(path: &Path) -> Result<(), Failure> {
 
 /// Waits until a directory's entries are on the disk.
 fn sync(directory: &Path) -> Result<(), Failure> {
-    File::open(directory)
-        .and_then(|directory| directory.sync_all())
-        .at("write", directory)
+    File::open(directory).and_then(|directory| directory.sync_all()).at("write", directory)
 }
 
 /// Writes a file and waits until it is on the disk.
@@ -189,11 +181,7 @@ mod tests {
     use llmc_grammar::codes::RUN_FILE;
 
     fn steps(checkpoints: &Checkpoints) -> Vec<u64> {
-        checkpoints
-            .steps()
-            .into_iter()
-            .map(|(step, _)| step)
-            .collect()
+        checkpoints.steps().into_iter().map(|(step, _)| step).collect()
     }
 
     fn one_file(directory: &Path) -> Result<(), Failure> {
@@ -210,10 +198,7 @@ mod tests {
             checkpoints.prune(1).unwrap();
         }
         assert_eq!(steps(&checkpoints), [30, 40]);
-        assert_eq!(
-            fs::read_to_string(checkpoints.root().join("latest")).unwrap(),
-            "step-00000040\n"
-        );
+        assert_eq!(fs::read_to_string(checkpoints.root().join("latest")).unwrap(), "step-00000040\n");
         checkpoints.write(40, one_file).unwrap();
         assert_eq!(steps(&checkpoints), [30, 40]);
     }

@@ -28,26 +28,21 @@ pub fn load_weights(
 }
 
 /// For every weight, in order, the tensor's name in the files.
-fn match_names(
-    model: &ModelPlan,
-    files: &TensorFiles,
-    place: &str,
-) -> Result<Vec<String>, Failure> {
+fn match_names(model: &ModelPlan, files: &TensorFiles, place: &str) -> Result<Vec<String>, Failure> {
     let mut mistakes = Vec::new();
     let mut names = Vec::new();
     for weight in &model.weights {
         match find(weight, files) {
             Some((name, shape)) if *shape == *weight.shape => names.push(name.to_owned()),
-            Some((name, shape)) => mistakes.push(format!(
-                "`{name}` has shape {shape:?}, the model's has {:?}",
-                weight.shape
-            )),
+            Some((name, shape)) => {
+                mistakes.push(format!("`{name}` has shape {shape:?}, the model's has {:?}", weight.shape))
+            }
             None => mistakes.push(format!("`{}` {:?} is missing", weight.path, weight.shape)),
         }
     }
-    let surplus = files.names().filter(|name| {
-        !model.weights.iter().any(|weight| is(weight, name)) && !is_known_surplus(name, model)
-    });
+    let surplus = files
+        .names()
+        .filter(|name| !model.weights.iter().any(|weight| is(weight, name)) && !is_known_surplus(name, model));
     mistakes.extend(surplus.map(|name| format!("`{name}` is not a weight of the model")));
     if mistakes.is_empty() {
         return Ok(names);
@@ -59,10 +54,7 @@ fn match_names(
     }
     Err(Failure::with_help(
         WEIGHTS_DO_NOT_FIT,
-        format!(
-            "the weights in `{place}` do not fit the model `{}`",
-            model.name
-        ),
+        format!("the weights in `{place}` do not fit the model `{}`", model.name),
         mistakes.join("\n"),
     ))
 }
@@ -71,26 +63,17 @@ fn match_names(
 /// saved from the bare model (`h.0.ln_1.weight` for `transformer.h.0.ln_1.weight`).
 fn find<'f>(weight: &'f WeightPlan, files: &'f TensorFiles) -> Option<(&'f str, &'f [u64])> {
     let bare = weight.path.split_once('.').map(|(_, rest)| rest);
-    [Some(weight.path.as_str()), bare]
-        .into_iter()
-        .flatten()
-        .find_map(|name| Some((name, files.shape(name)?)))
+    [Some(weight.path.as_str()), bare].into_iter().flatten().find_map(|name| Some((name, files.shape(name)?)))
 }
 
 fn is(weight: &WeightPlan, name: &str) -> bool {
-    weight.path == name
-        || weight
-            .path
-            .split_once('.')
-            .is_some_and(|(_, rest)| rest == name)
+    weight.path == name || weight.path.split_once('.').is_some_and(|(_, rest)| rest == name)
 }
 
 /// Tensors that old checkpoints carry and no computation needs.
 fn is_known_surplus(name: &str, model: &ModelPlan) -> bool {
     let tied = name == "lm_head.weight" && !model.weights.iter().any(|weight| weight.path == name);
-    tied || [".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq"]
-        .iter()
-        .any(|suffix| name.ends_with(suffix))
+    tied || [".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq"].iter().any(|suffix| name.ends_with(suffix))
 }
 
 #[cfg(test)]
@@ -121,40 +104,26 @@ mod tests {
 
     fn files(tensors: &[(&str, &[u64])]) -> (tempfile::TempDir, TensorFiles) {
         let directory = tempfile::tempdir().unwrap();
-        let layout = Layout::new(
-            tensors
-                .iter()
-                .map(|(name, shape)| ((*name).to_owned(), *shape)),
-        );
+        let layout = Layout::new(tensors.iter().map(|(name, shape)| ((*name).to_owned(), *shape)));
         let size = |name: &str| {
             let found = tensors.iter().find(|(known, _)| *known == name).unwrap();
             found.1.iter().product::<u64>() as usize
         };
-        layout
-            .write(&directory.path().join("model.safetensors"), |name| {
-                Ok(vec![0.0; size(name)])
-            })
-            .unwrap();
+        layout.write(&directory.path().join("model.safetensors"), |name| Ok(vec![0.0; size(name)])).unwrap();
         let files = TensorFiles::of_directory(directory.path()).unwrap();
         (directory, files)
     }
 
     #[test]
     fn old_and_bare_checkpoints_fit() {
-        let model = model(&[
-            ("transformer.wte.weight", &[2, 3]),
-            ("transformer.h.0.ln_1.weight", &[3]),
-        ]);
+        let model = model(&[("transformer.wte.weight", &[2, 3]), ("transformer.h.0.ln_1.weight", &[3])]);
         let (_kept, files) = files(&[
             ("wte.weight", &[2, 3]),
             ("h.0.ln_1.weight", &[3]),
             ("h.0.attn.bias", &[1, 1, 4, 4]),
             ("lm_head.weight", &[2, 3]),
         ]);
-        assert_eq!(
-            match_names(&model, &files, "dir").unwrap(),
-            ["wte.weight", "h.0.ln_1.weight"]
-        );
+        assert_eq!(match_names(&model, &files, "dir").unwrap(), ["wte.weight", "h.0.ln_1.weight"]);
     }
 
     #[test]

@@ -3,13 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use llmc_compiler::check::model::{
-    Library, arguments_from_config, elaborate_values, model_for_config,
-};
+use llmc_compiler::check::model::{Library, arguments_from_config, elaborate_values, model_for_config};
 use llmc_compiler::library;
-use llmc_compiler::plan::{
-    InitPlan, ModelPlan, Objective, OptimizerPlan, ScheduleKind, SchedulePlan, StagePlan,
-};
+use llmc_compiler::plan::{InitPlan, ModelPlan, Objective, OptimizerPlan, ScheduleKind, SchedulePlan, StagePlan};
 use llmc_grammar::codes::{DAMAGED_FILE, NOT_A_CHECKPOINT, UNKNOWN_FAMILY};
 use llmc_grammar::parse;
 use llmc_grammar::source::Span;
@@ -50,10 +46,7 @@ impl TrainedModel {
         let directory = locate(directory)?;
         let weights = TensorFiles::of_directory(&directory)?;
         let config_path = directory.join("config.json");
-        let config: Option<Value> = config_path
-            .exists()
-            .then(|| read_json(&config_path))
-            .transpose()?;
+        let config: Option<Value> = config_path.exists().then(|| read_json(&config_path)).transpose()?;
         let stage = if directory.join(RECIPE).exists() {
             recorded_stage(&directory)?
         } else if let Some(config) = &config {
@@ -61,22 +54,13 @@ impl TrainedModel {
         } else {
             return Err(Failure::new(
                 NOT_A_CHECKPOINT,
-                format!(
-                    "`{}` holds neither `{RECIPE}` nor `config.json`",
-                    directory.display()
-                ),
+                format!("`{}` holds neither `{RECIPE}` nor `config.json`", directory.display()),
             ));
         };
         let tokenizer_path = directory.join("tokenizer.json");
-        let tokenizer = tokenizer_path
-            .exists()
-            .then(|| Tokenizer::load(&tokenizer_path))
-            .transpose()?;
+        let tokenizer = tokenizer_path.exists().then(|| Tokenizer::load(&tokenizer_path)).transpose()?;
         let generation = directory.join("generation_config.json");
-        let generation: Option<Value> = generation
-            .exists()
-            .then(|| read_json(&generation))
-            .transpose()?;
+        let generation: Option<Value> = generation.exists().then(|| read_json(&generation)).transpose()?;
         let ids = |key: &str| -> Vec<u32> {
             let found = [&generation, &config]
                 .into_iter()
@@ -116,9 +100,7 @@ pub fn context(stage: &StagePlan) -> u64 {
 /// The directory itself, or the newest checkpoint of the run or runs' directory that it is.
 fn locate(directory: &Path) -> Result<PathBuf, Failure> {
     let holds_model = |path: &Path| {
-        path.join("config.json").exists()
-            || path.join(RECIPE).exists()
-            || path.join("model.safetensors").exists()
+        path.join("config.json").exists() || path.join(RECIPE).exists() || path.join("model.safetensors").exists()
     };
     if holds_model(directory) {
         return Ok(directory.to_owned());
@@ -151,12 +133,8 @@ fn locate(directory: &Path) -> Result<PathBuf, Failure> {
 /// If it cannot be read or is not of this form.
 pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, Failure> {
     let text = std::fs::read_to_string(path).at("read", path)?;
-    serde_json::from_str(&text).map_err(|error| {
-        Failure::new(
-            DAMAGED_FILE,
-            format!("`{}` is damaged: {error}", path.display()),
-        )
-    })
+    serde_json::from_str(&text)
+        .map_err(|error| Failure::new(DAMAGED_FILE, format!("`{}` is damaged: {error}", path.display())))
 }
 
 /// The stage that a checkpoint of ours was made by.
@@ -164,19 +142,9 @@ fn recorded_stage(directory: &Path) -> Result<StagePlan, Failure> {
     let recipe: RecordedRecipe = read_json(&directory.join(RECIPE))?;
     let state: RunState = read_json(&directory.join(STATE))?;
     let plan = recipe.check_again()?.plan;
-    let stage = plan
-        .stages
-        .into_iter()
-        .find(|stage| stage.name == state.stage);
+    let stage = plan.stages.into_iter().find(|stage| stage.name == state.stage);
     stage.ok_or_else(|| {
-        Failure::new(
-            DAMAGED_FILE,
-            format!(
-                "the recipe in `{}` has no stage `{}`",
-                directory.display(),
-                state.stage
-            ),
-        )
+        Failure::new(DAMAGED_FILE, format!("the recipe in `{}` has no stage `{}`", directory.display(), state.stage))
     })
 }
 
@@ -186,9 +154,7 @@ fn token_ids(value: &Value) -> Vec<u32> {
         Value::Array(list) => list.as_slice(),
         single => std::slice::from_ref(single),
     };
-    list.iter()
-        .filter_map(|id| u32::try_from(id.as_u64()?).ok())
-        .collect()
+    list.iter().filter_map(|id| u32::try_from(id.as_u64()?).ok()).collect()
 }
 
 /// The standard library's model for a `config.json`, with that config's settings.
@@ -198,11 +164,7 @@ fn model_of(config: &Value, directory: &Path) -> Result<ModelPlan, Failure> {
         .filter_map(library::find)
         .map(|source| parse(&source))
         .collect::<Result<_, _>>()?;
-    let mut all = Library {
-        functions: BTreeMap::new(),
-        constants: BTreeMap::new(),
-        huggingface: BTreeMap::new(),
-    };
+    let mut all = Library { functions: BTreeMap::new(), constants: BTreeMap::new(), huggingface: BTreeMap::new() };
     for item in trees.iter().flat_map(|tree| &tree.items) {
         match item {
             Item::Function(function) => {
@@ -217,36 +179,16 @@ fn model_of(config: &Value, directory: &Path) -> Result<ModelPlan, Failure> {
     let unknown = |reason: String| {
         Failure::with_help(
             UNKNOWN_FAMILY,
-            format!(
-                "the model in `{}` is not known: {reason}",
-                directory.display()
-            ),
-            format!(
-                "known families: {}",
-                all.huggingface
-                    .keys()
-                    .copied()
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            ),
+            format!("the model in `{}` is not known: {reason}", directory.display()),
+            format!("known families: {}", all.huggingface.keys().copied().collect::<Vec<_>>().join(", ")),
         )
     };
-    let name = model_for_config(&all, config).ok_or_else(|| {
-        unknown(format!(
-            "its config.json says `model_type`: {}",
-            config["model_type"]
-        ))
-    })?;
+    let name = model_for_config(&all, config)
+        .ok_or_else(|| unknown(format!("its config.json says `model_type`: {}", config["model_type"])))?;
     let arguments = arguments_from_config(&all, &name, config).map_err(unknown)?;
-    let place = all
-        .huggingface
-        .get(name.as_str())
-        .map(|declaration| declaration.name.span.clone());
+    let place = all.huggingface.get(name.as_str()).map(|declaration| declaration.name.span.clone());
     let fallback = || Span::new(&trees[0].source, 0, 0);
-    let name = Name {
-        text: name,
-        span: place.unwrap_or_else(fallback),
-    };
+    let name = Name { text: name, span: place.unwrap_or_else(fallback) };
     let mut diagnostics = Vec::new();
     let model = elaborate_values(&all, &name, &arguments, &mut diagnostics);
     let mut model = model.ok_or(Failure::Diagnostics(diagnostics))?;
@@ -275,13 +217,7 @@ fn stage_of(model: ModelPlan, config: &Value) -> StagePlan {
             decay_all: false,
             clip_norm: None,
         },
-        schedule: SchedulePlan {
-            kind: ScheduleKind::Constant,
-            warmup: 0,
-            floor: 1.0,
-            decay: 0,
-            steps: 1,
-        },
+        schedule: SchedulePlan { kind: ScheduleKind::Constant, warmup: 0, floor: 1.0, decay: 0, steps: 1 },
         sequence_length: length,
         micro_batch: 1,
         accumulation: 1,

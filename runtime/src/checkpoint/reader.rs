@@ -55,26 +55,15 @@ impl TensorFiles {
             ));
         }
         let text = std::fs::read_to_string(&index).at("read", &index)?;
-        let damaged = || {
-            Failure::new(
-                DAMAGED_FILE,
-                format!("`{}` is not an index of weights", index.display()),
-            )
-        };
+        let damaged = || Failure::new(DAMAGED_FILE, format!("`{}` is not an index of weights", index.display()));
         let json: serde_json::Value = serde_json::from_str(&text).map_err(|_| damaged())?;
-        let map = json
-            .get("weight_map")
-            .and_then(|map| map.as_object())
-            .ok_or_else(damaged)?;
+        let map = json.get("weight_map").and_then(|map| map.as_object()).ok_or_else(damaged)?;
         let mut names: Vec<&str> = map.values().filter_map(|name| name.as_str()).collect();
         names.sort_unstable();
         names.dedup();
         // Names are file names beside the index, never paths out of the directory.
-        let paths: Vec<PathBuf> = names
-            .iter()
-            .filter_map(|name| Path::new(name).file_name())
-            .map(|name| directory.join(name))
-            .collect();
+        let paths: Vec<PathBuf> =
+            names.iter().filter_map(|name| Path::new(name).file_name()).map(|name| directory.join(name)).collect();
         TensorFiles::open(&paths)
     }
 
@@ -83,10 +72,7 @@ impl TensorFiles {
     /// # Errors
     /// If one cannot be read or its header is damaged.
     pub fn open(paths: &[PathBuf]) -> Result<TensorFiles, Failure> {
-        let mut files = TensorFiles {
-            files: Vec::new(),
-            index: BTreeMap::new(),
-        };
+        let mut files = TensorFiles { files: Vec::new(), index: BTreeMap::new() };
         for path in paths {
             files.add(path)?;
         }
@@ -94,30 +80,22 @@ impl TensorFiles {
     }
 
     fn add(&mut self, path: &Path) -> Result<(), Failure> {
-        let damaged = |reason: &str| {
-            Failure::new(
-                DAMAGED_FILE,
-                format!("`{}` is damaged: {reason}", path.display()),
-            )
-        };
+        let damaged = |reason: &str| Failure::new(DAMAGED_FILE, format!("`{}` is damaged: {reason}", path.display()));
         let mut file = File::open(path).at("open", path)?;
         let length = file.metadata().at("read", path)?.len();
         let mut prefix = [0u8; 8];
-        file.read_exact(&mut prefix)
-            .map_err(|_| damaged("it is shorter than a header"))?;
+        file.read_exact(&mut prefix).map_err(|_| damaged("it is shorter than a header"))?;
         let header_bytes = u64::from_le_bytes(prefix);
         if header_bytes > HEADER_LIMIT || header_bytes + 8 > length {
             return Err(damaged("its header is longer than the file"));
         }
         let mut header = vec![0u8; header_bytes as usize];
         file.read_exact(&mut header).at("read", path)?;
-        let metadata: Metadata = serde_json::from_slice(&header)
-            .map_err(|error| damaged(&format!("its header is not valid ({error})")))?;
+        let metadata: Metadata =
+            serde_json::from_slice(&header).map_err(|error| damaged(&format!("its header is not valid ({error})")))?;
         let promised = 8 + header_bytes + metadata.data_len() as u64;
         if promised != length {
-            return Err(damaged(&format!(
-                "it should have {promised} bytes and has {length}"
-            )));
+            return Err(damaged(&format!("it should have {promised} bytes and has {length}")));
         }
         for name in metadata.offset_keys() {
             let Some(info) = metadata.info(&name) else {
@@ -135,10 +113,7 @@ impl TensorFiles {
                 },
             );
         }
-        self.files.push(OpenFile {
-            path: path.to_owned(),
-            file: Mutex::new(file),
-        });
+        self.files.push(OpenFile { path: path.to_owned(), file: Mutex::new(file) });
         Ok(())
     }
 
@@ -158,20 +133,13 @@ impl TensorFiles {
     /// If there is no such tensor, its type is not a floating-point one, or reading fails.
     pub fn read(&self, name: &str) -> Result<Vec<f32>, Failure> {
         let Some(place) = self.index.get(name) else {
-            return Err(Failure::new(
-                DAMAGED_FILE,
-                format!("there is no tensor `{name}`"),
-            ));
+            return Err(Failure::new(DAMAGED_FILE, format!("there is no tensor `{name}`")));
         };
         let open = &self.files[place.file];
         let mut bytes = vec![0u8; place.bytes];
         {
-            let mut file = open
-                .file
-                .lock()
-                .unwrap_or_else(|poisoned| poisoned.into_inner());
-            file.seek(SeekFrom::Start(place.start))
-                .at("read", &open.path)?;
+            let mut file = open.file.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            file.seek(SeekFrom::Start(place.start)).at("read", &open.path)?;
             file.read_exact(&mut bytes).at("read", &open.path)?;
         }
         to_f32(place.dtype, &bytes).ok_or_else(|| {
@@ -189,29 +157,11 @@ impl TensorFiles {
 
 /// Values of a floating-point type as float32; none for other types.
 fn to_f32(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
-    let halves = || {
-        bytes
-            .as_chunks::<2>()
-            .0
-            .iter()
-            .map(|&pair| u16::from_le_bytes(pair))
-    };
+    let halves = || bytes.as_chunks::<2>().0.iter().map(|&pair| u16::from_le_bytes(pair));
     Some(match dtype {
-        Dtype::F32 => bytes
-            .as_chunks::<4>()
-            .0
-            .iter()
-            .map(|&b| f32::from_le_bytes(b))
-            .collect(),
-        Dtype::F64 => bytes
-            .as_chunks::<8>()
-            .0
-            .iter()
-            .map(|&b| f64::from_le_bytes(b) as f32)
-            .collect(),
-        Dtype::BF16 => halves()
-            .map(|half| f32::from_bits(u32::from(half) << 16))
-            .collect(),
+        Dtype::F32 => bytes.as_chunks::<4>().0.iter().map(|&b| f32::from_le_bytes(b)).collect(),
+        Dtype::F64 => bytes.as_chunks::<8>().0.iter().map(|&b| f64::from_le_bytes(b) as f32).collect(),
+        Dtype::BF16 => halves().map(|half| f32::from_bits(u32::from(half) << 16)).collect(),
         Dtype::F16 => halves().map(half_to_f32).collect(),
         _ => return None,
     })
@@ -239,15 +189,7 @@ mod tests {
     fn sample(directory: &Path) -> PathBuf {
         let path = directory.join("model.safetensors");
         let layout = Layout::new([("a".to_owned(), &[2, 2][..]), ("b".to_owned(), &[3][..])]);
-        layout
-            .write(&path, |name| {
-                Ok(if name == "a" {
-                    vec![1.0, 2.0, 3.0, 4.0]
-                } else {
-                    vec![-1.0; 3]
-                })
-            })
-            .unwrap();
+        layout.write(&path, |name| Ok(if name == "a" { vec![1.0, 2.0, 3.0, 4.0] } else { vec![-1.0; 3] })).unwrap();
         path
     }
 
@@ -270,10 +212,7 @@ mod tests {
         for length in 0..whole.len() {
             std::fs::write(&path, &whole[..length]).unwrap();
             let failure = TensorFiles::of_directory(directory.path()).unwrap_err();
-            assert!(
-                failure.to_string().contains("is damaged"),
-                "{length}: {failure}"
-            );
+            assert!(failure.to_string().contains("is damaged"), "{length}: {failure}");
         }
     }
 

@@ -44,18 +44,12 @@ impl RecordedRecipe {
         overrides: &[Override],
         world: &dyn World,
     ) -> Result<(Checked, RecordedRecipe), Diagnostics> {
-        let recorder = Recorder {
-            world,
-            answers: RefCell::default(),
-        };
+        let recorder = Recorder { world, answers: RefCell::default() };
         let checked = check(source, overrides, &recorder)?;
         let recipe = RecordedRecipe {
             name: source.name().to_owned(),
             text: source.text().to_owned(),
-            overrides: overrides
-                .iter()
-                .map(|set| (set.name.clone(), set.value.clone()))
-                .collect(),
+            overrides: overrides.iter().map(|set| (set.name.clone(), set.value.clone())).collect(),
             answers: recorder.answers.into_inner(),
         };
         Ok((checked, recipe))
@@ -67,21 +61,9 @@ impl RecordedRecipe {
     /// What the checker of this version finds wrong with a recipe that another version accepted.
     pub fn check_again(&self) -> Result<Checked, Diagnostics> {
         let source = Source::new(self.name.clone(), self.text.clone());
-        let overrides: Vec<Override> = self
-            .overrides
-            .iter()
-            .map(|(name, value)| Override {
-                name: name.clone(),
-                value: value.clone(),
-            })
-            .collect();
-        check(
-            &source,
-            &overrides,
-            &Replay {
-                answers: &self.answers,
-            },
-        )
+        let overrides: Vec<Override> =
+            self.overrides.iter().map(|(name, value)| Override { name: name.clone(), value: value.clone() }).collect();
+        check(&source, &overrides, &Replay { answers: &self.answers })
     }
 
     /// The recipe's text.
@@ -130,40 +112,26 @@ fn source_key(source: &SourcePlan) -> String {
 impl World for Recorder<'_> {
     fn import(&self, path: &str, from: &Source) -> Result<Source, String> {
         let answer = self.world.import(path, from);
-        let kept = answer
-            .clone()
-            .map(|source| (source.name().to_owned(), source.text().to_owned()));
-        self.answers
-            .borrow_mut()
-            .imports
-            .insert(import_key(path, from), kept);
+        let kept = answer.clone().map(|source| (source.name().to_owned(), source.text().to_owned()));
+        self.answers.borrow_mut().imports.insert(import_key(path, from), kept);
         answer
     }
 
     fn huggingface_config(&self, directory: &str) -> Result<serde_json::Value, String> {
         let answer = self.world.huggingface_config(directory);
-        self.answers
-            .borrow_mut()
-            .configs
-            .insert(directory.to_owned(), answer.clone());
+        self.answers.borrow_mut().configs.insert(directory.to_owned(), answer.clone());
         answer
     }
 
     fn tokenizer(&self, path: &str) -> Result<TokenizerFacts, String> {
         let answer = self.world.tokenizer(path);
-        self.answers
-            .borrow_mut()
-            .tokenizers
-            .insert(path.to_owned(), answer.clone());
+        self.answers.borrow_mut().tokenizers.insert(path.to_owned(), answer.clone());
         answer
     }
 
     fn source(&self, source: &SourcePlan) -> Result<SourceFacts, String> {
         let answer = self.world.source(source);
-        self.answers
-            .borrow_mut()
-            .sources
-            .insert(source_key(source), answer.clone());
+        self.answers.borrow_mut().sources.insert(source_key(source), answer.clone());
         answer
     }
 }

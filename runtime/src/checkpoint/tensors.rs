@@ -28,30 +28,17 @@ impl Layout {
             let shape: Vec<usize> = shape.iter().map(|&size| size as usize).collect();
             let end = offset + 4 * shape.iter().product::<usize>();
             names.push(name.clone());
-            infos.push((
-                name,
-                TensorInfo {
-                    dtype: Dtype::F32,
-                    shape,
-                    data_offsets: (offset, end),
-                },
-            ));
+            infos.push((name, TensorInfo { dtype: Dtype::F32, shape, data_offsets: (offset, end) }));
             offset = end;
         }
         let format = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-        let metadata = Metadata::new(Some(format), infos)
-            .expect("offsets are consecutive and match the shapes");
-        let mut json =
-            serde_json::to_vec(&metadata).expect("names and numbers are always valid JSON");
+        let metadata = Metadata::new(Some(format), infos).expect("offsets are consecutive and match the shapes");
+        let mut json = serde_json::to_vec(&metadata).expect("names and numbers are always valid JSON");
         // The data starts at a multiple of eight bytes, so that readers may map it.
         json.resize(json.len().next_multiple_of(8), b' ');
         let mut header = (json.len() as u64).to_le_bytes().to_vec();
         header.extend(json);
-        Layout {
-            names,
-            header,
-            data_bytes: offset as u64,
-        }
+        Layout { names, header, data_bytes: offset as u64 }
     }
 
     /// Exact size of the file.
@@ -63,11 +50,7 @@ impl Layout {
     ///
     /// # Errors
     /// Of the file system, or of `read`.
-    pub fn write(
-        &self,
-        path: &Path,
-        mut read: impl FnMut(&str) -> Result<Vec<f32>, Failure>,
-    ) -> Result<(), Failure> {
+    pub fn write(&self, path: &Path, mut read: impl FnMut(&str) -> Result<Vec<f32>, Failure>) -> Result<(), Failure> {
         let mut file = BufWriter::with_capacity(1 << 20, File::create(path).at("create", path)?);
         file.write_all(&self.header).at("write", path)?;
         let mut written = 0;
@@ -76,14 +59,8 @@ impl Layout {
             written += 4 * values.len() as u64;
             write_values(&mut file, &values).at("write", path)?;
         }
-        assert_eq!(
-            written, self.data_bytes,
-            "a tensor has another size than its layout says"
-        );
-        let file = file
-            .into_inner()
-            .map_err(io::IntoInnerError::into_error)
-            .at("write", path)?;
+        assert_eq!(written, self.data_bytes, "a tensor has another size than its layout says");
+        let file = file.into_inner().map_err(io::IntoInnerError::into_error).at("write", path)?;
         file.sync_all().at("write", path)
     }
 }
@@ -123,11 +100,8 @@ mod tests {
         let file = SafeTensors::deserialize(&bytes).unwrap();
         for (name, shape) in shapes {
             let tensor = file.tensor(name).unwrap();
-            let read: Vec<f32> = tensor
-                .data()
-                .chunks_exact(4)
-                .map(|b| f32::from_le_bytes(b.try_into().unwrap()))
-                .collect();
+            let read: Vec<f32> =
+                tensor.data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
             assert_eq!(read, values(name), "{name}");
             assert_eq!(tensor.shape().len(), shape.len());
         }

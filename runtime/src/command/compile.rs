@@ -37,10 +37,8 @@ impl Compile {
             let table = Prediction::of(stage, &compiled.programs).table(&loaded.plan.recipe, stage);
             let gap = if index == 0 { "" } else { "\n" };
             terminal.print(&format!("{gap}{table}"))?;
-            terminal.note(format!(
-                "written to {}: plan.yaml, graph.txt, graph.opt.txt, program.txt",
-                directory.display()
-            ));
+            terminal
+                .note(format!("written to {}: plan.yaml, graph.txt, graph.opt.txt, program.txt", directory.display()));
         }
         Ok(())
     }

@@ -82,25 +82,20 @@ impl Emit {
             }
         }
         let named = named_graphs(&graphs);
-        self.find(named.iter().map(|(name, graph)| (*name, *graph)))
-            .map(Graph::print)
+        self.find(named.iter().map(|(name, graph)| (*name, *graph))).map(Graph::print)
     }
 
     fn program(&self, stage: &StagePlan) -> Result<String, Failure> {
         let compiled = Compiled::of(stage)?;
         let named = named_programs(&compiled.programs);
-        self.find(named.iter().map(|program| (program.name.as_str(), *program)))
-            .map(|program| program.print())
+        self.find(named.iter().map(|program| (program.name.as_str(), *program))).map(|program| program.print())
     }
 
     fn find<'a, T>(&self, mut named: impl Iterator<Item = (&'a str, T)>) -> Result<T, Failure> {
         let wanted = self.program.text();
         let found = named.find(|(name, _)| *name == wanted);
         found.map(|(_, item)| item).ok_or_else(|| {
-            Failure::new(
-                UNKNOWN_PASS,
-                format!("this stage has no program `{wanted}`: a step is one micro-batch"),
-            )
+            Failure::new(UNKNOWN_PASS, format!("this stage has no program `{wanted}`: a step is one micro-batch"))
         })
     }
 }

@@ -46,21 +46,13 @@ impl Generate {
     pub fn run(&self, terminal: &Terminal) -> Result<(), Failure> {
         let machine = self.device.machine();
         let model = TrainedModel::open(&self.directory)?;
-        let sampling = Sampling {
-            temperature: self.temperature,
-            top_k: self.top_k,
-            top_p: self.top_p,
-            seed: self.seed,
-        };
-        let ending = generate(&model, &self.prompt, self.tokens, &sampling, &machine, &mut |text| {
-            terminal.print(text)
-        })?;
+        let sampling =
+            Sampling { temperature: self.temperature, top_k: self.top_k, top_p: self.top_p, seed: self.seed };
+        let ending =
+            generate(&model, &self.prompt, self.tokens, &sampling, &machine, &mut |text| terminal.print(text))?;
         terminal.print("\n")?;
         if ending == Ending::Context {
-            terminal.note(format!(
-                "stopped: the model has no more than {} positions",
-                model.context()
-            ));
+            terminal.note(format!("stopped: the model has no more than {} positions", model.context()));
         }
         Ok(())
     }

@@ -46,19 +46,14 @@ impl RecipeOptions {
         let world = Files { base: base.clone() };
         let (checked, record) = RecordedRecipe::check(&source, &overrides, &world)?;
         terminal.diagnostics(&checked.warnings);
-        Ok(LoadedRecipe {
-            plan: checked.plan,
-            record,
-            base,
-        })
+        Ok(LoadedRecipe { plan: checked.plan, record, base })
     }
 
     fn overrides(&self) -> Result<Vec<Override>, Failure> {
         let split = |text: &String| match text.split_once('=') {
-            Some((name, value)) if !name.trim().is_empty() && !value.trim().is_empty() => Ok(Override {
-                name: name.trim().to_owned(),
-                value: value.trim().to_owned(),
-            }),
+            Some((name, value)) if !name.trim().is_empty() && !value.trim().is_empty() => {
+                Ok(Override { name: name.trim().to_owned(), value: value.trim().to_owned() })
+            }
             _ => Err(Failure::with_help(
                 SET_WITHOUT_VALUE,
                 format!("`--set {text}` is not NAME=VALUE"),
@@ -142,10 +137,7 @@ impl DeviceOptions {
         let threads = self.threads.map(usize::from).or_else(from_environment).unwrap_or_else(cores);
         // Fails only if the pool is there already, and then it has been given its threads.
         let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
-        Machine {
-            choice: self.device,
-            threads,
-        }
+        Machine { choice: self.device, threads }
     }
 }
 

@@ -86,22 +86,11 @@ fn summary(plan: &Plan, stage: &StagePlan, end: &StageEnd, directory: &Path) -> 
     )];
     if let Some(heldout) = &end.heldout {
         let per_byte = heldout.bits_per_byte.map(|bits| format!(" ({bits:.4} bits per byte)"));
-        lines.push(format!(
-            "  held-out loss    {:.4} nats per token{}",
-            heldout.loss,
-            per_byte.unwrap_or_default()
-        ));
+        lines.push(format!("  held-out loss    {:.4} nats per token{}", heldout.loss, per_byte.unwrap_or_default()));
     }
-    lines.push(format!(
-        "  unigram entropy  {:.4} nats per token, of the same data",
-        end.unigram_entropy
-    ));
+    lines.push(format!("  unigram entropy  {:.4} nats per token, of the same data", end.unigram_entropy));
     let peak = space::peak_resident().map(|peak| format!(", process peak {}", bytes(peak)));
-    lines.push(format!(
-        "  memory           {} predicted{}",
-        bytes(end.predicted_bytes),
-        peak.unwrap_or_default()
-    ));
+    lines.push(format!("  memory           {} predicted{}", bytes(end.predicted_bytes), peak.unwrap_or_default()));
     lines.push(format!("  loss curve       {}", directory.join("loss.svg").display()));
     lines.push(format!("  metrics          {}", directory.join("metrics.jsonl").display()));
     lines.push(format!("  checkpoint       {}", end.checkpoint.display()));
@@ -120,15 +109,8 @@ fn show_sample(
     if model.tokenizer.is_none() {
         return Ok(());
     }
-    let sampling = Sampling {
-        temperature: sample.temperature,
-        top_k: sample.top_k,
-        top_p: None,
-        seed,
-    };
+    let sampling = Sampling { temperature: sample.temperature, top_k: sample.top_k, top_p: None, seed };
     terminal.print("\nsample:\n\n")?;
-    generate(&model, &sample.prompt, sample.tokens, &sampling, machine, &mut |text| {
-        terminal.print(text)
-    })?;
+    generate(&model, &sample.prompt, sample.tokens, &sampling, machine, &mut |text| terminal.print(text))?;
     terminal.print("\n")
 }

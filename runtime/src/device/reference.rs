@@ -25,22 +25,15 @@ struct Bound {
 impl Reference {
     /// All states at zero; program `i` is `graphs[i]`.
     pub fn new(persistent: &[PersistentBuffer], graphs: Vec<Graph>) -> Reference {
-        let zeros = |state: &PersistentBuffer| {
-            Tensor::f32(&state.shape, vec![0.0; (state.bytes / 4) as usize])
-        };
+        let zeros = |state: &PersistentBuffer| Tensor::f32(&state.shape, vec![0.0; (state.bytes / 4) as usize]);
         Reference {
             graphs: graphs.into_iter().map(bind).collect(),
-            states: persistent
-                .iter()
-                .map(|state| (state.name.clone(), zeros(state)))
-                .collect(),
+            states: persistent.iter().map(|state| (state.name.clone(), zeros(state))).collect(),
         }
     }
 
     fn bound(&self, program: ProgramId) -> Result<&Bound, DeviceError> {
-        self.graphs
-            .get(program)
-            .ok_or_else(|| DeviceError::UnknownName(format!("program {program}")))
+        self.graphs.get(program).ok_or_else(|| DeviceError::UnknownName(format!("program {program}")))
     }
 }
 
@@ -53,11 +46,7 @@ fn bind(graph: Graph) -> Bound {
             _ => None,
         })
         .collect();
-    Bound {
-        graph,
-        inputs,
-        results: BTreeMap::new(),
-    }
+    Bound { graph, inputs, results: BTreeMap::new() }
 }
 
 /// A host value as a tensor of the type that an input has.
@@ -67,17 +56,9 @@ fn tensor(name: &str, ty: &Type, values: HostTensor<'_>) -> Result<Tensor, Devic
         HostTensor::I32(values) => values.len(),
     } as u64;
     match (ty.dtype, values) {
-        (DType::F32, HostTensor::F32(values)) if given == ty.elements() => {
-            Ok(Tensor::f32(&ty.shape, values.to_vec()))
-        }
-        (DType::I32, HostTensor::I32(values)) if given == ty.elements() => {
-            Ok(Tensor::i32(&ty.shape, values.to_vec()))
-        }
-        _ => Err(DeviceError::Size {
-            name: name.to_owned(),
-            expected: ty.elements(),
-            given,
-        }),
+        (DType::F32, HostTensor::F32(values)) if given == ty.elements() => Ok(Tensor::f32(&ty.shape, values.to_vec())),
+        (DType::I32, HostTensor::I32(values)) if given == ty.elements() => Ok(Tensor::i32(&ty.shape, values.to_vec())),
+        _ => Err(DeviceError::Size { name: name.to_owned(), expected: ty.elements(), given }),
     }
 }
 
@@ -96,27 +77,17 @@ impl Device for Reference {
 
     fn read_state(&self, name: &str) -> Result<Vec<f32>, DeviceError> {
         let state = self.states.get(name);
-        state
-            .map(Tensor::to_f32)
-            .ok_or_else(|| DeviceError::UnknownName(name.to_owned()))
+        state.map(Tensor::to_f32).ok_or_else(|| DeviceError::UnknownName(name.to_owned()))
     }
 
     fn zero_states(&mut self, prefix: &str) {
-        for (_, state) in self
-            .states
-            .iter_mut()
-            .filter(|(name, _)| name.starts_with(prefix))
-        {
+        for (_, state) in self.states.iter_mut().filter(|(name, _)| name.starts_with(prefix)) {
             let ty = state.ty();
             *state = Tensor::f32(&ty.shape, vec![0.0; ty.elements() as usize]);
         }
     }
 
-    fn run(
-        &mut self,
-        program: ProgramId,
-        inputs: &[(&str, HostTensor<'_>)],
-    ) -> Result<(), DeviceError> {
+    fn run(&mut self, program: ProgramId, inputs: &[(&str, HostTensor<'_>)]) -> Result<(), DeviceError> {
         let wanted = self.bound(program)?.inputs.clone();
         let mut given = BTreeMap::new();
         for (name, values) in inputs {
@@ -124,25 +95,17 @@ impl Device for Reference {
                 given.insert((*name).to_owned(), tensor(name, ty, *values)?);
             }
         }
-        let missing: BTreeSet<&String> = wanted
-            .keys()
-            .filter(|name| !given.contains_key(*name))
-            .collect();
+        let missing: BTreeSet<&String> = wanted.keys().filter(|name| !given.contains_key(*name)).collect();
         if let Some(name) = missing.first() {
             return Err(DeviceError::MissingInput((*name).clone()));
         }
         let bound = &mut self.graphs[program];
-        bound.results = bound
-            .graph
-            .execute(&given, &mut self.states)
-            .map_err(DeviceError::Reference)?;
+        bound.results = bound.graph.execute(&given, &mut self.states).map_err(DeviceError::Reference)?;
         Ok(())
     }
 
     fn read_output(&self, program: ProgramId, name: &str) -> Result<Vec<f32>, DeviceError> {
         let result = self.bound(program)?.results.get(name);
-        result
-            .map(Tensor::to_f32)
-            .ok_or_else(|| DeviceError::UnknownName(name.to_owned()))
+        result.map(Tensor::to_f32).ok_or_else(|| DeviceError::UnknownName(name.to_owned()))
     }
 }

@@ -37,31 +37,15 @@ impl Decoder {
     ///
     /// # Errors
     /// If the model cannot be decoded, its weights do not fit, or the machine has not the memory.
-    pub fn new(
-        model: &TrainedModel,
-        prompt: u64,
-        capacity: u64,
-        machine: &Machine,
-    ) -> Result<Decoder, Failure> {
+    pub fn new(model: &TrainedModel, prompt: u64, capacity: u64, machine: &Machine) -> Result<Decoder, Failure> {
         let chunk = prompt.clamp(1, CHUNK).min(capacity);
         let graphs = graphs(&model.stage, chunk, capacity)?;
-        let (states, bytes) = persistent(
-            &graphs.iter().collect::<Vec<_>>(),
-            &model.stage.model.weights,
-        );
-        let programs = graphs
-            .iter()
-            .map(|graph| schedule_single(graph, "decode", &states))
-            .collect();
+        let (states, bytes) = persistent(&graphs.iter().collect::<Vec<_>>(), &model.stage.model.weights);
+        let programs = graphs.iter().map(|graph| schedule_single(graph, "decode", &states)).collect();
         let mut device = machine.open(&states, bytes, programs, graphs)?;
         let place = model.directory.display().to_string();
         load_weights(device.as_mut(), &model.stage.model, &model.weights, &place)?;
-        Ok(Decoder {
-            device,
-            chunk,
-            capacity,
-            read: Vec::new(),
-        })
+        Ok(Decoder { device, chunk, capacity, read: Vec::new() })
     }
 
     /// Number of tokens read so far.
@@ -77,13 +61,7 @@ impl Decoder {
         let start = self.length();
         let end = start + tokens.len() as u64;
         if end > self.capacity || tokens.is_empty() {
-            return Err(Failure::new(
-                TOO_LONG,
-                format!(
-                    "{end} tokens do not fit into a context of {}",
-                    self.capacity
-                ),
-            ));
+            return Err(Failure::new(TOO_LONG, format!("{end} tokens do not fit into a context of {}", self.capacity)));
         }
         self.read.extend(tokens.iter().map(|&id| id as i32));
         let mut at = start;
@@ -107,9 +85,7 @@ impl Decoder {
     /// Runs the tokens `from..from + count`, whose predecessors' keys and values are in the caches.
     fn run(&mut self, program: ProgramId, from: u64, count: u64) -> Result<(), Failure> {
         let tokens = &self.read[from as usize..(from + count) as usize];
-        let positions: Vec<i32> = (from..from + count)
-            .map(|position| position as i32)
-            .collect();
+        let positions: Vec<i32> = (from..from + count).map(|position| position as i32).collect();
         let documents = vec![0; count as usize];
         let inputs = [
             ("tokens", HostTensor::I32(tokens)),

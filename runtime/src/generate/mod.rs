@@ -38,10 +38,7 @@ pub fn generate(
     let Some(tokenizer) = &model.tokenizer else {
         return Err(Failure::new(
             llmc_grammar::codes::NOT_A_CHECKPOINT,
-            format!(
-                "`{}` has no tokenizer.json, so there is no text to go in or out",
-                model.directory.display()
-            ),
+            format!("`{}` has no tokenizer.json, so there is no text to go in or out", model.directory.display()),
         ));
     };
     let mut ids = tokenizer.encode(prompt)?;

@@ -18,12 +18,7 @@ pub struct Sampling {
 impl Sampling {
     /// The most likely token, always.
     pub fn greedy() -> Sampling {
-        Sampling {
-            temperature: 0.0,
-            top_k: None,
-            top_p: None,
-            seed: 0,
-        }
+        Sampling { temperature: 0.0, top_k: None, top_p: None, seed: 0 }
     }
 
     /// The probability of every token, given logits `[vocab]`. Greedy sampling gives the first most likely token all of it.
@@ -35,10 +30,7 @@ impl Sampling {
             }
             return probabilities;
         }
-        let mut scores: Vec<f64> = logits
-            .iter()
-            .map(|&logit| f64::from(logit) / self.temperature)
-            .collect();
+        let mut scores: Vec<f64> = logits.iter().map(|&logit| f64::from(logit) / self.temperature).collect();
         if let Some(k) = self.top_k {
             let mut sorted = scores.clone();
             sorted.sort_unstable_by(|a, b| b.total_cmp(a));
@@ -113,9 +105,7 @@ fn keep_mass(probabilities: &mut [f64], mass: f64) {
     for &token in &order[kept..] {
         probabilities[token] = 0.0;
     }
-    probabilities
-        .iter_mut()
-        .for_each(|probability| *probability /= reached);
+    probabilities.iter_mut().for_each(|probability| *probability /= reached);
 }
 
 #[cfg(test)]
@@ -123,45 +113,20 @@ mod tests {
     use super::*;
 
     fn sampling(temperature: f64, top_k: Option<u64>, top_p: Option<f64>) -> Sampling {
-        Sampling {
-            temperature,
-            top_k,
-            top_p,
-            seed: 7,
-        }
+        Sampling { temperature, top_k, top_p, seed: 7 }
     }
 
     #[test]
     fn top_k_and_top_p_keep_what_they_say() {
         let logits = [1.0, 3.0, 2.0, 0.0];
-        let kept = |sampling: Sampling| -> Vec<bool> {
-            sampling
-                .probabilities(&logits)
-                .iter()
-                .map(|&p| p > 0.0)
-                .collect()
-        };
-        assert_eq!(
-            kept(sampling(1.0, Some(2), None)),
-            [false, true, true, false]
-        );
-        assert_eq!(
-            kept(sampling(1.0, None, Some(0.6))),
-            [false, true, false, false]
-        );
-        assert_eq!(
-            kept(sampling(1.0, None, Some(0.7))),
-            [false, true, true, false]
-        );
-        assert_eq!(
-            kept(sampling(1.0, None, Some(0.0))),
-            [false, true, false, false]
-        );
+        let kept =
+            |sampling: Sampling| -> Vec<bool> { sampling.probabilities(&logits).iter().map(|&p| p > 0.0).collect() };
+        assert_eq!(kept(sampling(1.0, Some(2), None)), [false, true, true, false]);
+        assert_eq!(kept(sampling(1.0, None, Some(0.6))), [false, true, false, false]);
+        assert_eq!(kept(sampling(1.0, None, Some(0.7))), [false, true, true, false]);
+        assert_eq!(kept(sampling(1.0, None, Some(0.0))), [false, true, false, false]);
         assert_eq!(kept(sampling(0.0, None, None)), [false, true, false, false]);
-        assert_eq!(
-            sampling(1.0, Some(1), None).probabilities(&[2.0, 2.0]),
-            [0.5, 0.5]
-        );
+        assert_eq!(sampling(1.0, Some(1), None).probabilities(&[2.0, 2.0]), [0.5, 0.5]);
     }
 
     #[test]
@@ -188,10 +153,7 @@ mod tests {
     /// Reference probabilities computed in float64 elsewhere; they lie beside the repository, not in it.
     #[test]
     fn probabilities_match_the_reference_values() {
-        let path = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../../shared/refs/numbers/sampling.json"
-        );
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/refs/numbers/sampling.json");
         let Ok(text) = std::fs::read_to_string(path) else {
             eprintln!("skipped: no {path}");
             return;
@@ -201,17 +163,11 @@ mod tests {
             let list = value.as_array().unwrap();
             list.iter().map(|number| number.as_f64().unwrap()).collect()
         };
-        let logits: Vec<f32> = numbers(&reference["logits"])
-            .iter()
-            .map(|&x| x as f32)
-            .collect();
+        let logits: Vec<f32> = numbers(&reference["logits"]).iter().map(|&x| x as f32).collect();
         let mut compared = 0;
         for case in reference["cases"].as_array().unwrap() {
             let settings = case["settings"].as_object().unwrap();
-            if settings
-                .keys()
-                .any(|key| !["T", "k", "p"].contains(&key.as_str()))
-            {
+            if settings.keys().any(|key| !["T", "k", "p"].contains(&key.as_str())) {
                 continue;
             }
             let temperature = settings.get("T").map_or(1.0, |t| t.as_f64().unwrap());

@@ -50,9 +50,7 @@ impl Axis {
 /// 1, 2 or 5 times a power of ten, at least `raw`.
 fn nice_step(raw: f64) -> f64 {
     let magnitude = 10f64.powf(raw.log10().floor());
-    let factor = [1.0, 2.0, 5.0, 10.0]
-        .into_iter()
-        .find(|f| f * magnitude >= raw * 0.999);
+    let factor = [1.0, 2.0, 5.0, 10.0].into_iter().find(|f| f * magnitude >= raw * 0.999);
     factor.unwrap_or(10.0) * magnitude
 }
 
@@ -84,27 +82,14 @@ impl Curve<'_> {
         let losses = || {
             let training = self.steps.iter().map(|line| line.loss);
             let heldout = self.steps.iter().filter_map(|line| line.heldout_loss);
-            training
-                .chain(heldout)
-                .chain(self.unigram)
-                .filter(|loss| loss.is_finite())
+            training.chain(heldout).chain(self.unigram).filter(|loss| loss.is_finite())
         };
         let low = losses().fold(f64::INFINITY, f64::min);
         let high = losses().fold(f64::NEG_INFINITY, f64::max);
         let (low, high) = if low <= high { (low, high) } else { (0.0, 1.0) };
         let room = ((high - low) * 0.06).max(0.05);
-        let x = Axis {
-            low: 0.0,
-            high: last as f64,
-            from: LEFT,
-            to: WIDTH - RIGHT,
-        };
-        let y = Axis {
-            low: (low - room).max(0.0),
-            high: high + room,
-            from: HEIGHT - BOTTOM,
-            to: TOP,
-        };
+        let x = Axis { low: 0.0, high: last as f64, from: LEFT, to: WIDTH - RIGHT };
+        let y = Axis { low: (low - room).max(0.0), high: high + room, from: HEIGHT - BOTTOM, to: TOP };
         (x, y)
     }
 
@@ -119,46 +104,19 @@ impl Curve<'_> {
     }
 
     fn draw_training(&self, svg: &mut String, x: &Axis, y: &Axis) {
-        let raw: Vec<(f64, f64)> = self
-            .steps
-            .iter()
-            .filter(|line| line.loss.is_finite())
-            .map(|line| (line.step as f64, line.loss))
-            .collect();
-        polyline(
-            svg,
-            x,
-            y,
-            &raw,
-            "stroke=\"#93c5fd\" stroke-width=\"1\" stroke-opacity=\"0.7\"",
-        );
-        polyline(
-            svg,
-            x,
-            y,
-            &smooth(&raw),
-            "stroke=\"#1d4ed8\" stroke-width=\"2.2\"",
-        );
+        let raw: Vec<(f64, f64)> =
+            self.steps.iter().filter(|line| line.loss.is_finite()).map(|line| (line.step as f64, line.loss)).collect();
+        polyline(svg, x, y, &raw, "stroke=\"#93c5fd\" stroke-width=\"1\" stroke-opacity=\"0.7\"");
+        polyline(svg, x, y, &smooth(&raw), "stroke=\"#1d4ed8\" stroke-width=\"2.2\"");
     }
 
     fn draw_heldout(&self, svg: &mut String, x: &Axis, y: &Axis) {
         let points: Vec<(f64, f64)> = self
             .steps
             .iter()
-            .filter_map(|line| {
-                Some((
-                    line.step as f64,
-                    line.heldout_loss.filter(|loss| loss.is_finite())?,
-                ))
-            })
+            .filter_map(|line| Some((line.step as f64, line.heldout_loss.filter(|loss| loss.is_finite())?)))
             .collect();
-        polyline(
-            svg,
-            x,
-            y,
-            &points,
-            "stroke=\"#ea580c\" stroke-width=\"1.5\" stroke-opacity=\"0.6\"",
-        );
+        polyline(svg, x, y, &points, "stroke=\"#ea580c\" stroke-width=\"1.5\" stroke-opacity=\"0.6\"");
         for (step, loss) in points {
             let _ = writeln!(
                 svg,
@@ -174,23 +132,15 @@ impl Curve<'_> {
         let heldout = self.steps.iter().rev().find_map(|line| line.heldout_loss);
         let mut at = LEFT;
         let mut entry = |mark: &str, text: String| {
-            let _ = writeln!(
-                svg,
-                "<g transform=\"translate({at:.0} 48)\">{mark}<text x=\"28\" y=\"4\">{text}</text></g>"
-            );
+            let _ =
+                writeln!(svg, "<g transform=\"translate({at:.0} 48)\">{mark}<text x=\"28\" y=\"4\">{text}</text></g>");
             at += 44.0 + 7.0 * text.chars().count() as f64;
         };
         if let Some(last) = last {
-            entry(
-                "<line x2=\"20\" stroke=\"#1d4ed8\" stroke-width=\"2.2\"/>",
-                format!("training {:.3}", last.loss),
-            );
+            entry("<line x2=\"20\" stroke=\"#1d4ed8\" stroke-width=\"2.2\"/>", format!("training {:.3}", last.loss));
         }
         if let Some(loss) = heldout {
-            entry(
-                "<circle cx=\"10\" r=\"4\" fill=\"#ea580c\"/>",
-                format!("held out {loss:.3}"),
-            );
+            entry("<circle cx=\"10\" r=\"4\" fill=\"#ea580c\"/>", format!("held out {loss:.3}"));
         }
         if let Some(entropy) = self.unigram {
             entry(
@@ -214,11 +164,7 @@ fn draw_axes(svg: &mut String, x: &Axis, y: &Axis) {
             label(value)
         );
     }
-    for value in x
-        .ticks(8.0)
-        .into_iter()
-        .filter(|value| value.fract() == 0.0)
-    {
+    for value in x.ticks(8.0).into_iter().filter(|value| value.fract() == 0.0) {
         let at = x.at(value);
         let _ = writeln!(
             svg,
@@ -257,10 +203,7 @@ fn smooth(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
         .iter()
         .enumerate()
         .map(|(index, &(step, _))| {
-            let (from, to) = (
-                index.saturating_sub(half),
-                (index + half + 1).min(points.len()),
-            );
+            let (from, to) = (index.saturating_sub(half), (index + half + 1).min(points.len()));
             (step, (sums[to] - sums[from]) / (to - from) as f64)
         })
         .collect()
@@ -278,17 +221,11 @@ fn polyline(svg: &mut String, x: &Axis, y: &Axis, points: &[(f64, f64)], style: 
         .filter(|(index, _)| index % stride == 0 || *index == last)
         .map(|(_, &(step, loss))| format!("{:.1},{:.1}", x.at(step), y.at(loss)))
         .collect();
-    let _ = writeln!(
-        svg,
-        "<polyline fill=\"none\" stroke-linejoin=\"round\" {style} points=\"{}\"/>",
-        text.join(" ")
-    );
+    let _ = writeln!(svg, "<polyline fill=\"none\" stroke-linejoin=\"round\" {style} points=\"{}\"/>", text.join(" "));
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 #[cfg(test)]
@@ -305,9 +242,7 @@ mod tests {
                 grad_norm: 0.5,
                 tokens_per_s: 1e4,
                 seconds: step as f64,
-                heldout_loss: step
-                    .is_multiple_of(10)
-                    .then_some(2.1 + 4.0 / (step as f64).sqrt()),
+                heldout_loss: step.is_multiple_of(10).then_some(2.1 + 4.0 / (step as f64).sqrt()),
                 bits_per_byte: None,
             })
             .collect()
@@ -316,11 +251,7 @@ mod tests {
     #[test]
     fn a_short_run_is_drawn_as_before() {
         let steps = steps(40);
-        let curve = Curve {
-            title: "quickstart / pretrain",
-            steps: &steps,
-            unigram: Some(5.5),
-        };
+        let curve = Curve { title: "quickstart / pretrain", steps: &steps, unigram: Some(5.5) };
         insta::assert_snapshot!(curve.draw());
     }
 
@@ -331,33 +262,17 @@ mod tests {
             if let Some(last) = steps.last_mut() {
                 last.loss = f64::NAN;
             }
-            let svg = Curve {
-                title: "a < b & c",
-                steps: &steps,
-                unigram: None,
-            }
-            .draw();
+            let svg = Curve { title: "a < b & c", steps: &steps, unigram: None }.draw();
             assert!(svg.contains("a &lt; b &amp; c"));
-            assert!(
-                !svg.contains("inf") && !svg.contains("points=\"NaN"),
-                "{svg}"
-            );
+            assert!(!svg.contains("inf") && !svg.contains("points=\"NaN"), "{svg}");
             assert!(svg.len() < 100_000);
         }
     }
 
     #[test]
     fn ticks_are_round_numbers() {
-        let axis = Axis {
-            low: 0.0,
-            high: 300.0,
-            from: 0.0,
-            to: 1.0,
-        };
-        assert_eq!(
-            axis.ticks(8.0),
-            [0.0, 50.0, 100.0, 150.0, 200.0, 250.0, 300.0]
-        );
+        let axis = Axis { low: 0.0, high: 300.0, from: 0.0, to: 1.0 };
+        assert_eq!(axis.ticks(8.0), [0.0, 50.0, 100.0, 150.0, 200.0, 250.0, 300.0]);
         assert_eq!([label(0.0), label(2.5), label(300.0)], ["0", "2.5", "300"]);
     }
 }

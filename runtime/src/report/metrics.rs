@@ -49,26 +49,14 @@ impl MetricsFile {
     /// Of the file system.
     pub fn open(path: &Path, step: u64) -> Result<(MetricsFile, Vec<StepMetrics>), Failure> {
         let kept: Vec<StepMetrics> = match std::fs::read_to_string(path) {
-            Ok(text) => parse(&text)
-                .into_iter()
-                .filter(|line| line.step <= step)
-                .collect(),
+            Ok(text) => parse(&text).into_iter().filter(|line| line.step <= step).collect(),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(error).at("read", path),
         };
         let text: String = kept.iter().map(json_line).collect();
         replace_file(path, text.as_bytes())?;
-        let file = OpenOptions::new()
-            .append(true)
-            .open(path)
-            .at("open", path)?;
-        Ok((
-            MetricsFile {
-                path: path.to_owned(),
-                file,
-            },
-            kept,
-        ))
+        let file = OpenOptions::new().append(true).open(path).at("open", path)?;
+        Ok((MetricsFile { path: path.to_owned(), file }, kept))
     }
 
     /// Appends one line.
@@ -76,9 +64,7 @@ impl MetricsFile {
     /// # Errors
     /// Of the file system.
     pub fn append(&mut self, line: &StepMetrics) -> Result<(), Failure> {
-        self.file
-            .write_all(json_line(line).as_bytes())
-            .at("write", &self.path)
+        self.file.write_all(json_line(line).as_bytes()).at("write", &self.path)
     }
 }
 
@@ -90,9 +76,7 @@ fn json_line(line: &StepMetrics) -> String {
 
 /// Whole lines, up to the first that is not one.
 fn parse(text: &str) -> Vec<StepMetrics> {
-    text.lines()
-        .map_while(|line| serde_json::from_str(line).ok())
-        .collect()
+    text.lines().map_while(|line| serde_json::from_str(line).ok()).collect()
 }
 
 #[cfg(test)]

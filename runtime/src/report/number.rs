@@ -15,11 +15,7 @@ pub fn grouped(value: u64) -> String {
 
 /// `1.23 GiB`, powers of 1024.
 pub fn bytes(value: u64) -> String {
-    scaled(
-        value as f64,
-        1024.0,
-        &["B", "KiB", "MiB", "GiB", "TiB", "PiB"],
-    )
+    scaled(value as f64, 1024.0, &["B", "KiB", "MiB", "GiB", "TiB", "PiB"])
 }
 
 /// `124 M`, `8.03 B`: powers of a thousand, as parameters and tokens are counted.
@@ -29,13 +25,7 @@ pub fn count(value: u64) -> String {
 
 /// `3.21 TFLOP`
 pub fn flops(value: f64) -> String {
-    scaled(
-        value,
-        1000.0,
-        &[
-            "FLOP", "kFLOP", "MFLOP", "GFLOP", "TFLOP", "PFLOP", "EFLOP", "ZFLOP",
-        ],
-    )
+    scaled(value, 1000.0, &["FLOP", "kFLOP", "MFLOP", "GFLOP", "TFLOP", "PFLOP", "EFLOP", "ZFLOP"])
 }
 
 /// Three significant digits and the largest unit that leaves at least one.
@@ -51,9 +41,7 @@ fn scaled(mut value: f64, base: f64, units: &[&str]) -> String {
         v if v < 99.95 => 1,
         _ => 0,
     };
-    format!("{value:.decimals$} {}", units[unit])
-        .trim_end()
-        .to_owned()
+    format!("{value:.decimals$} {}", units[unit]).trim_end().to_owned()
 }
 
 /// `1h 02m`, `3m 04s`, `12s`

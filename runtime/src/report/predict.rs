@@ -31,11 +31,7 @@ pub struct Prediction {
 impl Prediction {
     /// The prediction for `stage`, whose programs these are.
     pub fn of(stage: &StagePlan, programs: &StagePrograms) -> Prediction {
-        let all: Vec<&Program> = programs
-            .accumulate
-            .iter()
-            .chain([&programs.update, &programs.evaluate])
-            .collect();
+        let all: Vec<&Program> = programs.accumulate.iter().chain([&programs.update, &programs.evaluate]).collect();
         let fullest = all.iter().max_by_key(|program| program.scratch_bytes);
         let scratch_bytes = fullest.map_or(0, |program| program.scratch_bytes);
         let peak_bytes = programs.persistent_bytes + scratch_bytes;
@@ -47,23 +43,13 @@ impl Prediction {
             *by_kind.entry(*kind).or_default() += used;
         }
         let named: u64 = by_kind.values().sum();
-        let mut peak_by_kind: Vec<(Option<MemoryKind>, u64)> = by_kind
-            .into_iter()
-            .map(|(kind, used)| (Some(kind), used))
-            .collect();
+        let mut peak_by_kind: Vec<(Option<MemoryKind>, u64)> =
+            by_kind.into_iter().map(|(kind, used)| (Some(kind), used)).collect();
         peak_by_kind.push((None, peak_bytes.saturating_sub(named)));
         peak_by_kind.retain(|(_, used)| *used > 0);
-        let accumulated = programs
-            .accumulate
-            .as_ref()
-            .map_or(0, |program| program.flops);
+        let accumulated = programs.accumulate.as_ref().map_or(0, |program| program.flops);
         Prediction {
-            parameters: stage
-                .model
-                .weights
-                .iter()
-                .map(|weight| weight.elements())
-                .sum(),
+            parameters: stage.model.weights.iter().map(|weight| weight.elements()).sum(),
             flops_per_step: accumulated * stage.accumulation + programs.update.flops,
             tokens_per_step: stage.global_batch() * stage.sequence_length,
             peak_bytes,
@@ -81,8 +67,7 @@ impl Prediction {
     /// The table that `llmc compile` prints.
     pub fn table(&self, recipe: &str, stage: &StagePlan) -> String {
         let mut rows: Vec<(String, String, String)> = Vec::new();
-        let mut row =
-            |name: &str, value: String, note: String| rows.push((name.to_owned(), value, note));
+        let mut row = |name: &str, value: String, note: String| rows.push((name.to_owned(), value, note));
         let per_token = self.flops_per_step / self.tokens_per_step.max(1);
         let batch = format!(
             "{} sequences of {} tokens, {} at a time",
@@ -91,50 +76,23 @@ impl Prediction {
             grouped(stage.micro_batch)
         );
         row("model", stage.model.name.clone(), String::new());
-        row(
-            "parameters",
-            grouped(self.parameters),
-            count(self.parameters),
-        );
-        row(
-            "FLOPs per token",
-            grouped(per_token),
-            flops(per_token as f64),
-        );
+        row("parameters", grouped(self.parameters), count(self.parameters));
+        row("FLOPs per token", grouped(per_token), flops(per_token as f64));
         row("tokens per step", grouped(self.tokens_per_step), batch);
         row("steps", grouped(stage.steps), String::new());
         row("tokens", grouped(stage.tokens()), count(stage.tokens()));
         let total = self.flops_per_step as f64 * stage.steps as f64;
         row("FLOPs", format!("{total:.3e}"), flops(total));
-        row(
-            "peak memory",
-            grouped(self.peak_bytes),
-            bytes(self.peak_bytes),
-        );
+        row("peak memory", grouped(self.peak_bytes), bytes(self.peak_bytes));
         for (kind, used) in &self.peak_by_kind {
-            row(
-                &format!("  {}", kind_name(*kind)),
-                grouped(*used),
-                bytes(*used),
-            );
+            row(&format!("  {}", kind_name(*kind)), grouped(*used), bytes(*used));
         }
         let checkpoint = self.checkpoint_bytes();
         row("checkpoint", grouped(checkpoint), bytes(checkpoint));
-        row(
-            "  model",
-            grouped(self.model_bytes),
-            bytes(self.model_bytes),
-        );
-        row(
-            "  optimizer",
-            grouped(self.optimizer_bytes),
-            bytes(self.optimizer_bytes),
-        );
+        row("  model", grouped(self.model_bytes), bytes(self.model_bytes));
+        row("  optimizer", grouped(self.optimizer_bytes), bytes(self.optimizer_bytes));
         let width = |column: fn(&(String, String, String)) -> &String| {
-            rows.iter()
-                .map(|row| column(row).chars().count())
-                .max()
-                .unwrap_or(0)
+            rows.iter().map(|row| column(row).chars().count()).max().unwrap_or(0)
         };
         let (names, values) = (width(|row| &row.0), width(|row| &row.1));
         let mut text = format!("{recipe} / {}\n\n", stage.name);

@@ -22,10 +22,7 @@ pub struct DataProgress<'a> {
 impl<'a> DataProgress<'a> {
     /// Nothing shown yet.
     pub fn new(terminal: &'a Terminal) -> Self {
-        DataProgress {
-            terminal,
-            shown: RefCell::new(None),
-        }
+        DataProgress { terminal, shown: RefCell::new(None) }
     }
 
     /// Shows how far preparation has come.
@@ -58,8 +55,7 @@ impl<'a> DataProgress<'a> {
         bar.set_position(progress.done);
         if !self.terminal.interactive && last.elapsed() >= LINE_EVERY {
             *last = Instant::now();
-            self.terminal
-                .note(format!("{verb}: {}", number::bytes(progress.done)));
+            self.terminal.note(format!("{verb}: {}", number::bytes(progress.done)));
         }
     }
 
@@ -69,10 +65,7 @@ impl<'a> DataProgress<'a> {
         }
         let bar = ProgressBar::no_length();
         bar.set_draw_target(ProgressDrawTarget::stderr());
-        bar.set_style(style(
-            "{prefix} [{bar:30}] {binary_bytes} {binary_bytes_per_sec}",
-            self.terminal.colour,
-        ));
+        bar.set_style(style("{prefix} [{bar:30}] {binary_bytes} {binary_bytes_per_sec}", self.terminal.colour));
         bar.set_prefix(verb);
         bar
     }
@@ -98,22 +91,14 @@ impl<'a> TrainingProgress<'a> {
     pub fn new(terminal: &'a Terminal, stage: &str, done: u64, steps: u64) -> Self {
         let bar = if terminal.interactive && !terminal.quiet {
             let bar = ProgressBar::with_draw_target(Some(steps), ProgressDrawTarget::stderr());
-            bar.set_style(style(
-                "{prefix} [{bar:30}] {pos}/{len} {wide_msg}",
-                terminal.colour,
-            ));
+            bar.set_style(style("{prefix} [{bar:30}] {pos}/{len} {wide_msg}", terminal.colour));
             bar.set_prefix(stage.to_owned());
             bar.set_position(done);
             bar
         } else {
             ProgressBar::hidden()
         };
-        TrainingProgress {
-            terminal,
-            bar,
-            steps,
-            last_line: None,
-        }
+        TrainingProgress { terminal, bar, steps, last_line: None }
     }
 
     /// Shows a step. `rate` is tokens per second over the last steps, `left` the seconds that are left.
@@ -124,13 +109,10 @@ impl<'a> TrainingProgress<'a> {
             self.bar.set_message(text);
             return;
         }
-        let due = self
-            .last_line
-            .is_none_or(|last| last.elapsed() >= LINE_EVERY);
+        let due = self.last_line.is_none_or(|last| last.elapsed() >= LINE_EVERY);
         if due || metrics.step == self.steps {
             self.last_line = Some(Instant::now());
-            self.terminal
-                .note(format!("step {}/{}  {text}", metrics.step, self.steps));
+            self.terminal.note(format!("step {}/{}  {text}", metrics.step, self.steps));
         }
     }
 
@@ -157,14 +139,8 @@ fn describe(metrics: &StepMetrics, rate: f64, left: f64) -> String {
 }
 
 fn style(template: &str, colour: bool) -> ProgressStyle {
-    let template = if colour {
-        template.replace("{bar:30}", "{bar:30.cyan/blue}")
-    } else {
-        template.to_owned()
-    };
-    ProgressStyle::with_template(&template)
-        .expect("the templates above are well-formed")
-        .progress_chars("=> ")
+    let template = if colour { template.replace("{bar:30}", "{bar:30.cyan/blue}") } else { template.to_owned() };
+    ProgressStyle::with_template(&template).expect("the templates above are well-formed").progress_chars("=> ")
 }
 
 #[cfg(test)]
@@ -174,11 +150,7 @@ mod tests {
     #[test]
     fn every_template_is_well_formed() {
         for colour in [false, true] {
-            let terminal = Terminal {
-                quiet: false,
-                colour,
-                interactive: true,
-            };
+            let terminal = Terminal { quiet: false, colour, interactive: true };
             DataProgress::new(&terminal).bar("reading");
             style("{prefix} [{bar:30}] {pos}/{len} {wide_msg}", colour);
         }

@@ -25,11 +25,7 @@ impl Terminal {
     pub fn new(quiet: bool) -> Terminal {
         let interactive = io::stderr().is_terminal();
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Terminal {
-            quiet,
-            colour: interactive && !refused,
-            interactive,
-        }
+        Terminal { quiet, colour: interactive && !refused, interactive }
     }
 
     /// One line of information, unless quiet. A closed standard error is no reason to stop.
@@ -42,11 +38,7 @@ impl Terminal {
     /// Errors and warnings, whether quiet or not.
     pub fn diagnostics(&self, diagnostics: &[Diagnostic]) {
         for diagnostic in diagnostics {
-            let _ = write!(
-                io::stderr(),
-                "{}",
-                render_with(diagnostic, self.colour, WIDTH)
-            );
+            let _ = write!(io::stderr(), "{}", render_with(diagnostic, self.colour, WIDTH));
         }
     }
 
@@ -56,8 +48,6 @@ impl Terminal {
     /// [`Failure::ClosedOutput`] if nobody reads it any more.
     pub fn print(&self, text: &str) -> Result<(), Failure> {
         let mut out = io::stdout().lock();
-        out.write_all(text.as_bytes())
-            .and_then(|()| out.flush())
-            .map_err(|_| Failure::ClosedOutput)
+        out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|_| Failure::ClosedOutput)
     }
 }

@@ -35,9 +35,7 @@ pub fn read_lines(path: &Path, model: &TrainedModel) -> Result<Vec<Line>, Failur
                         return Err(wrong("is text, and the model's directory has no tokenizer.json".to_owned()));
                     }
                 },
-                (None, Some(ids)) => {
-                    token_ids(ids, model.stage.model.vocab).map_err(wrong)?
-                }
+                (None, Some(ids)) => token_ids(ids, model.stage.model.vocab).map_err(wrong)?,
                 _ => return Err(wrong("has not exactly one of `text` (a string) and `tokens` (a list)".to_owned())),
             };
             let (count, context) = (tokens.len() as u64, model.context());

@@ -65,16 +65,10 @@ impl Scorer {
             Bucket { rows, length }
         };
         let buckets: Vec<Bucket> = lengths.into_iter().map(bucket).collect();
-        let graphs: Vec<Graph> = buckets
-            .iter()
-            .map(|bucket| graph(&model.stage, bucket))
-            .collect::<Result<_, _>>()?;
+        let graphs: Vec<Graph> = buckets.iter().map(|bucket| graph(&model.stage, bucket)).collect::<Result<_, _>>()?;
         let all: Vec<&Graph> = graphs.iter().collect();
         let (states, bytes) = persistent(&all, &model.stage.model.weights);
-        let programs = all
-            .iter()
-            .map(|graph| schedule_single(graph, "score", &states))
-            .collect();
+        let programs = all.iter().map(|graph| schedule_single(graph, "score", &states)).collect();
         let mut device = machine.open(&states, bytes, programs, graphs)?;
         let place = model.directory.display().to_string();
         load_weights(device.as_mut(), &model.stage.model, &model.weights, &place)?;

@@ -40,11 +40,7 @@ impl Compiled {
             optimise(graph);
         }
         let programs = schedule(&graphs, stage);
-        Ok(Compiled {
-            graphs,
-            programs,
-            lowered_text,
-        })
+        Ok(Compiled { graphs, programs, lowered_text })
     }
 
     /// blake3 of the lowered graphs' text.
@@ -74,19 +70,14 @@ impl Compiled {
 
 /// The plan of one stage with what it uses, as YAML.
 pub fn plan_yaml(plan: &Plan, stage: &StagePlan) -> String {
-    let alone = Plan {
-        stages: vec![stage.clone()],
-        ..plan.clone()
-    };
+    let alone = Plan { stages: vec![stage.clone()], ..plan.clone() };
     serde_yaml::to_string(&alone).expect("a plan is plain data")
 }
 
 /// The graphs that a stage has, by program name.
 pub fn named_graphs(graphs: &StageGraphs) -> Vec<(&'static str, &Graph)> {
     let accumulate = graphs.accumulate.iter().map(|graph| ("accumulate", graph));
-    accumulate
-        .chain([("update", &graphs.update), ("evaluate", &graphs.evaluate)])
-        .collect()
+    accumulate.chain([("update", &graphs.update), ("evaluate", &graphs.evaluate)]).collect()
 }
 
 /// The same graphs, to be changed.
@@ -103,9 +94,7 @@ pub fn named_programs(programs: &StagePrograms) -> Vec<&Program> {
 
 fn graphs_text(graphs: &StageGraphs) -> String {
     let sections = named_graphs(graphs).into_iter();
-    let texts: Vec<String> = sections
-        .map(|(name, graph)| format!("# {name}\n{}", graph.print()))
-        .collect();
+    let texts: Vec<String> = sections.map(|(name, graph)| format!("# {name}\n{}", graph.print())).collect();
     texts.join("\n")
 }
 

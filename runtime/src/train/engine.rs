@@ -47,12 +47,7 @@ impl Engine {
         let first = usize::from(programs.accumulate.is_some());
         let all = programs.accumulate.into_iter().chain([programs.update, programs.evaluate]);
         let graphs = graphs.accumulate.into_iter().chain([graphs.update, graphs.evaluate]);
-        let device = machine.open(
-            &programs.persistent,
-            programs.persistent_bytes,
-            all.collect(),
-            graphs.collect(),
-        )?;
+        let device = machine.open(&programs.persistent, programs.persistent_bytes, all.collect(), graphs.collect())?;
         Ok(Engine {
             device,
             accumulate: (first == 1).then_some(0),

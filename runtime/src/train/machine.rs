@@ -3,7 +3,7 @@
 use llmc_compiler::graph::Graph;
 use llmc_compiler::program::{PersistentBuffer, Program};
 
-use crate::device::{Device, Reference};
+use crate::device::{Cpu, Device, Reference};
 use crate::failure::Failure;
 
 /// Which device is asked for.
@@ -40,7 +40,7 @@ impl Machine {
     ) -> Result<Box<dyn Device>, Failure> {
         Ok(match self.choice {
             DeviceChoice::Auto | DeviceChoice::Cpu => {
-                { let _ = (&persistent_bytes, &programs); Box::new(Reference::new(persistent, graphs)) }
+                Box::new(Cpu::new(persistent, persistent_bytes, programs, self.threads)?)
             }
             DeviceChoice::Reference => Box::new(Reference::new(persistent, graphs)),
         })

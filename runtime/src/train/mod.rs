@@ -98,12 +98,7 @@ impl StageRun<'_> {
         };
         let checkpoints = Checkpoints::of_run(&directory);
         checkpoints.sweep()?;
-        space::check(
-            &directory,
-            self.stage,
-            prediction.checkpoint_bytes(),
-            checkpoints.steps().len() as u64,
-        )?;
+        space::check(&directory, self.stage, prediction.checkpoint_bytes(), checkpoints.steps().len() as u64)?;
         let lock = Lock::new(self.stage, self.recipe.hash(), &prepared.hashes, compiled.hash());
         replace_file(&directory.join("recipe.lock"), lock.text().as_bytes())?;
         let state = match &resumed {
@@ -236,7 +231,11 @@ pub fn initial_weights(device: &mut dyn Device, stage: &StagePlan, base: &Path, 
             Checkpoints::of_run(&run).newest().ok_or_else(|| {
                 Failure::with_help(
                     NOT_A_CHECKPOINT,
-                    format!("stage `{}` continues `{earlier}`, which has no checkpoint in `{}`", stage.name, run.display()),
+                    format!(
+                        "stage `{}` continues `{earlier}`, which has no checkpoint in `{}`",
+                        stage.name,
+                        run.display()
+                    ),
                     format!("run `{earlier}` first: `llmc run` without `--stage` runs all in order"),
                 )
             })?

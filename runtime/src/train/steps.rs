@@ -110,9 +110,7 @@ impl Training<'_> {
 
     fn evaluate(&self, engine: &mut Engine) -> Result<Option<Heldout>, Failure> {
         let heldout = self.heldout.as_ref();
-        heldout
-            .map(|rows| engine.evaluate(rows, self.byte_lengths.as_deref()))
-            .transpose()
+        heldout.map(|rows| engine.evaluate(rows, self.byte_lengths.as_deref())).transpose()
     }
 
     fn refuse_infinite(&self, result: &StepResult) -> Result<(), Failure> {
@@ -138,9 +136,7 @@ impl Training<'_> {
     fn checkpoint(&self, engine: &Engine, history: &[StepMetrics]) -> Result<PathBuf, Failure> {
         let stage = self.run.stage;
         let state = &self.contents.state;
-        let path = self
-            .checkpoints
-            .write(state.step, |directory| self.contents.write(directory, engine.device()))?;
+        let path = self.checkpoints.write(state.step, |directory| self.contents.write(directory, engine.device()))?;
         self.checkpoints.prune(stage.keep)?;
         let curve = Curve {
             title: &format!("{} / {}", self.run.plan.recipe, stage.name),

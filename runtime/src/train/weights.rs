@@ -47,11 +47,7 @@ mod tests {
     use super::*;
 
     fn values(path: &str, init: Initializer, seed: u64) -> Vec<f32> {
-        let weight = WeightPlan {
-            path: path.to_owned(),
-            shape: vec![100, 500],
-            init,
-        };
+        let weight = WeightPlan { path: path.to_owned(), shape: vec![100, 500], init };
         first_values(&weight, seed)
     }
 

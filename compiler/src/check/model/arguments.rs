@@ -1,8 +1,6 @@
 //! Which argument of a call goes to which parameter.
 
-use llmc_grammar::codes::{
-    DUPLICATE_ARGUMENT, MISSING_ARGUMENT, TOO_MANY_ARGUMENTS, UNKNOWN_ARGUMENT,
-};
+use llmc_grammar::codes::{DUPLICATE_ARGUMENT, MISSING_ARGUMENT, TOO_MANY_ARGUMENTS, UNKNOWN_ARGUMENT};
 use llmc_grammar::diagnostic::Diagnostic;
 use llmc_grammar::source::Span;
 use llmc_grammar::tree::{Argument, Name};
@@ -78,25 +76,20 @@ impl Elaborator<'_, '_> {
 fn fits_nowhere(function: &str, parameters: &[&str], argument: &Evaluated) -> Diagnostic {
     match &argument.name {
         Some(name) => {
-            let diagnostic = Diagnostic::error(
-                UNKNOWN_ARGUMENT,
-                format!("`{function}` has no parameter `{}`", name.text),
-            )
-            .label(&name.span, "not a parameter");
+            let diagnostic =
+                Diagnostic::error(UNKNOWN_ARGUMENT, format!("`{function}` has no parameter `{}`", name.text))
+                    .label(&name.span, "not a parameter");
             match suggestion(&name.text, parameters) {
                 Some(help) => diagnostic.help(help),
                 None => diagnostic,
             }
         }
-        None => Diagnostic::error(
-            TOO_MANY_ARGUMENTS,
-            format!("`{function}` takes {}", count(parameters.len())),
-        )
-        .label(&argument.span, "one too many")
-        .help(match parameters {
-            [] => "it takes none".to_owned(),
-            _ => format!("in order: {}", listed(parameters)),
-        }),
+        None => Diagnostic::error(TOO_MANY_ARGUMENTS, format!("`{function}` takes {}", count(parameters.len())))
+            .label(&argument.span, "one too many")
+            .help(match parameters {
+                [] => "it takes none".to_owned(),
+                _ => format!("in order: {}", listed(parameters)),
+            }),
     }
 }
 
@@ -108,19 +101,11 @@ fn given_twice(parameter: &str, earlier: &Evaluated, again: &Evaluated) -> Diagn
 }
 
 /// `E0514`: a parameter without default is not given.
-pub(super) fn missing(
-    function: &str,
-    parameter: &str,
-    takes: &str,
-    call: &Span,
-) -> Box<Diagnostic> {
+pub(super) fn missing(function: &str, parameter: &str, takes: &str, call: &Span) -> Box<Diagnostic> {
     Box::new(
-        Diagnostic::error(
-            MISSING_ARGUMENT,
-            format!("`{function}` needs `{parameter}`"),
-        )
-        .label(call, format!("`{parameter}` is not given"))
-        .help(format!("add `{parameter}: ...`, {takes}")),
+        Diagnostic::error(MISSING_ARGUMENT, format!("`{function}` needs `{parameter}`"))
+            .label(call, format!("`{parameter}` is not given"))
+            .help(format!("add `{parameter}: ...`, {takes}")),
     )
 }
 

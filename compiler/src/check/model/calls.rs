@@ -1,8 +1,6 @@
 //! Calls: functions of the language become nodes, blocks are written out in place.
 
-use llmc_grammar::codes::{
-    NESTED_TOO_DEEPLY, NO_RESULT, RECURSION, UNKNOWN_FUNCTION, WRONG_ARGUMENT,
-};
+use llmc_grammar::codes::{NESTED_TOO_DEEPLY, NO_RESULT, RECURSION, UNKNOWN_FUNCTION, WRONG_ARGUMENT};
 use llmc_grammar::diagnostic::Diagnostic;
 use llmc_grammar::source::Span;
 use llmc_grammar::tree::{Argument, Function, Name, Path};
@@ -26,13 +24,7 @@ const DEEPEST_CALLS: usize = 48;
 
 impl<'a> Elaborator<'a, '_> {
     /// The value of `function(arguments) as path`.
-    pub fn call(
-        &mut self,
-        function: &Name,
-        arguments: &[Argument],
-        span: &Span,
-        path: Option<&Path>,
-    ) -> Bound {
+    pub fn call(&mut self, function: &Name, arguments: &[Argument], span: &Span, path: Option<&Path>) -> Bound {
         let arguments = self.evaluate_arguments(arguments);
         let outcome = self.dispatch(function, arguments, span, path);
         self.settle(outcome).unwrap_or(Bound::Unknown)
@@ -67,9 +59,7 @@ impl<'a> Elaborator<'a, '_> {
         if matches!(name.as_str(), "normal" | "uniform") {
             return Ok(initializer(function, arguments, span));
         }
-        let tensors = arguments
-            .iter()
-            .any(|argument| !matches!(argument.bound, Bound::Constant(_) | Bound::Unknown));
+        let tensors = arguments.iter().any(|argument| !matches!(argument.bound, Bound::Constant(_) | Bound::Unknown));
         if is_constant_function(&name) && (!tensors || functions::find(&name).is_none()) {
             return self.constant_call(&name, arguments, span);
         }
@@ -87,44 +77,31 @@ impl<'a> Elaborator<'a, '_> {
     /// Every block and every function of the language.
     pub fn function_names(&self) -> Vec<&'a str> {
         let own = self.library.functions.keys().copied();
-        own.chain(FUNCTIONS.iter().map(|function| function.name))
-            .collect()
+        own.chain(FUNCTIONS.iter().map(|function| function.name)).collect()
     }
 
     fn unknown_function(&mut self, function: &Name) -> Diagnostic {
         let mut known = self.function_names();
         known.extend(["normal", "uniform", "min", "floor", "ceil", "round"]);
         let near = suggestion(&function.text, &known).filter(|help| help.starts_with("did"));
-        Diagnostic::error(
-            UNKNOWN_FUNCTION,
-            format!("there is no function `{}`", function.text),
-        )
-        .label(&function.span, "not known")
-        .help(near.unwrap_or_else(|| {
-            "blocks of the standard library must be imported, for example `import \"std/nn\"`"
-                .to_owned()
-        }))
+        Diagnostic::error(UNKNOWN_FUNCTION, format!("there is no function `{}`", function.text))
+            .label(&function.span, "not known")
+            .help(near.unwrap_or_else(|| {
+                "blocks of the standard library must be imported, for example `import \"std/nn\"`".to_owned()
+            }))
     }
 
     /// `min`, `max`, `floor`, `ceil`, `round`, `sqrt` of constants.
-    fn constant_call(
-        &mut self,
-        name: &str,
-        arguments: Vec<Evaluated>,
-        span: &Span,
-    ) -> Result<Bound, Stop> {
+    fn constant_call(&mut self, name: &str, arguments: Vec<Evaluated>, span: &Span) -> Result<Bound, Stop> {
         let mut constants = Vec::new();
         for argument in arguments {
             match argument.bound {
                 Bound::Constant(constant) => constants.push(constant),
                 Bound::Unknown => return Err(Stop::Undetermined),
                 _ => {
-                    return Err(Diagnostic::error(
-                        WRONG_ARGUMENT,
-                        format!("`{name}` takes constants, not tensors"),
-                    )
-                    .label(&argument.span, "this is no constant")
-                    .into());
+                    return Err(Diagnostic::error(WRONG_ARGUMENT, format!("`{name}` takes constants, not tensors"))
+                        .label(&argument.span, "this is no constant")
+                        .into());
                 }
             }
         }
@@ -158,29 +135,21 @@ impl<'a> Elaborator<'a, '_> {
         path: Option<&Path>,
     ) -> Result<Bound, Stop> {
         let parameters: Vec<&str> = function.parameters.iter().map(|each| each.name).collect();
-        let arranged = self
-            .arrange(function.name, &parameters, arguments)
-            .ok_or(Stop::Undetermined)?;
+        let arranged = self.arrange(function.name, &parameters, arguments).ok_or(Stop::Undetermined)?;
         if let Rule::Binary(rule) = function.rule {
             return self.apply_binary(function, rule, arranged, span);
         }
-        let spans = arranged
-            .iter()
-            .map(|argument| argument.as_ref().map(|argument| argument.span.clone()))
-            .collect();
+        let spans = arranged.iter().map(|argument| argument.as_ref().map(|argument| argument.span.clone())).collect();
         let mut given = Vec::new();
         let mut complete = true;
         for (taken, argument) in function.parameters.iter().zip(arranged) {
             let outcome = match argument {
                 Some(argument) => convert(taken, argument.bound, &argument.span),
-                None => default(taken).ok_or_else(|| {
-                    missing(function.name, taken.name, taken.takes.describe(), span).into()
-                }),
+                None => default(taken)
+                    .ok_or_else(|| missing(function.name, taken.name, taken.takes.describe(), span).into()),
             };
             // An open flag is no reason to give up: the rules know how to go on.
-            let open = matches!(outcome, Err(Stop::Undetermined))
-                && taken.default != Default::Required
-                && self.alone;
+            let open = matches!(outcome, Err(Stop::Undetermined)) && taken.default != Default::Required && self.alone;
             match self.settle(outcome) {
                 Some(value) => given.push(value),
                 None if open => given.push(Given::Absent),
@@ -190,13 +159,7 @@ impl<'a> Elaborator<'a, '_> {
         if !complete {
             return Err(Stop::Undetermined);
         }
-        let inputs = Inputs {
-            function: function.name,
-            given,
-            spans,
-            call: span.clone(),
-            alone: self.alone,
-        };
+        let inputs = Inputs { function: function.name, given, spans, call: span.clone(), alone: self.alone };
         let made = match function.rule {
             Rule::Weight => return self.make_weight(&inputs, path, span).map(Bound::Tensor),
             Rule::Shape(rule) => rule(&inputs)?,
@@ -228,24 +191,17 @@ impl<'a> Elaborator<'a, '_> {
     ) -> Result<Bound, Stop> {
         let mut operands = Vec::new();
         for (taken, argument) in function.parameters.iter().zip(arranged) {
-            operands.push(
-                argument.ok_or_else(|| {
-                    missing(function.name, taken.name, taken.takes.describe(), span)
-                })?,
-            );
+            operands.push(argument.ok_or_else(|| missing(function.name, taken.name, taken.takes.describe(), span))?);
         }
         let mut operands = operands.into_iter();
         let (Some(a), Some(b)) = (operands.next(), operands.next()) else {
             return Err(Stop::Undetermined);
         };
         if let (Bound::Constant(_), Bound::Constant(_)) = (&a.bound, &b.bound) {
-            return Err(Diagnostic::error(
-                WRONG_ARGUMENT,
-                format!("`{}` needs a tensor", function.name),
-            )
-            .label(span, "both arguments are constants")
-            .help("of constants use `min`, `max` or `^`")
-            .into());
+            return Err(Diagnostic::error(WRONG_ARGUMENT, format!("`{}` needs a tensor", function.name))
+                .label(span, "both arguments are constants")
+                .help("of constants use `min`, `max` or `^`")
+                .into());
         }
         self.elementwise(rule, (a.bound, &a.span), (b.bound, &b.span), span)
     }
@@ -259,18 +215,11 @@ impl<'a> Elaborator<'a, '_> {
         path: Option<&Path>,
     ) -> Result<Bound, Stop> {
         self.may_call(function, span)?;
-        let parameters: Vec<&str> = function
-            .parameters
-            .iter()
-            .map(|parameter| parameter.name.text.as_str())
-            .collect();
-        let arranged = self
-            .arrange(&function.name.text, &parameters, arguments)
-            .ok_or(Stop::Undetermined)?;
+        let parameters: Vec<&str> = function.parameters.iter().map(|parameter| parameter.name.text.as_str()).collect();
+        let arranged = self.arrange(&function.name.text, &parameters, arguments).ok_or(Stop::Undetermined)?;
         let outer = self.path.len();
         if let Some(path) = path {
-            self.path
-                .extend(path.parts.iter().map(|part| part.text.clone()));
+            self.path.extend(path.parts.iter().map(|part| part.text.clone()));
         }
         self.frames.push(Frame {
             function: Some(function),
@@ -319,24 +268,18 @@ impl<'a> Elaborator<'a, '_> {
 
     fn may_call(&self, function: &Function, span: &Span) -> Result<(), Stop> {
         let name = &function.name.text;
-        let under_way =
-            |frame: &Frame<'_>| frame.function.is_some_and(|other| other.name.text == *name);
+        let under_way = |frame: &Frame<'_>| frame.function.is_some_and(|other| other.name.text == *name);
         if self.frames.iter().any(under_way) {
-            return Err(
-                Diagnostic::error(RECURSION, format!("`{name}` calls itself"))
-                    .label(span, "called again here, before it has a value")
-                    .label(&function.name.span, "defined here")
-                    .help("use `repeat N as name { ... }` for layers")
-                    .into(),
-            );
+            return Err(Diagnostic::error(RECURSION, format!("`{name}` calls itself"))
+                .label(span, "called again here, before it has a value")
+                .label(&function.name.span, "defined here")
+                .help("use `repeat N as name { ... }` for layers")
+                .into());
         }
         if self.frames.len() > DEEPEST_CALLS {
-            return Err(Diagnostic::error(
-                NESTED_TOO_DEEPLY,
-                "calls within calls are nested too deeply",
-            )
-            .label(span, format!("more than {DEEPEST_CALLS} levels"))
-            .into());
+            return Err(Diagnostic::error(NESTED_TOO_DEEPLY, "calls within calls are nested too deeply")
+                .label(span, format!("more than {DEEPEST_CALLS} levels"))
+                .into());
         }
         Ok(())
     }
@@ -347,21 +290,14 @@ fn initializer(function: &Name, arguments: Vec<Evaluated>, span: &Span) -> Bound
     let arguments: Option<Vec<CallArgument>> = arguments
         .into_iter()
         .map(|argument| match argument.bound {
-            Bound::Constant(value) => Some(CallArgument {
-                name: argument.name,
-                value,
-            }),
+            Bound::Constant(value) => Some(CallArgument { name: argument.name, value }),
             _ => None,
         })
         .collect();
     match arguments {
-        Some(arguments) => Bound::Constant(Spanned::new(
-            Value::Call(Call {
-                function: function.clone(),
-                arguments,
-            }),
-            span,
-        )),
+        Some(arguments) => {
+            Bound::Constant(Spanned::new(Value::Call(Call { function: function.clone(), arguments }), span))
+        }
         None => Bound::Unknown,
     }
 }

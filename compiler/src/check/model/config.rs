@@ -120,11 +120,7 @@ fn json(constant: &Spanned, scope: &ModelScope<'_>) -> Result<Option<Json>, Box<
     }))
 }
 
-fn call_json(
-    call: &Call,
-    span: &Span,
-    scope: &ModelScope<'_>,
-) -> Result<Option<Json>, Box<Diagnostic>> {
+fn call_json(call: &Call, span: &Span, scope: &ModelScope<'_>) -> Result<Option<Json>, Box<Diagnostic>> {
     match (call.function.text.as_str(), call.arguments.as_slice()) {
         (OBJECT, arguments) => {
             let mut object = Map::new();

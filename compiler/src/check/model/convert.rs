@@ -40,13 +40,10 @@ fn from_tensor(taken: &Taken, tensor: Tensor, span: &Span) -> Result<Given, Stop
     match taken.takes {
         Takes::Tensor(Some(DType::F32)) | Takes::TensorOrNumber => need_floats(&tensor, span)?,
         Takes::Tensor(Some(DType::I32)) if tensor.dtype == Some(DType::F32) => {
-            return Err(Diagnostic::error(
-                WRONG_DTYPE,
-                format!("`{}` takes whole numbers, found floats", taken.name),
-            )
-            .label(span, "holds floats")
-            .help("ids are `tokens`, `positions` or `documents` of the model")
-            .into());
+            return Err(Diagnostic::error(WRONG_DTYPE, format!("`{}` takes whole numbers, found floats", taken.name))
+                .label(span, "holds floats")
+                .help("ids are `tokens`, `positions` or `documents` of the model")
+                .into());
         }
         Takes::Tensor(_) => {}
         _ => return Err(wrong_argument(taken, "a tensor", span)),
@@ -57,10 +54,7 @@ fn from_tensor(taken: &Taken, tensor: Tensor, span: &Span) -> Result<Given, Stop
 fn from_list(taken: &Taken, items: Vec<(Bound, Span)>, span: &Span) -> Result<Given, Stop> {
     match taken.takes {
         Takes::Tensors => {
-            let each = Taken {
-                takes: Takes::Tensor(None),
-                ..*taken
-            };
+            let each = Taken { takes: Takes::Tensor(None), ..*taken };
             let tensors: Result<Vec<Tensor>, Stop> = items
                 .into_iter()
                 .map(|(item, span)| match convert(&each, item, &span)? {
@@ -71,17 +65,12 @@ fn from_list(taken: &Taken, items: Vec<(Bound, Span)>, span: &Span) -> Result<Gi
             Ok(Given::Tensors(tensors?))
         }
         Takes::Sizes | Takes::Parts => {
-            let sizes: Result<Vec<Dim>, Stop> = items
-                .into_iter()
-                .map(|(item, span)| positive_size(taken, item, &span))
-                .collect();
+            let sizes: Result<Vec<Dim>, Stop> =
+                items.into_iter().map(|(item, span)| positive_size(taken, item, &span)).collect();
             Ok(Given::Sizes(sizes?))
         }
         Takes::Axes => {
-            let axes: Result<Vec<i64>, Stop> = items
-                .into_iter()
-                .map(|(item, span)| axis(taken, item, &span))
-                .collect();
+            let axes: Result<Vec<i64>, Stop> = items.into_iter().map(|(item, span)| axis(taken, item, &span)).collect();
             Ok(Given::Axes(axes?))
         }
         _ => Err(wrong_argument(taken, "a list", span)),
@@ -98,9 +87,7 @@ fn from_constant(taken: &Taken, constant: &Spanned) -> Result<Given, Stop> {
             Value::Dim(dim) => Ok(Given::Size(dim.clone())),
             _ => Err(constant.wrong_kind("a whole number").into()),
         },
-        (Takes::Parts, _) => {
-            positive_size(taken, Bound::Constant(constant.clone()), span).map(Given::Size)
-        }
+        (Takes::Parts, _) => positive_size(taken, Bound::Constant(constant.clone()), span).map(Given::Size),
         (Takes::Axis, _) => axis(taken, Bound::Constant(constant.clone()), span).map(Given::Axis),
         (Takes::Number, Value::Open(Kind::Float) | Value::Dim(_)) => Ok(Given::Number(None)),
         (Takes::Number, _) => Ok(Given::Number(Some(constant.float()?))),
@@ -120,13 +107,10 @@ fn positive_size(taken: &Taken, bound: Bound, span: &Span) -> Result<Dim, Stop> 
             Value::Dim(dim) => Ok(dim.clone()),
             _ => match constant.int()? {
                 size @ 1.. => Ok(Dim::integer(size)),
-                size => Err(Diagnostic::error(
-                    OUTSIDE_RANGE,
-                    format!("a size must be at least 1, found {size}"),
-                )
-                .label(span, "not a size")
-                .help("every size is written out; `-1` does not stand for the rest")
-                .into()),
+                size => Err(Diagnostic::error(OUTSIDE_RANGE, format!("a size must be at least 1, found {size}"))
+                    .label(span, "not a size")
+                    .help("every size is written out; `-1` does not stand for the rest")
+                    .into()),
             },
         },
         _ => Err(wrong_argument(taken, "a tensor among the sizes", span)),
@@ -166,13 +150,10 @@ fn spread(call: &Call, span: &Span) -> Result<Option<f64>, Stop> {
     let parameter = if normal { "std" } else { "bound" };
     let [argument] = call.arguments.as_slice() else {
         let name = &call.function.text;
-        return Err(Diagnostic::error(
-            WRONG_ARGUMENT,
-            format!("`{name}` takes one number, `{parameter}`"),
-        )
-        .label(span, format!("{} given", call.arguments.len()))
-        .help(format!("for example `{name}(0.02)`"))
-        .into());
+        return Err(Diagnostic::error(WRONG_ARGUMENT, format!("`{name}` takes one number, `{parameter}`"))
+            .label(span, format!("{} given", call.arguments.len()))
+            .help(format!("for example `{name}(0.02)`"))
+            .into());
     };
     if let Some(name) = argument.name.as_ref().filter(|name| name.text != parameter) {
         return Err(Diagnostic::error(
@@ -189,25 +170,16 @@ fn spread(call: &Call, span: &Span) -> Result<Option<f64>, Stop> {
         _ => argument.value.float()?,
     };
     if spread < 0.0 {
-        return Err(
-            Diagnostic::error(OUTSIDE_RANGE, format!("`{parameter}` cannot be negative"))
-                .label(&argument.value.span, "negative")
-                .into(),
-        );
+        return Err(Diagnostic::error(OUTSIDE_RANGE, format!("`{parameter}` cannot be negative"))
+            .label(&argument.value.span, "negative")
+            .into());
     }
     Ok(Some(spread))
 }
 
 /// `E0520`: something else is taken here.
 fn wrong_argument(taken: &Taken, found: &str, span: &Span) -> Stop {
-    Diagnostic::error(
-        WRONG_ARGUMENT,
-        format!(
-            "`{}` takes {}, found {found}",
-            taken.name,
-            taken.takes.describe()
-        ),
-    )
-    .label(span, format!("this is {found}"))
-    .into()
+    Diagnostic::error(WRONG_ARGUMENT, format!("`{}` takes {}, found {found}", taken.name, taken.takes.describe()))
+        .label(span, format!("this is {found}"))
+        .into()
 }

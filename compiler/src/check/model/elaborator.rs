@@ -65,12 +65,7 @@ pub(super) struct Elaborator<'a, 'd> {
 
 impl<'a, 'd> Elaborator<'a, 'd> {
     pub fn new(library: &'a Library<'a>, alone: bool, diagnostics: &'d mut Diagnostics) -> Self {
-        let stage = Frame {
-            function: None,
-            call: None,
-            names: BTreeMap::new(),
-            dims: Vec::new(),
-        };
+        let stage = Frame { function: None, call: None, names: BTreeMap::new(), dims: Vec::new() };
         Elaborator {
             library,
             alone,
@@ -130,13 +125,10 @@ impl<'a, 'd> Elaborator<'a, 'd> {
                 size.is_always_whole() && !size.symbols().into_iter().any(foreign)
             };
             if let Some(size) = made.shape.iter().find(|size| !fits(size)) {
-                return Err(Diagnostic::error(
-                    UNKNOWN_SIZE,
-                    format!("`{size}` is not a size for every batch"),
-                )
-                .label(span, format!("this is {}", show(&made.shape)))
-                .help("`B` and `T` differ from batch to batch, down to 1: add and multiply them, nothing else")
-                .into());
+                return Err(Diagnostic::error(UNKNOWN_SIZE, format!("`{size}` is not a size for every batch"))
+                    .label(span, format!("this is {}", show(&made.shape)))
+                    .help("`B` and `T` differ from batch to batch, down to 1: add and multiply them, nothing else")
+                    .into());
             }
         }
         self.nodes.push(ModelNode {
@@ -144,27 +136,15 @@ impl<'a, 'd> Elaborator<'a, 'd> {
             inputs: made.inputs,
             shape: made.shape.clone(),
             dtype: made.dtype.unwrap_or(DType::F32),
-            origin: Origin {
-                path: self.path.join("."),
-                place: span.place(),
-            },
+            origin: Origin { path: self.path.join("."), place: span.place() },
         });
-        Ok(Tensor {
-            node: self.nodes.len() - 1,
-            shape: made.shape,
-            dtype: made.dtype,
-            span: span.clone(),
-        })
+        Ok(Tensor { node: self.nodes.len() - 1, shape: made.shape, dtype: made.dtype, span: span.clone() })
     }
 
     /// A scalar.
     pub fn constant(&mut self, value: f64, span: &Span) -> Result<Tensor, Stop> {
-        let made = Made {
-            op: ModelOp::Constant(value),
-            inputs: Vec::new(),
-            shape: Vec::new(),
-            dtype: Some(DType::F32),
-        };
+        let made =
+            Made { op: ModelOp::Constant(value), inputs: Vec::new(), shape: Vec::new(), dtype: Some(DType::F32) };
         self.add(made, span)
     }
 
@@ -192,8 +172,7 @@ impl<'a, 'd> Elaborator<'a, 'd> {
         self.add_call(&mut mistake);
         let same = |other: &Diagnostic| {
             other.code == mistake.code
-                && other.labels.first().map(|(span, _)| span)
-                    == mistake.labels.first().map(|(span, _)| span)
+                && other.labels.first().map(|(span, _)| span) == mistake.labels.first().map(|(span, _)| span)
         };
         if !self.diagnostics.iter().any(same) {
             self.diagnostics.push(mistake);
@@ -232,22 +211,14 @@ impl<'a, 'd> Elaborator<'a, 'd> {
         };
         let shown = |call: &&Span| mistake.labels.iter().all(|(span, _)| span != *call);
         if let Some(call) = call.filter(shown).cloned() {
-            let at = if is_own(main) {
-                mistake.labels.len()
-            } else {
-                0
-            };
+            let at = if is_own(main) { mistake.labels.len() } else { 0 };
             mistake.labels.insert(at, (call, "in this call".to_owned()));
         }
     }
 
     /// The innermost call that stands in the user's own text.
     pub fn own_call(&self) -> Option<&Span> {
-        let calls = self
-            .frames
-            .iter()
-            .rev()
-            .filter_map(|frame| frame.call.as_ref());
+        let calls = self.frames.iter().rev().filter_map(|frame| frame.call.as_ref());
         calls.into_iter().find(|span| is_own(span))
     }
 }

@@ -37,11 +37,8 @@ impl Elaborator<'_, '_> {
 
     fn value(&mut self, expr: &Expr) -> Bound {
         let span = &expr.span;
-        let constant = |value: Outcome<Value>| {
-            value
-                .map(|value| Bound::Constant(Spanned::new(value, span)))
-                .map_err(Stop::from)
-        };
+        let constant =
+            |value: Outcome<Value>| value.map(|value| Bound::Constant(Spanned::new(value, span))).map_err(Stop::from);
         let outcome = match &expr.kind {
             ExprKind::Number(literal) => constant(number(literal, span)),
             ExprKind::String(text) => constant(Ok(Value::Text(text.clone()))),
@@ -49,40 +46,24 @@ impl Elaborator<'_, '_> {
             ExprKind::None => constant(Ok(Value::None)),
             ExprKind::Name(name) => self.name(name, span),
             ExprKind::Member { base, field } => constant(self.member(base, field, span)),
-            ExprKind::List(items) => Ok(Bound::List(
-                items
-                    .iter()
-                    .map(|item| (self.expression(item), item.span.clone()))
-                    .collect(),
-            )),
+            ExprKind::List(items) => {
+                Ok(Bound::List(items.iter().map(|item| (self.expression(item), item.span.clone())).collect()))
+            }
             ExprKind::Unary { operator, operand } => {
                 let operand_value = self.expression(operand);
                 self.unary(*operator, operand_value, operand, span)
             }
-            ExprKind::Binary {
-                operator,
-                operator_span,
-                left,
-                right,
-            } => {
+            ExprKind::Binary { operator, operator_span, left, right } => {
                 let a = (self.expression(left), &left.span);
                 let b = (self.expression(right), &right.span);
                 self.binary(*operator, operator_span, a, b, span)
             }
-            ExprKind::Call {
-                function,
-                arguments,
-            } => Ok(self.call(function, arguments, span, None)),
+            ExprKind::Call { function, arguments } => Ok(self.call(function, arguments, span, None)),
             ExprKind::Named { value, path } => match &value.kind {
-                ExprKind::Call {
-                    function,
-                    arguments,
-                } => Ok(self.call(function, arguments, span, Some(path))),
+                ExprKind::Call { function, arguments } => Ok(self.call(function, arguments, span, Some(path))),
                 _ => Err(nothing_to_name(&path.span).into()),
             },
-            ExprKind::Of { .. } => {
-                Err(not_constant(span, "`of` counts the devices of a cluster").into())
-            }
+            ExprKind::Of { .. } => Err(not_constant(span, "`of` counts the devices of a cluster").into()),
         };
         self.settle(outcome).unwrap_or(Bound::Unknown)
     }
@@ -90,9 +71,7 @@ impl Elaborator<'_, '_> {
     fn name(&mut self, name: &str, span: &Span) -> Result<Bound, Stop> {
         if let Some(bound) = self.bound(name) {
             return Ok(match bound {
-                Bound::Constant(constant) => {
-                    Bound::Constant(Spanned::new(constant.value.clone(), span))
-                }
+                Bound::Constant(constant) => Bound::Constant(Spanned::new(constant.value.clone(), span)),
                 other => other.clone(),
             });
         }
@@ -100,10 +79,7 @@ impl Elaborator<'_, '_> {
             return Ok(Bound::Constant(Spanned::new(value.clone(), span)));
         }
         if self.is_function(name) || matches!(name, "zeros" | "ones") {
-            return Ok(Bound::Constant(Spanned::new(
-                Value::Name(name.to_owned()),
-                span,
-            )));
+            return Ok(Bound::Constant(Spanned::new(Value::Name(name.to_owned()), span)));
         }
         let mut known = self.known_names();
         // Functions are names too, but only worth naming when one is near.
@@ -131,13 +107,7 @@ impl Elaborator<'_, '_> {
         }
     }
 
-    fn unary(
-        &mut self,
-        operator: UnaryOperator,
-        operand: Bound,
-        expr: &Expr,
-        span: &Span,
-    ) -> Result<Bound, Stop> {
+    fn unary(&mut self, operator: UnaryOperator, operand: Bound, expr: &Expr, span: &Span) -> Result<Bound, Stop> {
         match (operator, operand) {
             (_, Bound::Constant(constant)) => {
                 let value = arithmetic::unary(operator, &constant, span)?;
@@ -208,14 +178,8 @@ impl Elaborator<'_, '_> {
             return self.add(made, span).map(Bound::Tensor);
         }
         let right = self.as_tensor(right, right_span)?;
-        let left = Operand {
-            tensor: &left,
-            span: left_span,
-        };
-        let right = Operand {
-            tensor: &right,
-            span: right_span,
-        };
+        let left = Operand { tensor: &left, span: left_span };
+        let right = Operand { tensor: &right, span: right_span };
         let made = elementwise::binary(function, left, right)?;
         self.add(made, span).map(Bound::Tensor)
     }
@@ -246,12 +210,9 @@ impl Elaborator<'_, '_> {
             }
             Bound::Unknown => Err(Stop::Undetermined),
             Bound::Several(_) => Err(several(span).into()),
-            Bound::List(_) => Err(Diagnostic::error(
-                WRONG_ARGUMENT,
-                "expected a tensor or a number, found a list",
-            )
-            .label(span, "this is a list")
-            .into()),
+            Bound::List(_) => Err(Diagnostic::error(WRONG_ARGUMENT, "expected a tensor or a number, found a list")
+                .label(span, "this is a list")
+                .into()),
         }
     }
 }
@@ -271,12 +232,9 @@ pub(super) fn need_floats(tensor: &Tensor, span: &Span) -> Result<(), Box<Diagno
 /// `E0517`: several values where one is needed.
 pub(super) fn several(span: &Span) -> Box<Diagnostic> {
     Box::new(
-        Diagnostic::error(
-            llmc_grammar::codes::WRONG_COUNT,
-            "several tensors stand where one is needed",
-        )
-        .label(span, "gives several values")
-        .help("give each a name first: `a, b = split(x, 2)`"),
+        Diagnostic::error(llmc_grammar::codes::WRONG_COUNT, "several tensors stand where one is needed")
+            .label(span, "gives several values")
+            .help("give each a name first: `a, b = split(x, 2)`"),
     )
 }
 
@@ -291,10 +249,7 @@ pub(super) fn nothing_to_name(span: &Span) -> Box<Diagnostic> {
 
 fn not_for_tensors(what: &str, span: &Span) -> Box<Diagnostic> {
     Box::new(
-        Diagnostic::error(
-            WRONG_ARGUMENT,
-            format!("{what} works on constants, not on tensors"),
-        )
-        .label(span, "applied to a tensor"),
+        Diagnostic::error(WRONG_ARGUMENT, format!("{what} works on constants, not on tensors"))
+            .label(span, "applied to a tensor"),
     )
 }

@@ -16,8 +16,7 @@ pub fn model_for_config(library: &Library<'_>, config: &Json) -> Option<String> 
     let wanted = config.get("model_type")?.as_str()?;
     let known = library.huggingface.iter().find(|(_, declaration)| {
         declaration.fields.iter().any(|field| {
-            field.name.text == "model_type"
-                && matches!(&field.value.kind, ExprKind::String(text) if text == wanted)
+            field.name.text == "model_type" && matches!(&field.value.kind, ExprKind::String(text) if text == wanted)
         })
     });
     known.map(|(name, _)| (*name).to_owned())
@@ -30,23 +29,13 @@ pub fn arguments_from_config(
     model: &str,
     config: &Json,
 ) -> Result<BTreeMap<String, Value>, String> {
-    let function = library
-        .model(model)
-        .ok_or_else(|| format!("there is no model `{model}`"))?;
+    let function = library.model(model).ok_or_else(|| format!("there is no model `{model}`"))?;
     let declaration = library
         .huggingface
         .get(model)
         .ok_or_else(|| format!("the model `{model}` has no `huggingface` declaration"))?;
-    let config = config
-        .as_object()
-        .ok_or("config.json does not hold an object")?;
-    let mut reading = Reading {
-        library,
-        function,
-        values: BTreeMap::new(),
-        keys: BTreeMap::new(),
-        rest: Vec::new(),
-    };
+    let config = config.as_object().ok_or("config.json does not hold an object")?;
+    let mut reading = Reading { library, function, values: BTreeMap::new(), keys: BTreeMap::new(), rest: Vec::new() };
     reading.fields(declaration, config)?;
     let given = reading.values.clone();
     reading.fill_defaults()?;
@@ -67,11 +56,7 @@ struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    fn fields(
-        &mut self,
-        declaration: &'a Declaration,
-        config: &'a Map<String, Json>,
-    ) -> Result<(), String> {
+    fn fields(&mut self, declaration: &'a Declaration, config: &'a Map<String, Json>) -> Result<(), String> {
         for field in &declaration.fields {
             let key = &field.name.text;
             self.field(key, &field.value, config.get(key))?;
@@ -85,10 +70,7 @@ impl<'a> Reading<'a> {
             return Ok(());
         };
         match &expr.kind {
-            ExprKind::Call {
-                function,
-                arguments,
-            } => match (function.text.as_str(), arguments.as_slice()) {
+            ExprKind::Call { function, arguments } => match (function.text.as_str(), arguments.as_slice()) {
                 (IGNORED, _) => Ok(()),
                 (CHECKED, [inner]) => self.field(key, &inner.value, Some(found)),
                 (OBJECT, arguments) => self.object(key, arguments, found),
@@ -108,29 +90,17 @@ impl<'a> Reading<'a> {
     }
 
     /// Nested keys: all of them must be known, since each may change what is computed.
-    fn object(
-        &mut self,
-        key: &str,
-        arguments: &'a [Argument],
-        found: &'a Json,
-    ) -> Result<(), String> {
+    fn object(&mut self, key: &str, arguments: &'a [Argument], found: &'a Json) -> Result<(), String> {
         let Some(object) = found.as_object() else {
             return Err(format!("config.json: `{key}` is {found}, not an object"));
         };
         let named = |name: &str| {
-            let mut names = arguments
-                .iter()
-                .filter_map(|argument| argument.name.as_ref());
+            let mut names = arguments.iter().filter_map(|argument| argument.name.as_ref());
             names.any(|known| known.text == name)
         };
-        if let Some((inner, value)) = object
-            .iter()
-            .find(|(inner, value)| !named(inner) && !value.is_null())
-        {
+        if let Some((inner, value)) = object.iter().find(|(inner, value)| !named(inner) && !value.is_null()) {
             let model = &self.function.name.text;
-            return Err(format!(
-                "config.json: `{key}.{inner}` is {value}, which the model `{model}` does not know"
-            ));
+            return Err(format!("config.json: `{key}.{inner}` is {value}, which the model `{model}` does not know"));
         }
         for argument in arguments {
             if let Some(name) = &argument.name {
@@ -142,11 +112,7 @@ impl<'a> Reading<'a> {
     }
 
     fn kind_of(&self, name: &str) -> Option<Kind> {
-        let parameter = self
-            .function
-            .parameters
-            .iter()
-            .find(|each| each.name.text == name)?;
+        let parameter = self.function.parameters.iter().find(|each| each.name.text == name)?;
         match &parameter.kind {
             ParameterKind::Constant(kind) => Kind::find(&kind.text),
             ParameterKind::Tensor { .. } => None,
@@ -161,18 +127,11 @@ impl<'a> Reading<'a> {
             Kind::Text => found.as_str().map(|text| Value::Text(text.to_owned())),
             Kind::Function => found.as_str().map(|text| Value::Name(text.to_owned())),
         };
-        let value = value.ok_or_else(|| {
-            format!(
-                "config.json: `{key}` is {found}, expected {}",
-                kind.describe()
-            )
-        })?;
+        let value = value.ok_or_else(|| format!("config.json: `{key}` is {found}, expected {}", kind.describe()))?;
         if let (Some(earlier), Some(other)) = (self.values.get(name), self.keys.get(name))
             && *earlier != value
         {
-            return Err(format!(
-                "config.json: `{other}` is {earlier}, but `{key}` is {found}"
-            ));
+            return Err(format!("config.json: `{other}` is {earlier}, but `{key}` is {found}"));
         }
         self.values.insert(name.to_owned(), value);
         self.keys.insert(name.to_owned(), key.to_owned());
@@ -184,16 +143,11 @@ impl<'a> Reading<'a> {
         let model = &self.function.name.text;
         for parameter in &self.function.parameters {
             let name = &parameter.name.text;
-            let Some(kind) = self
-                .kind_of(name)
-                .filter(|_| !self.values.contains_key(name))
-            else {
+            let Some(kind) = self.kind_of(name).filter(|_| !self.values.contains_key(name)) else {
                 continue;
             };
             let Some(default) = &parameter.default else {
-                return Err(format!(
-                    "config.json does not give `{name}` of the model `{model}`"
-                ));
+                return Err(format!("config.json does not give `{name}` of the model `{model}`"));
             };
             let value = self.evaluate(default)?;
             let value = kind.accept(&value).map_err(|mistake| mistake.message)?;
@@ -216,10 +170,7 @@ impl<'a> Reading<'a> {
     }
 
     fn evaluate(&self, expr: &Expr) -> Result<Spanned, String> {
-        let scope = ModelScope {
-            library: self.library,
-            values: &self.values,
-        };
+        let scope = ModelScope { library: self.library, values: &self.values };
         let mut mistakes = Diagnostics::new();
         let value = evaluate(expr, &scope, &mut mistakes);
         match mistakes.into_iter().next() {
@@ -236,11 +187,7 @@ fn agrees(expected: &Value, found: &Json) -> bool {
         Value::Bool(value) => found.as_bool() == Some(*value),
         Value::Text(value) => found.as_str() == Some(value),
         Value::List(items) => found.as_array().is_some_and(|found| {
-            found.len() == items.len()
-                && items
-                    .iter()
-                    .zip(found)
-                    .all(|(item, found)| agrees(&item.value, found))
+            found.len() == items.len() && items.iter().zip(found).all(|(item, found)| agrees(&item.value, found))
         }),
         _ => false,
     }

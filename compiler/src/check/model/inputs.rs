@@ -74,10 +74,7 @@ pub(super) struct Inputs {
 impl Inputs {
     /// The place of argument `index`, or of the call.
     pub fn span(&self, index: usize) -> &Span {
-        self.spans
-            .get(index)
-            .and_then(Option::as_ref)
-            .unwrap_or(&self.call)
+        self.spans.get(index).and_then(Option::as_ref).unwrap_or(&self.call)
     }
 
     pub fn tensor(&self, index: usize) -> Result<&Tensor, Stop> {
@@ -137,10 +134,7 @@ impl Inputs {
     /// The axes of argument `index`, likewise.
     pub fn axes(&self, index: usize, rank: usize) -> Result<Vec<usize>, Stop> {
         match self.given.get(index) {
-            Some(Given::Axes(axes)) => axes
-                .iter()
-                .map(|axis| self.resolve_axis(index, *axis, rank))
-                .collect(),
+            Some(Given::Axes(axes)) => axes.iter().map(|axis| self.resolve_axis(index, *axis, rank)).collect(),
             _ => Err(Stop::Undetermined),
         }
     }
@@ -156,12 +150,7 @@ impl Inputs {
             .label(self.span(index), format!("of {rank} dimensions"));
         Err(match rank {
             0 => mistake.into(),
-            _ => mistake
-                .help(format!(
-                    "axes are 0 to {}, or -1 to -{rank} from the end",
-                    rank - 1
-                ))
-                .into(),
+            _ => mistake.help(format!("axes are 0 to {}, or -1 to -{rank} from the end", rank - 1)).into(),
         })
     }
 
@@ -185,37 +174,24 @@ impl Inputs {
 
     fn wrong_rank(&self, index: usize, tensor: &Tensor, pattern: &str) -> Stop {
         let shape = show(&tensor.shape);
-        Diagnostic::error(
-            WRONG_RANK,
-            format!(
-                "`{}` needs a tensor {pattern} here, found {shape}",
-                self.function
-            ),
-        )
-        .label(self.span(index), format!("this is {shape}"))
-        .help("`reshape` gives a tensor other dimensions")
-        .into()
+        Diagnostic::error(WRONG_RANK, format!("`{}` needs a tensor {pattern} here, found {shape}", self.function))
+            .label(self.span(index), format!("this is {shape}"))
+            .help("`reshape` gives a tensor other dimensions")
+            .into()
     }
 
     /// `E0526` about argument `index`.
     pub fn outside(&self, index: usize, message: String, label: &str, help: &str) -> Stop {
         let mistake = Diagnostic::error(OUTSIDE_RANGE, message).label(self.span(index), label);
-        if help.is_empty() {
-            mistake.into()
-        } else {
-            mistake.help(help).into()
-        }
+        if help.is_empty() { mistake.into() } else { mistake.help(help).into() }
     }
 
     /// A number that must be above zero; 1 where it is not known.
     pub fn positive(&self, index: usize, name: &str) -> Result<f64, Stop> {
         match self.number(index) {
-            Some(value) if value <= 0.0 => Err(self.outside(
-                index,
-                format!("`{name}` must be above 0"),
-                "not above 0",
-                "",
-            )),
+            Some(value) if value <= 0.0 => {
+                Err(self.outside(index, format!("`{name}` must be above 0"), "not above 0", ""))
+            }
             value => Ok(value.unwrap_or(1.0)),
         }
     }

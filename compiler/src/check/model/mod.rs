@@ -94,10 +94,7 @@ pub fn elaborate_values(
     let arguments = values
         .iter()
         .map(|(parameter, value)| Evaluated {
-            name: Some(Name {
-                text: parameter.clone(),
-                span: name.span.clone(),
-            }),
+            name: Some(Name { text: parameter.clone(), span: name.span.clone() }),
             bound: Bound::Constant(Spanned::new(value.clone(), &name.span)),
             span: name.span.clone(),
         })
@@ -111,12 +108,9 @@ pub fn check_function(library: &Library<'_>, function: &Function, diagnostics: &
     let name = &function.name;
     if functions::find(&name.text).is_some() {
         diagnostics.push(
-            Diagnostic::error(
-                RESERVED_NAME,
-                format!("`{}` is a function of the language", name.text),
-            )
-            .label(&name.span, "this name is taken")
-            .help(format!("choose another, such as `my_{}`", name.text)),
+            Diagnostic::error(RESERVED_NAME, format!("`{}` is a function of the language", name.text))
+                .label(&name.span, "this name is taken")
+                .help(format!("choose another, such as `my_{}`", name.text)),
         );
         return;
     }
@@ -132,12 +126,7 @@ pub fn check_function(library: &Library<'_>, function: &Function, diagnostics: &
 
 impl<'a> Elaborator<'a, '_> {
     fn check_alone(&mut self, function: &'a Function) {
-        self.frames.push(Frame {
-            function: Some(function),
-            call: None,
-            names: BTreeMap::new(),
-            dims: Vec::new(),
-        });
+        self.frames.push(Frame { function: Some(function), call: None, names: BTreeMap::new(), dims: Vec::new() });
         let model = function.kind == FunctionKind::Model;
         if model {
             let inputs = self.bind_inputs(function);
@@ -161,12 +150,7 @@ impl<'a> Elaborator<'a, '_> {
     }
 
     /// Writes out a model whose constants are `arguments`.
-    fn model(
-        &mut self,
-        function: &'a Function,
-        arguments: Vec<Evaluated>,
-        call: &Span,
-    ) -> Option<ModelPlan> {
+    fn model(&mut self, function: &'a Function, arguments: Vec<Evaluated>, call: &Span) -> Option<ModelPlan> {
         let mistakes = self.mistakes;
         self.frames.push(Frame {
             function: Some(function),
@@ -187,13 +171,11 @@ impl<'a> Elaborator<'a, '_> {
             .iter()
             .map(|parameter| match &parameter.kind {
                 ParameterKind::Constant(_) => constants.next().flatten(),
-                ParameterKind::Tensor { .. } => {
-                    tensors.remove(&parameter.name.text).map(|bound| Evaluated {
-                        name: None,
-                        bound,
-                        span: parameter.span.clone(),
-                    })
-                }
+                ParameterKind::Tensor { .. } => tensors.remove(&parameter.name.text).map(|bound| Evaluated {
+                    name: None,
+                    bound,
+                    span: parameter.span.clone(),
+                }),
             })
             .collect();
         let bound = self.bind(function, arranged, call);
@@ -201,11 +183,7 @@ impl<'a> Elaborator<'a, '_> {
         let scope = self.constants_of(function);
         let outcome = self.body(function);
         let result = self.settle(outcome)?;
-        let span = function
-            .body
-            .result
-            .as_ref()
-            .map_or(&function.span, |expr| &expr.span);
+        let span = function.body.result.as_ref().map_or(&function.span, |expr| &expr.span);
         let checked = self.logits(result, span);
         let logits = self.settle(checked)?;
         if self.mistakes > mistakes {
@@ -213,17 +191,13 @@ impl<'a> Elaborator<'a, '_> {
         }
         self.must_reach(logits.node);
         let declaration = self.library.huggingface.get(function.name.text.as_str());
-        let config = declaration
-            .map(|declaration| config::export(self.library, declaration, &scope, self.diagnostics));
+        let config = declaration.map(|declaration| config::export(self.library, declaration, &scope, self.diagnostics));
         if self.mistakes > mistakes || config == Some(None) {
             return None;
         }
         Some(ModelPlan {
             name: function.name.text.clone(),
-            arguments: scope
-                .iter()
-                .map(|(name, value)| (name.clone(), value.to_string()))
-                .collect(),
+            arguments: scope.iter().map(|(name, value)| (name.clone(), value.to_string())).collect(),
             weights: std::mem::take(&mut self.weights),
             nodes: std::mem::take(&mut self.nodes),
             output: logits.node,
@@ -249,11 +223,7 @@ impl<'a> Elaborator<'a, '_> {
         let (found, shape) = match &result {
             Bound::Tensor(tensor) => {
                 let batch = [Dim::symbol("B"), Dim::symbol("T")];
-                let size_known = self.alone
-                    || tensor
-                        .shape
-                        .last()
-                        .is_some_and(|size| size.as_constant().is_some());
+                let size_known = self.alone || tensor.shape.last().is_some_and(|size| size.as_constant().is_some());
                 let fits = tensor.shape.len() == 3
                     && tensor.shape[..2] == batch
                     && size_known
@@ -261,53 +231,31 @@ impl<'a> Elaborator<'a, '_> {
                 if fits {
                     return Ok(tensor.clone());
                 }
-                (
-                    format!("found {}", show(&tensor.shape)),
-                    show(&tensor.shape),
-                )
+                (format!("found {}", show(&tensor.shape)), show(&tensor.shape))
             }
             _ => ("found no tensor".to_owned(), "not a tensor".to_owned()),
         };
-        Err(Diagnostic::error(
-            WRONG_RESULT,
-            format!("a model gives logits `[B, T, vocab]`, {found}"),
-        )
-        .label(span, format!("this is {shape}"))
-        .help("the last line usually multiplies by the token table: `matmul(x, table, transpose_right: true)`")
-        .into())
+        Err(Diagnostic::error(WRONG_RESULT, format!("a model gives logits `[B, T, vocab]`, {found}"))
+            .label(span, format!("this is {shape}"))
+            .help("the last line usually multiplies by the token table: `matmul(x, table, transpose_right: true)`")
+            .into())
     }
 }
 
 fn constant_names(function: &Function) -> Vec<&str> {
-    let constants = function
-        .parameters
-        .iter()
-        .filter(|parameter| matches!(parameter.kind, ParameterKind::Constant(_)));
-    constants
-        .map(|parameter| parameter.name.text.as_str())
-        .collect()
+    let constants = function.parameters.iter().filter(|parameter| matches!(parameter.kind, ParameterKind::Constant(_)));
+    constants.map(|parameter| parameter.name.text.as_str()).collect()
 }
 
 fn unknown_model(library: &Library<'_>, name: &Name) -> Diagnostic {
-    let models: Vec<&str> = library
-        .functions
-        .keys()
-        .copied()
-        .filter(|known| library.model(known).is_some())
-        .collect();
+    let models: Vec<&str> = library.functions.keys().copied().filter(|known| library.model(known).is_some()).collect();
     if library.functions.contains_key(name.text.as_str()) {
-        return Diagnostic::error(
-            UNKNOWN_FUNCTION,
-            format!("`{}` is a block, not a model", name.text),
-        )
-        .label(&name.span, "a stage trains a model")
-        .help("declare it with `model` if it maps tokens to logits");
+        return Diagnostic::error(UNKNOWN_FUNCTION, format!("`{}` is a block, not a model", name.text))
+            .label(&name.span, "a stage trains a model")
+            .help("declare it with `model` if it maps tokens to logits");
     }
-    let mistake = Diagnostic::error(
-        UNKNOWN_FUNCTION,
-        format!("there is no model `{}`", name.text),
-    )
-    .label(&name.span, "not known");
+    let mistake = Diagnostic::error(UNKNOWN_FUNCTION, format!("there is no model `{}`", name.text))
+        .label(&name.span, "not known");
     match suggestion(&name.text, &models) {
         Some(help) => mistake.help(help),
         None => mistake.help("define one with `model`, or import `std/gpt2` or `std/llama`"),
@@ -320,16 +268,7 @@ pub fn rows_looked_up(plan: &ModelPlan, input: &str) -> Option<u64> {
     let reads = |node: &ModelNode| matches!(&node.op, ModelOp::Input(name) if name == input);
     let lookups = plan.nodes.iter().filter(|node| node.op == ModelOp::Lookup);
     lookups
-        .filter(|node| {
-            node.inputs
-                .get(1)
-                .is_some_and(|&ids| reads(&plan.nodes[ids]))
-        })
-        .filter_map(|node| {
-            plan.nodes[*node.inputs.first()?]
-                .shape
-                .first()?
-                .as_constant()
-        })
+        .filter(|node| node.inputs.get(1).is_some_and(|&ids| reads(&plan.nodes[ids])))
+        .filter_map(|node| plan.nodes[*node.inputs.first()?].shape.first()?.as_constant())
         .min()
 }

@@ -19,9 +19,7 @@ impl<'a> Elaborator<'a, '_> {
     pub fn bind_alone(&mut self, function: &'a Function) {
         for parameter in &function.parameters {
             let outcome = match &parameter.kind {
-                ParameterKind::Tensor { leading, dims, .. } => {
-                    self.open_tensor(parameter, *leading, dims)
-                }
+                ParameterKind::Tensor { leading, dims, .. } => self.open_tensor(parameter, *leading, dims),
                 ParameterKind::Constant(kind) => self.open_constant(function, parameter, kind),
             };
             let bound = self.settle(outcome).unwrap_or(Bound::Unknown);
@@ -29,12 +27,7 @@ impl<'a> Elaborator<'a, '_> {
         }
     }
 
-    fn open_tensor(
-        &mut self,
-        parameter: &Parameter,
-        leading: bool,
-        dims: &[Expr],
-    ) -> Result<Bound, Stop> {
+    fn open_tensor(&mut self, parameter: &Parameter, leading: bool, dims: &[Expr]) -> Result<Bound, Stop> {
         let mut shape = Vec::new();
         if leading {
             shape.extend(LEADING.map(Dim::symbol));
@@ -45,32 +38,16 @@ impl<'a> Elaborator<'a, '_> {
             }
             shape.push(self.dimension(dim)?);
         }
-        if let Some(default) = parameter
-            .default
-            .as_ref()
-            .filter(|d| d.kind != ExprKind::None)
-        {
-            return Err(
-                Diagnostic::error(WRONG_PARAMETER, "a tensor has no default but `none`")
-                    .label(&default.span, "not a tensor")
-                    .into(),
-            );
+        if let Some(default) = parameter.default.as_ref().filter(|d| d.kind != ExprKind::None) {
+            return Err(Diagnostic::error(WRONG_PARAMETER, "a tensor has no default but `none`")
+                .label(&default.span, "not a tensor")
+                .into());
         }
-        let made = Made {
-            op: ModelOp::Input(parameter.name.text.clone()),
-            inputs: Vec::new(),
-            shape,
-            dtype: None,
-        };
+        let made = Made { op: ModelOp::Input(parameter.name.text.clone()), inputs: Vec::new(), shape, dtype: None };
         self.add(made, &parameter.span).map(Bound::Tensor)
     }
 
-    fn open_constant(
-        &mut self,
-        function: &'a Function,
-        parameter: &Parameter,
-        kind: &Name,
-    ) -> Result<Bound, Stop> {
+    fn open_constant(&mut self, function: &'a Function, parameter: &Parameter, kind: &Name) -> Result<Bound, Stop> {
         let kind_of = parameter_kind(kind)?;
         if parameter.default.is_some() {
             self.bind_constant(function, parameter, kind, None, &parameter.span)?;
@@ -86,21 +63,13 @@ impl<'a> Elaborator<'a, '_> {
     pub fn bind_inputs(&mut self, function: &'a Function) -> Result<(), Stop> {
         let mut tokens = false;
         for parameter in &function.parameters {
-            let ParameterKind::Tensor {
-                leading,
-                dims,
-                span,
-            } = &parameter.kind
-            else {
+            let ParameterKind::Tensor { leading, dims, span } = &parameter.kind else {
                 continue;
             };
             let name = parameter.name.text.as_str();
             tokens |= name == "tokens";
             if !matches!(name, "tokens" | "positions" | "documents") {
-                return Err(wrong_input(
-                    &parameter.name,
-                    suggestion(name, &["tokens", "positions", "documents"]),
-                ));
+                return Err(wrong_input(&parameter.name, suggestion(name, &["tokens", "positions", "documents"])));
             }
             let mut names = Vec::new();
             for dim in dims {
@@ -127,21 +96,15 @@ impl<'a> Elaborator<'a, '_> {
             self.names().insert(name.to_owned(), Bound::Tensor(tensor));
         }
         if !tokens {
-            return Err(wrong_input(
-                &function.name,
-                Some("add the parameter `tokens: [B, T]`".to_owned()),
-            ));
+            return Err(wrong_input(&function.name, Some("add the parameter `tokens: [B, T]`".to_owned())));
         }
         Ok(())
     }
 }
 
 fn wrong_input(name: &Name, help: Option<String>) -> Stop {
-    let mistake = Diagnostic::error(
-        WRONG_PARAMETER,
-        "a model reads `tokens`, and perhaps `positions` and `documents`",
-    )
-    .label(&name.span, "does not fit");
+    let mistake = Diagnostic::error(WRONG_PARAMETER, "a model reads `tokens`, and perhaps `positions` and `documents`")
+        .label(&name.span, "does not fit");
     match help {
         Some(help) => mistake.help(help).into(),
         None => mistake.into(),

@@ -16,30 +16,15 @@ use crate::dim::Dim;
 
 impl<'a> Elaborator<'a, '_> {
     /// Binds every parameter in the frame on top: in order, so that defaults may use what stands before them.
-    pub fn bind(
-        &mut self,
-        function: &'a Function,
-        arranged: Vec<Option<Evaluated>>,
-        call: &Span,
-    ) -> Result<(), Stop> {
+    pub fn bind(&mut self, function: &'a Function, arranged: Vec<Option<Evaluated>>, call: &Span) -> Result<(), Stop> {
         let mut mistakes = Vec::new();
         for (parameter, argument) in function.parameters.iter().zip(arranged) {
             let outcome = match &parameter.kind {
-                ParameterKind::Tensor {
-                    leading,
-                    dims,
-                    span,
-                } => {
-                    let pattern = Pattern {
-                        leading: *leading,
-                        dims,
-                        span,
-                    };
+                ParameterKind::Tensor { leading, dims, span } => {
+                    let pattern = Pattern { leading: *leading, dims, span };
                     self.bind_tensor(function, parameter, pattern, argument, call)
                 }
-                ParameterKind::Constant(kind) => {
-                    self.bind_constant(function, parameter, kind, argument, call)
-                }
+                ParameterKind::Constant(kind) => self.bind_constant(function, parameter, kind, argument, call),
             };
             let bound = match outcome {
                 Ok(bound) => bound,
@@ -74,9 +59,7 @@ impl<'a> Elaborator<'a, '_> {
         let Some(argument) = argument else {
             let absent = parameter.default.as_ref().map(|default| &default.kind);
             return match absent {
-                Some(ExprKind::None) => {
-                    Ok(Bound::Constant(Spanned::new(Value::None, &parameter.span)))
-                }
+                Some(ExprKind::None) => Ok(Bound::Constant(Spanned::new(Value::None, &parameter.span))),
                 _ => Err(missing(callee, name, "a tensor", call).into()),
             };
         };
@@ -85,9 +68,7 @@ impl<'a> Elaborator<'a, '_> {
                 self.unify(callee, name, pattern, &tensor, &argument.span)?;
                 Ok(Bound::Tensor(tensor))
             }
-            Bound::Constant(constant)
-                if constant.value == Value::None && parameter.default.is_some() =>
-            {
+            Bound::Constant(constant) if constant.value == Value::None && parameter.default.is_some() => {
                 Ok(Bound::Constant(constant))
             }
             Bound::Unknown => Err(Stop::Undetermined),
@@ -99,10 +80,7 @@ impl<'a> Elaborator<'a, '_> {
                 };
                 Err(Diagnostic::error(
                     WRONG_ARGUMENT,
-                    format!(
-                        "`{name}` of `{callee}` takes a tensor {}, found {found}",
-                        pattern.text()
-                    ),
+                    format!("`{name}` of `{callee}` takes a tensor {}, found {found}", pattern.text()),
                 )
                 .label(&argument.span, format!("this is {found}"))
                 .into())
@@ -122,23 +100,14 @@ impl<'a> Elaborator<'a, '_> {
         let (rank, wanted) = (tensor.shape.len(), pattern.dims.len());
         let shape = show(&tensor.shape);
         let mismatch = |reason: String| {
-            Diagnostic::error(
-                SHAPE_MISMATCH,
-                format!(
-                    "`{name}` of `{callee}` takes {}, found {shape}",
-                    pattern.text()
-                ),
-            )
-            .label(span, format!("this is {shape}"))
-            .label(pattern.span, "declared here")
-            .help(reason)
+            Diagnostic::error(SHAPE_MISMATCH, format!("`{name}` of `{callee}` takes {}, found {shape}", pattern.text()))
+                .label(span, format!("this is {shape}"))
+                .label(pattern.span, "declared here")
+                .help(reason)
         };
         if rank < wanted || (rank > wanted && !pattern.leading) {
             let count = if pattern.leading { "at least " } else { "" };
-            return Err(mismatch(format!(
-                "it must have {count}{wanted} dimensions, not {rank}"
-            ))
-            .into());
+            return Err(mismatch(format!("it must have {count}{wanted} dimensions, not {rank}")).into());
         }
         let sizes = &tensor.shape[rank - wanted..];
         for (dim, size) in pattern.dims.iter().zip(sizes) {
@@ -150,11 +119,8 @@ impl<'a> Elaborator<'a, '_> {
             let expected = self.dimension(dim)?;
             if expected != *size {
                 let text = dim.span.text();
-                let equal = if text == expected.to_string() {
-                    format!("`{text}`")
-                } else {
-                    format!("`{text}` = {expected}")
-                };
+                let equal =
+                    if text == expected.to_string() { format!("`{text}`") } else { format!("`{text}` = {expected}") };
                 return Err(mismatch(format!("{equal} is needed where {size} stands")).into());
             }
         }
@@ -165,8 +131,7 @@ impl<'a> Elaborator<'a, '_> {
     pub fn new_dimension<'e>(&self, dim: &'e Expr) -> Option<&'e str> {
         match &dim.kind {
             ExprKind::Name(name)
-                if name.starts_with(|first: char| first.is_ascii_uppercase())
-                    && self.bound(name).is_none() =>
+                if name.starts_with(|first: char| first.is_ascii_uppercase()) && self.bound(name).is_none() =>
             {
                 Some(name)
             }
@@ -195,11 +160,9 @@ impl<'a> Elaborator<'a, '_> {
                 None => Err(constant.wrong_kind("a size").into()),
             },
             Bound::Unknown => Err(Stop::Undetermined),
-            _ => Err(
-                Diagnostic::error(WRONG_PARAMETER, "a dimension is a whole number")
-                    .label(&dim.span, "this is a tensor")
-                    .into(),
-            ),
+            _ => Err(Diagnostic::error(WRONG_PARAMETER, "a dimension is a whole number")
+                .label(&dim.span, "this is a tensor")
+                .into()),
         }
     }
 
@@ -222,10 +185,7 @@ impl<'a> Elaborator<'a, '_> {
             (Bound::Constant(constant), _) => {
                 let value = kind.accept(&constant).map_err(|mistake| {
                     let message = format!("`{name}` of `{callee}`: {}", mistake.message);
-                    Box::new(Diagnostic {
-                        message,
-                        ..*mistake
-                    })
+                    Box::new(Diagnostic { message, ..*mistake })
                 })?;
                 if let Value::Name(function) = &value {
                     self.must_be_function(function, &constant.span)?;
@@ -240,10 +200,7 @@ impl<'a> Elaborator<'a, '_> {
                 };
                 Err(Diagnostic::error(
                     WRONG_ARGUMENT,
-                    format!(
-                        "`{name}` of `{callee}` takes {}, found {found}",
-                        kind.describe()
-                    ),
+                    format!("`{name}` of `{callee}` takes {}, found {found}", kind.describe()),
                 )
                 .label(&span, format!("this is {found}"))
                 .into())
@@ -256,8 +213,8 @@ impl<'a> Elaborator<'a, '_> {
             return Ok(());
         }
         let known = self.function_names();
-        let mistake = Diagnostic::error(UNKNOWN_FUNCTION, format!("there is no function `{name}`"))
-            .label(span, "not a function");
+        let mistake =
+            Diagnostic::error(UNKNOWN_FUNCTION, format!("there is no function `{name}`")).label(span, "not a function");
         Err(match suggestion(name, &known) {
             Some(help) => mistake.help(help).into(),
             None => mistake.into(),
@@ -283,11 +240,8 @@ impl Pattern<'_> {
 pub(super) fn parameter_kind(kind: &Name) -> Result<Kind, Stop> {
     Kind::find(&kind.text).ok_or_else(|| {
         let known = Kind::ALL.map(|(name, _)| name);
-        let mistake = Diagnostic::error(
-            WRONG_PARAMETER,
-            format!("`{}` is not a kind of parameter", kind.text),
-        )
-        .label(&kind.span, "not known");
+        let mistake = Diagnostic::error(WRONG_PARAMETER, format!("`{}` is not a kind of parameter", kind.text))
+            .label(&kind.span, "not known");
         match suggestion(&kind.text, &known) {
             Some(help) => mistake.help(help).into(),
             None => mistake.into(),

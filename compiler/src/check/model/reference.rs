@@ -25,23 +25,11 @@ fn entry(function: &Function) -> String {
             None => parameter.name.to_owned(),
         })
         .collect();
-    let mut entry = format!(
-        "\n## `{}({})`\n\n{}\n\n",
-        function.name,
-        parameters.join(", "),
-        function.doc
-    );
+    let mut entry = format!("\n## `{}({})`\n\n{}\n\n", function.name, parameters.join(", "), function.doc);
     for parameter in function.parameters {
-        entry.push_str(&format!(
-            "- `{}`: {}\n",
-            parameter.name,
-            parameter.takes.describe()
-        ));
+        entry.push_str(&format!("- `{}`: {}\n", parameter.name, parameter.takes.describe()));
     }
-    entry.push_str(&format!(
-        "- shape: {}\n\n```\n{}\n```\n",
-        function.result, function.example
-    ));
+    entry.push_str(&format!("- shape: {}\n\n```\n{}\n```\n", function.result, function.example));
     entry
 }
 

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use llmc_grammar::codes::{
-    MODEL_TOO_LARGE, OUTSIDE_RANGE, ROUNDS_DIFFER, UNKNOWN_SIZE, WRONG_COUNT,
-};
+use llmc_grammar::codes::{MODEL_TOO_LARGE, OUTSIDE_RANGE, ROUNDS_DIFFER, UNKNOWN_SIZE, WRONG_COUNT};
 use llmc_grammar::diagnostic::Diagnostic;
 use llmc_grammar::source::Span;
 use llmc_grammar::tree::{Expr, Name, Path, Statement};
@@ -27,15 +25,8 @@ impl Elaborator<'_, '_> {
             }
             match statement {
                 Statement::Assign { targets, value, .. } => self.assign(targets, value),
-                Statement::Repeat {
-                    count, path, body, ..
-                } => self.repeat(count, path, body),
-                Statement::If {
-                    condition,
-                    then,
-                    otherwise,
-                    ..
-                } => self.branch(condition, then, otherwise),
+                Statement::Repeat { count, path, body, .. } => self.repeat(count, path, body),
+                Statement::If { condition, then, otherwise, .. } => self.branch(condition, then, otherwise),
             }
         }
     }
@@ -46,8 +37,7 @@ impl Elaborator<'_, '_> {
             (Bound::Several(tensors), _) if tensors.len() == targets.len() => {
                 for (target, mut tensor) in targets.iter().zip(tensors) {
                     tensor.span = target.span.clone();
-                    self.names()
-                        .insert(target.text.clone(), Bound::Tensor(tensor));
+                    self.names().insert(target.text.clone(), Bound::Tensor(tensor));
                 }
             }
             (Bound::Several(_), [_]) => {
@@ -82,16 +72,11 @@ impl Elaborator<'_, '_> {
             _ => 1,
         };
         let outer = self.path.len();
-        self.path
-            .extend(path.parts.iter().map(|part| part.text.clone()));
+        self.path.extend(path.parts.iter().map(|part| part.text.clone()));
         let mistakes = self.mistakes;
         for round in 0..rounds {
             // Checked alone, one round stands for all.
-            self.path.push(if self.alone {
-                "*".to_owned()
-            } else {
-                round.to_string()
-            });
+            self.path.push(if self.alone { "*".to_owned() } else { round.to_string() });
             let before = self.names().clone();
             self.statements(body);
             self.carry(before);
@@ -108,12 +93,9 @@ impl Elaborator<'_, '_> {
             Bound::Constant(constant) => constant,
             Bound::Unknown => return Err(Stop::Undetermined),
             _ => {
-                return Err(Diagnostic::error(
-                    OUTSIDE_RANGE,
-                    "the count of `repeat` is a constant",
-                )
-                .label(&count.span, "this is a tensor")
-                .into());
+                return Err(Diagnostic::error(OUTSIDE_RANGE, "the count of `repeat` is a constant")
+                    .label(&count.span, "this is a tensor")
+                    .into());
             }
         };
         let rounds = match &constant.value {
@@ -132,16 +114,11 @@ impl Elaborator<'_, '_> {
         match u64::try_from(rounds) {
             Ok(rounds) if rounds <= MOST_ROUNDS => Ok(rounds),
             Ok(_) => Err(Diagnostic::error(MODEL_TOO_LARGE, "too many rounds")
-                .label(
-                    &count.span,
-                    format!("{rounds} rounds, {MOST_ROUNDS} at most"),
-                )
+                .label(&count.span, format!("{rounds} rounds, {MOST_ROUNDS} at most"))
                 .into()),
-            Err(_) => Err(
-                Diagnostic::error(OUTSIDE_RANGE, "a count cannot be negative")
-                    .label(&count.span, format!("this is {rounds}"))
-                    .into(),
-            ),
+            Err(_) => Err(Diagnostic::error(OUTSIDE_RANGE, "a count cannot be negative")
+                .label(&count.span, format!("this is {rounds}"))
+                .into()),
         }
     }
 
@@ -157,13 +134,11 @@ impl Elaborator<'_, '_> {
                 && (a.shape != b.shape || a.dtype != b.dtype)
             {
                 let (from, to) = (show(&a.shape), show(&b.shape));
-                let mistake = Diagnostic::error(
-                    ROUNDS_DIFFER,
-                    format!("`{name}` changes its shape from round to round"),
-                )
-                .label(&b.span, format!("{to} after the round"))
-                .label(&a.span, format!("{from} before it"))
-                .help("give the inner value another name, or bring it back to the shape it had");
+                let mistake =
+                    Diagnostic::error(ROUNDS_DIFFER, format!("`{name}` changes its shape from round to round"))
+                        .label(&b.span, format!("{to} after the round"))
+                        .label(&a.span, format!("{from} before it"))
+                        .help("give the inner value another name, or bring it back to the shape it had");
                 self.report(mistake);
                 carried.insert(name, Bound::Unknown);
                 continue;
@@ -173,11 +148,7 @@ impl Elaborator<'_, '_> {
                 (Bound::Constant(a), Bound::Constant(b)) => a.value != b.value,
                 _ => false,
             };
-            let bound = if self.alone && changes {
-                Bound::Unknown
-            } else {
-                bound
-            };
+            let bound = if self.alone && changes { Bound::Unknown } else { bound };
             carried.insert(name, bound);
         }
         *self.names() = carried;
@@ -192,12 +163,9 @@ impl Elaborator<'_, '_> {
                 _ => constant.bool().map(Some).map_err(Stop::from),
             },
             Bound::Unknown => Ok(None),
-            _ => Err(Diagnostic::error(
-                llmc_grammar::codes::NOT_CONSTANT,
-                "the condition of `if` is a constant",
-            )
-            .label(&condition.span, "this is a tensor")
-            .into()),
+            _ => Err(Diagnostic::error(llmc_grammar::codes::NOT_CONSTANT, "the condition of `if` is a constant")
+                .label(&condition.span, "this is a tensor")
+                .into()),
         };
         match self.settle(truth) {
             Some(Some(true)) => self.statements(then),
@@ -218,9 +186,7 @@ impl Elaborator<'_, '_> {
         let names = self.names();
         for (name, bound) in first {
             let agreed = match (names.get(&name), &bound) {
-                (Some(Bound::Tensor(a)), Bound::Tensor(b)) => {
-                    a.shape == b.shape && a.dtype == b.dtype
-                }
+                (Some(Bound::Tensor(a)), Bound::Tensor(b)) => a.shape == b.shape && a.dtype == b.dtype,
                 (Some(Bound::Constant(a)), Bound::Constant(b)) => a.value == b.value,
                 _ => false,
             };
@@ -232,13 +198,10 @@ impl Elaborator<'_, '_> {
 fn wrong_count(targets: &[Name], values: usize, span: &Span) -> Diagnostic {
     let names = targets[0].span.to(&targets[targets.len() - 1].span);
     let plural = if values == 1 { "" } else { "s" };
-    Diagnostic::error(
-        WRONG_COUNT,
-        format!("{} names for {values} value{plural}", targets.len()),
-    )
-    .label(&names, format!("{} names", targets.len()))
-    .label(span, format!("{values} value{plural}"))
-    .help("write one name for each value; only `split` gives several")
+    Diagnostic::error(WRONG_COUNT, format!("{} names for {values} value{plural}", targets.len()))
+        .label(&names, format!("{} names", targets.len()))
+        .label(span, format!("{values} value{plural}"))
+        .help("write one name for each value; only `split` gives several")
 }
 
 fn undecided(span: &Span) -> Diagnostic {

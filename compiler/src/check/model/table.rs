@@ -7,19 +7,11 @@ use super::rules::{attention, elementwise, linear, movement, normalise};
 use crate::plan::{BinaryFunction, DType, ReduceFunction, UnaryFunction};
 
 const fn required(name: &'static str, takes: Takes) -> Taken {
-    Taken {
-        name,
-        takes,
-        default: Default::Required,
-    }
+    Taken { name, takes, default: Default::Required }
 }
 
 const fn with(name: &'static str, takes: Takes, default: Default) -> Taken {
-    Taken {
-        name,
-        takes,
-        default,
-    }
+    Taken { name, takes, default }
 }
 
 const ANY: Takes = Takes::Tensor(None);
@@ -27,37 +19,14 @@ const FLOATS: Takes = Takes::Tensor(Some(DType::F32));
 const IDS: Takes = Takes::Tensor(Some(DType::I32));
 
 const ONE: &[Taken] = &[required("x", FLOATS)];
-const TWO: &[Taken] = &[
-    required("a", Takes::TensorOrNumber),
-    required("b", Takes::TensorOrNumber),
-];
-const OVER: &[Taken] = &[
-    required("x", FLOATS),
-    with("axis", Takes::Axis, Default::Int(-1)),
-];
+const TWO: &[Taken] = &[required("a", Takes::TensorOrNumber), required("b", Takes::TensorOrNumber)];
+const OVER: &[Taken] = &[required("x", FLOATS), with("axis", Takes::Axis, Default::Int(-1))];
 
-const fn unary(
-    name: &'static str,
-    doc: &'static str,
-    example: &'static str,
-    function: UnaryFunction,
-) -> Function {
-    Function {
-        name,
-        parameters: ONE,
-        result: "the shape of `x`",
-        doc,
-        example,
-        rule: Rule::Unary(function),
-    }
+const fn unary(name: &'static str, doc: &'static str, example: &'static str, function: UnaryFunction) -> Function {
+    Function { name, parameters: ONE, result: "the shape of `x`", doc, example, rule: Rule::Unary(function) }
 }
 
-const fn binary(
-    name: &'static str,
-    doc: &'static str,
-    example: &'static str,
-    function: BinaryFunction,
-) -> Function {
+const fn binary(name: &'static str, doc: &'static str, example: &'static str, function: BinaryFunction) -> Function {
     Function {
         name,
         parameters: TWO,
@@ -68,12 +37,7 @@ const fn binary(
     }
 }
 
-const fn reduction(
-    name: &'static str,
-    doc: &'static str,
-    example: &'static str,
-    function: ReduceFunction,
-) -> Function {
+const fn reduction(name: &'static str, doc: &'static str, example: &'static str, function: ReduceFunction) -> Function {
     Function {
         name,
         parameters: OVER,
@@ -90,11 +54,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         name: "weight",
         parameters: &[
             required("shape", Takes::Sizes),
-            with(
-                "init",
-                Takes::Initializer,
-                Default::Computed("normal(0.02)"),
-            ),
+            with("init", Takes::Initializer, Default::Computed("normal(0.02)")),
         ],
         result: "`shape`",
         doc: "A trained tensor. `as` gives it its name in the checkpoint.",
@@ -161,11 +121,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     },
     Function {
         name: "split",
-        parameters: &[
-            required("x", ANY),
-            required("parts", Takes::Parts),
-            with("axis", Takes::Axis, Default::Int(-1)),
-        ],
+        parameters: &[required("x", ANY), required("parts", Takes::Parts), with("axis", Takes::Axis, Default::Int(-1))],
         result: "several tensors, the size at `axis` divided among them",
         doc: "Cuts one dimension into equal parts, or into parts of given sizes.",
         example: "q, k, v = split(x, 3)",
@@ -173,10 +129,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     },
     Function {
         name: "concat",
-        parameters: &[
-            required("parts", Takes::Tensors),
-            with("axis", Takes::Axis, Default::Int(-1)),
-        ],
+        parameters: &[required("parts", Takes::Tensors), with("axis", Takes::Axis, Default::Int(-1))],
         result: "the shape of the parts, their sizes at `axis` added up",
         doc: "Joins tensors one after another along one dimension.",
         example: "both = concat([forward, backward])",
@@ -270,82 +223,27 @@ pub(super) const FUNCTIONS: &[Function] = &[
         rule: Rule::Shape(elementwise::dropout),
     },
     unary("exp", "Exponential.", "y = exp(x)", UnaryFunction::Exp),
-    unary(
-        "log",
-        "Natural logarithm.",
-        "y = log(x)",
-        UnaryFunction::Log,
-    ),
+    unary("log", "Natural logarithm.", "y = log(x)", UnaryFunction::Log),
     unary("sqrt", "Square root.", "y = sqrt(x)", UnaryFunction::Sqrt),
-    unary(
-        "rsqrt",
-        "`1 / sqrt(x)`",
-        "y = rsqrt(x)",
-        UnaryFunction::Rsqrt,
-    ),
-    unary(
-        "reciprocal",
-        "`1 / x`",
-        "y = reciprocal(x)",
-        UnaryFunction::Reciprocal,
-    ),
+    unary("rsqrt", "`1 / sqrt(x)`", "y = rsqrt(x)", UnaryFunction::Rsqrt),
+    unary("reciprocal", "`1 / x`", "y = reciprocal(x)", UnaryFunction::Reciprocal),
     unary("square", "`x * x`", "y = square(x)", UnaryFunction::Square),
     unary("abs", "Absolute value.", "y = abs(x)", UnaryFunction::Abs),
     unary("sin", "Sine.", "y = sin(x)", UnaryFunction::Sin),
     unary("cos", "Cosine.", "y = cos(x)", UnaryFunction::Cos),
-    unary(
-        "tanh",
-        "Hyperbolic tangent.",
-        "y = tanh(x)",
-        UnaryFunction::Tanh,
-    ),
-    unary(
-        "sigmoid",
-        "`1 / (1 + exp(-x))`",
-        "y = sigmoid(x)",
-        UnaryFunction::Sigmoid,
-    ),
+    unary("tanh", "Hyperbolic tangent.", "y = tanh(x)", UnaryFunction::Tanh),
+    unary("sigmoid", "`1 / (1 + exp(-x))`", "y = sigmoid(x)", UnaryFunction::Sigmoid),
     unary("erf", "Error function.", "y = erf(x)", UnaryFunction::Erf),
-    unary(
-        "relu",
-        "`maximum(x, 0)`",
-        "y = relu(x)",
-        UnaryFunction::Relu,
-    ),
-    unary(
-        "silu",
-        "`x * sigmoid(x)`",
-        "y = silu(x)",
-        UnaryFunction::Silu,
-    ),
-    unary(
-        "gelu",
-        "`x * (1 + erf(x / sqrt(2))) / 2` (Hendrycks and Gimpel 2016).",
-        "y = gelu(x)",
-        UnaryFunction::Gelu,
-    ),
+    unary("relu", "`maximum(x, 0)`", "y = relu(x)", UnaryFunction::Relu),
+    unary("silu", "`x * sigmoid(x)`", "y = silu(x)", UnaryFunction::Silu),
+    unary("gelu", "`x * (1 + erf(x / sqrt(2))) / 2` (Hendrycks and Gimpel 2016).", "y = gelu(x)", UnaryFunction::Gelu),
     unary(
         "gelu_tanh",
         "`x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))) / 2`; `gelu_new` in Hugging Face.",
         "y = gelu_tanh(x)",
         UnaryFunction::GeluTanh,
     ),
-    binary(
-        "maximum",
-        "The larger of two.",
-        "y = maximum(x, 0)",
-        BinaryFunction::Maximum,
-    ),
-    binary(
-        "minimum",
-        "The smaller of two.",
-        "y = minimum(x, 6)",
-        BinaryFunction::Minimum,
-    ),
-    binary(
-        "pow",
-        "`a` to the power `b`; `a ^ b` is the same.",
-        "y = pow(x, 3)",
-        BinaryFunction::Power,
-    ),
+    binary("maximum", "The larger of two.", "y = maximum(x, 0)", BinaryFunction::Maximum),
+    binary("minimum", "The smaller of two.", "y = minimum(x, 6)", BinaryFunction::Minimum),
+    binary("pow", "`a` to the power `b`; `a ^ b` is the same.", "y = pow(x, 3)", BinaryFunction::Power),
 ];

@@ -41,10 +41,7 @@ pub(super) fn show(shape: &[Dim]) -> String {
         true => (Some("...".to_owned()), &shape[LEADING.len()..]),
         false => (None, shape),
     };
-    let sizes: Vec<String> = dots
-        .into_iter()
-        .chain(shape.iter().map(Dim::to_string))
-        .collect();
+    let sizes: Vec<String> = dots.into_iter().chain(shape.iter().map(Dim::to_string)).collect();
     format!("[{}]", sizes.join(", "))
 }
 
@@ -53,7 +50,5 @@ pub(super) const LEADING: [&str; 2] = ["..", "..."];
 
 /// The product of all sizes; none if it does not fit.
 pub(super) fn elements(shape: &[Dim]) -> Option<Dim> {
-    shape
-        .iter()
-        .try_fold(Dim::integer(1), |product, size| product.multiply(size))
+    shape.iter().try_fold(Dim::integer(1), |product, size| product.multiply(size))
 }

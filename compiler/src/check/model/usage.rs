@@ -10,31 +10,18 @@ use super::super::nearest::nearest;
 
 /// Reports every parameter (`E0506`) and every binding (`W0501`) of `function` that is never read. A parameter also
 /// counts as read by the model's `huggingface` declaration.
-pub(super) fn check_usage(
-    function: &Function,
-    declaration: Option<&Declaration>,
-    diagnostics: &mut Diagnostics,
-) {
+pub(super) fn check_usage(function: &Function, declaration: Option<&Declaration>, diagnostics: &mut Diagnostics) {
     let mut read = BTreeSet::new();
     for parameter in &function.parameters {
         if let ParameterKind::Tensor { dims, .. } = &parameter.kind {
             dims.iter().for_each(|dim| names_in(dim, &mut read));
         }
-        parameter
-            .default
-            .iter()
-            .for_each(|default| names_in(default, &mut read));
+        parameter.default.iter().for_each(|default| names_in(default, &mut read));
     }
     let mut bound = Vec::new();
     names_in_statements(&function.body.statements, &mut read, &mut bound);
-    function
-        .body
-        .result
-        .iter()
-        .for_each(|result| names_in(result, &mut read));
-    let fields = declaration
-        .iter()
-        .flat_map(|declaration| &declaration.fields);
+    function.body.result.iter().for_each(|result| names_in(result, &mut read));
+    let fields = declaration.iter().flat_map(|declaration| &declaration.fields);
     fields.for_each(|field| names_in(&field.value, &mut read));
 
     for parameter in &function.parameters {
@@ -43,10 +30,7 @@ pub(super) fn check_usage(
             diagnostics.push(
                 Diagnostic::error(
                     UNUSED_PARAMETER,
-                    format!(
-                        "`{}` never uses its parameter `{}`",
-                        function.name.text, name.text
-                    ),
+                    format!("`{}` never uses its parameter `{}`", function.name.text, name.text),
                 )
                 .label(&name.span, "without effect")
                 .help("use it or remove it"),
@@ -70,11 +54,7 @@ pub(super) fn check_usage(
     }
 }
 
-fn names_in_statements<'t>(
-    statements: &'t [Statement],
-    read: &mut BTreeSet<&'t str>,
-    bound: &mut Vec<&'t Name>,
-) {
+fn names_in_statements<'t>(statements: &'t [Statement], read: &mut BTreeSet<&'t str>, bound: &mut Vec<&'t Name>) {
     for statement in statements {
         match statement {
             Statement::Assign { targets, value, .. } => {
@@ -85,12 +65,7 @@ fn names_in_statements<'t>(
                 names_in(count, read);
                 names_in_statements(body, read, bound);
             }
-            Statement::If {
-                condition,
-                then,
-                otherwise,
-                ..
-            } => {
+            Statement::If { condition, then, otherwise, .. } => {
                 names_in(condition, read);
                 names_in_statements(then, read, bound);
                 names_in_statements(otherwise, read, bound);
@@ -109,10 +84,7 @@ fn names_in<'t>(expr: &'t Expr, read: &mut BTreeSet<&'t str>) {
             }
             ExprKind::Member { base, .. } => waiting.push(base),
             ExprKind::List(items) => waiting.extend(items),
-            ExprKind::Call {
-                function,
-                arguments,
-            } => {
+            ExprKind::Call { function, arguments } => {
                 read.insert(&function.text);
                 waiting.extend(arguments.iter().map(|argument| &argument.value));
             }

@@ -1,8 +1,6 @@
 //! Weights and their paths.
 
-use llmc_grammar::codes::{
-    DUPLICATE_WEIGHT, MODEL_TOO_LARGE, UNKNOWN_SIZE, UNNAMED_WEIGHT, UNREACHED_WEIGHT,
-};
+use llmc_grammar::codes::{DUPLICATE_WEIGHT, MODEL_TOO_LARGE, UNKNOWN_SIZE, UNNAMED_WEIGHT, UNREACHED_WEIGHT};
 use llmc_grammar::diagnostic::Diagnostic;
 use llmc_grammar::source::Span;
 use llmc_grammar::tree::{FunctionKind, Path};
@@ -19,16 +17,10 @@ const MOST_VALUES: u64 = 1 << 50;
 
 impl Elaborator<'_, '_> {
     /// `weight(shape, init: ...) as path`
-    pub fn make_weight(
-        &mut self,
-        inputs: &Inputs,
-        path: Option<&Path>,
-        span: &Span,
-    ) -> Result<Tensor, Stop> {
+    pub fn make_weight(&mut self, inputs: &Inputs, path: Option<&Path>, span: &Span) -> Result<Tensor, Stop> {
         let outer = self.path.len();
         if let Some(path) = path {
-            self.path
-                .extend(path.parts.iter().map(|part| part.text.clone()));
+            self.path.extend(path.parts.iter().map(|part| part.text.clone()));
         }
         let made = self.weight_here(inputs, span);
         self.path.truncate(outer);
@@ -46,24 +38,13 @@ impl Elaborator<'_, '_> {
         let mut sizes = Vec::with_capacity(shape.len());
         if !self.alone {
             for size in &shape {
-                sizes.push(
-                    size.as_constant()
-                        .ok_or_else(|| unknown_size(&shape, inputs))?,
-                );
+                sizes.push(size.as_constant().ok_or_else(|| unknown_size(&shape, inputs))?);
             }
             self.must_fit(&sizes, inputs.span(0))?;
         }
-        self.weights.push(WeightPlan {
-            path,
-            shape: sizes,
-            init,
-        });
-        let made = Made {
-            op: ModelOp::Weight(self.weights.len() - 1),
-            inputs: Vec::new(),
-            shape,
-            dtype: Some(DType::F32),
-        };
+        self.weights.push(WeightPlan { path, shape: sizes, init });
+        let made =
+            Made { op: ModelOp::Weight(self.weights.len() - 1), inputs: Vec::new(), shape, dtype: Some(DType::F32) };
         self.add(made, span)
     }
 
@@ -83,10 +64,7 @@ impl Elaborator<'_, '_> {
                 .into());
         }
         let call = self.own_call().filter(|_| !is_own(span)).cloned();
-        let place = Place {
-            made: span.clone(),
-            call,
-        };
+        let place = Place { made: span.clone(), call };
         if let Some(first) = self.weight_places.get(path) {
             let what = if path.is_empty() {
                 "two weights of this block have the same path".to_owned()
@@ -113,12 +91,10 @@ impl Elaborator<'_, '_> {
                 self.values = values;
                 Ok(())
             }
-            _ => Err(
-                Diagnostic::error(MODEL_TOO_LARGE, "the weights are too large")
-                    .label(span, "more than 2^50 values in all")
-                    .help("look at the sizes of the model")
-                    .into(),
-            ),
+            _ => Err(Diagnostic::error(MODEL_TOO_LARGE, "the weights are too large")
+                .label(span, "more than 2^50 values in all")
+                .help("look at the sizes of the model")
+                .into()),
         }
     }
 
@@ -147,12 +123,9 @@ impl Elaborator<'_, '_> {
                 continue;
             };
             self.report(
-                Diagnostic::error(
-                    UNREACHED_WEIGHT,
-                    format!("the weight `{path}` never reaches the output"),
-                )
-                .label(place.shown(), "made here, without effect")
-                .help("use what is made of it, or remove it"),
+                Diagnostic::error(UNREACHED_WEIGHT, format!("the weight `{path}` never reaches the output"))
+                    .label(place.shown(), "made here, without effect")
+                    .help("use what is made of it, or remove it"),
             );
         }
     }
@@ -166,13 +139,8 @@ impl Place {
 }
 
 fn unknown_size(shape: &[crate::dim::Dim], inputs: &Inputs) -> Stop {
-    Diagnostic::error(
-        UNKNOWN_SIZE,
-        "the size of a weight must be known when the model is made",
-    )
-    .label(inputs.span(0), format!("this is {}", show(shape)))
-    .help(
-        "`B` and `T` differ from batch to batch; take a constant parameter, such as `context: int`",
-    )
-    .into()
+    Diagnostic::error(UNKNOWN_SIZE, "the size of a weight must be known when the model is made")
+        .label(inputs.span(0), format!("this is {}", show(shape)))
+        .help("`B` and `T` differ from batch to batch; take a constant parameter, such as `context: int`")
+        .into()
 }

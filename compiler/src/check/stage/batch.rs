@@ -39,101 +39,53 @@ pub fn check(record: &Record, diagnostics: &mut Diagnostics) -> Option<Batch> {
         fits.extend(below.map(|tokens| sized(tokens, sequence_length)));
         fits.extend(above.map(|tokens| sized(tokens, sequence_length)));
         diagnostics.push(
-            Diagnostic::error(
-                BATCH_DOES_NOT_DIVIDE,
-                format!("a batch of {count} tokens is no whole number of rows"),
-            )
-            .label(
-                record.place("global_batch"),
-                format!("{count} / {sequence_length} is not whole"),
-            )
-            .label(record.place("sequence_length"), "tokens in a row")
-            .help(format!("nearest: {}", fits.join(" or "))),
+            Diagnostic::error(BATCH_DOES_NOT_DIVIDE, format!("a batch of {count} tokens is no whole number of rows"))
+                .label(record.place("global_batch"), format!("{count} / {sequence_length} is not whole"))
+                .label(record.place("sequence_length"), "tokens in a row")
+                .help(format!("nearest: {}", fits.join(" or "))),
         );
         return None;
     }
-    let rows = if in_tokens {
-        count / sequence_length
-    } else {
-        count
-    };
+    let rows = if in_tokens { count / sequence_length } else { count };
     let micro_batch = match record.optional("micro_batch", Read::quantity)? {
         Some(quantity) => quantity.whole_in_base()?,
         None => rows,
     };
     if !rows.is_multiple_of(micro_batch) {
-        diagnostics.push(uneven(
-            record,
-            rows,
-            micro_batch,
-            sequence_length,
-            in_tokens,
-        ));
+        diagnostics.push(uneven(record, rows, micro_batch, sequence_length, in_tokens));
         return None;
     }
     let Some(tokens) = rows.checked_mul(sequence_length) else {
         diagnostics.push(too_large(record, "global_batch"));
         return None;
     };
-    Some(Batch {
-        sequence_length,
-        micro_batch,
-        accumulation: rows / micro_batch,
-        tokens,
-    })
+    Some(Batch { sequence_length, micro_batch, accumulation: rows / micro_batch, tokens })
 }
 
 fn sized(tokens: u64, sequence_length: u64) -> String {
     let rows = tokens / sequence_length;
-    format!(
-        "`{tokens} tokens` ({rows} {})",
-        if rows == 1 { "row" } else { "rows" }
-    )
+    format!("`{tokens} tokens` ({rows} {})", if rows == 1 { "row" } else { "rows" })
 }
 
-fn uneven(
-    record: &Record,
-    rows: u64,
-    micro_batch: u64,
-    sequence_length: u64,
-    in_tokens: bool,
-) -> Diagnostic {
+fn uneven(record: &Record, rows: u64, micro_batch: u64, sequence_length: u64, in_tokens: bool) -> Diagnostic {
     let (below, above) = neighbours(rows, micro_batch);
     let written = |rows: u64| match in_tokens {
-        true => rows
-            .checked_mul(sequence_length)
-            .map(|tokens| format!("`global_batch = {tokens} tokens`")),
+        true => rows.checked_mul(sequence_length).map(|tokens| format!("`global_batch = {tokens} tokens`")),
         false => Some(format!("`global_batch = {rows} sequences`")),
     };
-    let mut fits: Vec<String> = [below, above]
-        .into_iter()
-        .flatten()
-        .filter_map(written)
-        .collect();
+    let mut fits: Vec<String> = [below, above].into_iter().flatten().filter_map(written).collect();
     let micro = divisor_near(rows, micro_batch);
-    fits.push(format!(
-        "`micro_batch = {micro} {}`",
-        if micro == 1 { "sequence" } else { "sequences" }
-    ));
-    Diagnostic::error(
-        BATCH_DOES_NOT_DIVIDE,
-        format!("{rows} rows do not divide into micro-batches of {micro_batch}"),
-    )
-    .label(
-        record.place("micro_batch"),
-        format!("{rows} / {micro_batch} is not whole"),
-    )
-    .label(record.place("global_batch"), format!("{rows} rows"))
-    .help(format!("nearest: {}", alternatives(&fits)))
+    fits.push(format!("`micro_batch = {micro} {}`", if micro == 1 { "sequence" } else { "sequences" }));
+    Diagnostic::error(BATCH_DOES_NOT_DIVIDE, format!("{rows} rows do not divide into micro-batches of {micro_batch}"))
+        .label(record.place("micro_batch"), format!("{rows} / {micro_batch} is not whole"))
+        .label(record.place("global_batch"), format!("{rows} rows"))
+        .help(format!("nearest: {}", alternatives(&fits)))
 }
 
 /// The multiples of `unit` just below (if above zero) and just above `count`.
 fn neighbours(count: u64, unit: u64) -> (Option<u64>, Option<u64>) {
     let below = count / unit * unit;
-    (
-        Some(below).filter(|below| *below > 0),
-        below.checked_add(unit),
-    )
+    (Some(below).filter(|below| *below > 0), below.checked_add(unit))
 }
 
 /// The largest divisor of `count` that is at most `wanted`.
@@ -155,12 +107,6 @@ fn divisor_near(count: u64, wanted: u64) -> u64 {
 
 /// `E0613` at a field.
 pub fn too_large(record: &Record, field: &str) -> Diagnostic {
-    Diagnostic::error(
-        TOO_LARGE,
-        "the stage would have more tokens than 64 bits can count",
-    )
-    .label(
-        record.place(field),
-        "too large together with the other sizes",
-    )
+    Diagnostic::error(TOO_LARGE, "the stage would have more tokens than 64 bits can count")
+        .label(record.place(field), "too large together with the other sizes")
 }

@@ -1,8 +1,6 @@
 //! What must agree between the parts of a stage.
 
-use llmc_grammar::codes::{
-    NO_EFFECT, ROW_LENGTH, SEQUENCE_TOO_LONG, TOKENIZER_MISSING, VOCABULARY_MISMATCH,
-};
+use llmc_grammar::codes::{NO_EFFECT, ROW_LENGTH, SEQUENCE_TOO_LONG, TOKENIZER_MISSING, VOCABULARY_MISMATCH};
 use llmc_grammar::diagnostic::{Diagnostic, Diagnostics};
 use llmc_grammar::tree::Declaration;
 
@@ -30,12 +28,10 @@ pub fn data_and_tokenizer(
     if !data.is_tokens() {
         if matches!(record.optional("tokenizer", Read::declaration), Some(None)) {
             let known = checking.names.of_kind("tokenizer");
-            let mistake = Diagnostic::error(
-                TOKENIZER_MISSING,
-                format!("`{name}` is text, so the stage needs a tokenizer"),
-            )
-            .label(&record.span, "has no `tokenizer`")
-            .label(record.place("data"), "text");
+            let mistake =
+                Diagnostic::error(TOKENIZER_MISSING, format!("`{name}` is text, so the stage needs a tokenizer"))
+                    .label(&record.span, "has no `tokenizer`")
+                    .label(record.place("data"), "text");
             checking.diagnostics.push(match known.first() {
                 Some(known) => mistake.help(format!("write `tokenizer = {known}`")),
                 None => mistake.help(format!(
@@ -47,32 +43,21 @@ pub fn data_and_tokenizer(
     }
     for (field, reason) in [
         ("tokenizer", "token ids are not tokenized again"),
-        (
-            "sample",
-            "a sample is text, and there is no tokenizer to make it",
-        ),
+        ("sample", "a sample is text, and there is no tokenizer to make it"),
     ] {
         if writes(item, record, field) {
             checking.diagnostics.push(
-                Diagnostic::error(
-                    NO_EFFECT,
-                    format!("`{field}` has no effect: `{name}` is token ids already"),
-                )
-                .label(record.place(field), reason)
-                .label(&data.name.span, "token ids")
-                .help(format!("remove `{field}`")),
+                Diagnostic::error(NO_EFFECT, format!("`{field}` has no effect: `{name}` is token ids already"))
+                    .label(record.place(field), reason)
+                    .label(&data.name.span, "token ids")
+                    .help(format!("remove `{field}`")),
             );
         }
     }
 }
 
 /// Evaluation needs held-out documents.
-pub fn held_out(
-    item: &Declaration,
-    record: &Record,
-    data: Option<&Dataset>,
-    diagnostics: &mut Diagnostics,
-) {
+pub fn held_out(item: &Declaration, record: &Record, data: Option<&Dataset>, diagnostics: &mut Diagnostics) {
     let Some(data) = data.filter(|data| data.plan.holdout == 0.0) else {
         return;
     };
@@ -81,16 +66,11 @@ pub fn held_out(
             diagnostics.push(
                 Diagnostic::error(
                     NO_EFFECT,
-                    format!(
-                        "`{field}` has no effect: `{}` holds nothing out",
-                        data.name.text
-                    ),
+                    format!("`{field}` has no effect: `{}` holds nothing out", data.name.text),
                 )
                 .label(record.place(field), "nothing to evaluate on")
                 .label(&data.name.span, "`holdout` is 0% here")
-                .help(format!(
-                    "hold some documents out, as in `holdout = 1%`, or remove `{field}`"
-                )),
+                .help(format!("hold some documents out, as in `holdout = 1%`, or remove `{field}`")),
             );
         }
     }
@@ -98,40 +78,25 @@ pub fn held_out(
 
 /// Fields that other fields of the same stage make meaningless.
 pub fn without_effect(item: &Declaration, record: &Record, diagnostics: &mut Diagnostics) {
-    if writes(item, record, "keep")
-        && matches!(record.optional("checkpoint", Read::call), Some(None))
-    {
+    if writes(item, record, "keep") && matches!(record.optional("checkpoint", Read::call), Some(None)) {
         diagnostics.push(
-            Diagnostic::error(
-                NO_EFFECT,
-                "`keep` has no effect: the only checkpoint is the last one",
-            )
-            .label(record.place("keep"), "nothing to keep")
-            .help(
-                "write more checkpoints, as in `checkpoint = every(500 steps)`, or remove `keep`",
-            ),
+            Diagnostic::error(NO_EFFECT, "`keep` has no effect: the only checkpoint is the last one")
+                .label(record.place("keep"), "nothing to keep")
+                .help("write more checkpoints, as in `checkpoint = every(500 steps)`, or remove `keep`"),
         );
     }
     if let (Some(from), true) = (&item.from, writes(item, record, "init")) {
         diagnostics.push(
-            Diagnostic::error(
-                NO_EFFECT,
-                format!("the weights come from `{}` already", from.text),
-            )
-            .label(record.place("init"), "`init` has no effect")
-            .label(&from.span, "starts from these weights")
-            .help("remove `init` or `from`"),
+            Diagnostic::error(NO_EFFECT, format!("the weights come from `{}` already", from.text))
+                .label(record.place("init"), "`init` has no effect")
+                .label(&from.span, "starts from these weights")
+                .help("remove `init` or `from`"),
         );
     }
 }
 
 /// The tokenizer's ids are the model's.
-pub fn vocabulary(
-    record: &Record,
-    data: Option<&Dataset>,
-    model: &ModelPlan,
-    checking: &mut Checking<'_, '_>,
-) {
+pub fn vocabulary(record: &Record, data: Option<&Dataset>, model: &ModelPlan, checking: &mut Checking<'_, '_>) {
     if data.is_some_and(Dataset::is_tokens) {
         return;
     }
@@ -146,22 +111,16 @@ pub fn vocabulary(
     }
     let mistake = Diagnostic::error(
         VOCABULARY_MISMATCH,
-        format!(
-            "the model has {} token ids, the tokenizer {}",
-            model.vocab, tokenizer.vocab
-        ),
+        format!("the model has {} token ids, the tokenizer {}", model.vocab, tokenizer.vocab),
     )
-    .label(
-        record.place("model"),
-        format!("logits over {} ids", model.vocab),
-    );
+    .label(record.place("model"), format!("logits over {} ids", model.vocab));
     let mistake = match checking.names.declaration("tokenizer", name) {
         Some(item) => mistake.label(&item.name.span, origin(tokenizer)),
         None => mistake,
     };
-    checking.diagnostics.push(mistake.help(format!(
-        "write the size once: `vocab: {name}.vocab` in the model's arguments"
-    )));
+    checking
+        .diagnostics
+        .push(mistake.help(format!("write the size once: `vocab: {name}.vocab` in the model's arguments")));
 }
 
 fn origin(tokenizer: &TokenizerPlan) -> String {
@@ -175,10 +134,7 @@ fn origin(tokenizer: &TokenizerPlan) -> String {
 
 /// Rows must not be longer than the model's learned positions.
 pub fn context(record: &Record, model: &ModelPlan, diagnostics: &mut Diagnostics) {
-    let Some(length) = record
-        .quantity("sequence_length")
-        .and_then(|quantity| quantity.whole_in_base())
-    else {
+    let Some(length) = record.quantity("sequence_length").and_then(|quantity| quantity.whole_in_base()) else {
         return;
     };
     if let Some(context) = rows_looked_up(model, "positions").filter(|context| length > *context) {
@@ -190,7 +146,9 @@ pub fn context(record: &Record, model: &ModelPlan, diagnostics: &mut Diagnostics
             .label(record.place("sequence_length"), format!("{length} tokens in a row"))
             .label(record.place("model"), format!("has positions for {context} tokens"))
             .help(match model.arguments.contains_key("context") {
-                true => format!("write `context: {length}` in the model's arguments, or `sequence_length = {context} tokens`"),
+                true => format!(
+                    "write `context: {length}` in the model's arguments, or `sequence_length = {context} tokens`"
+                ),
                 false => format!("write `sequence_length = {context} tokens`"),
             }),
         );
@@ -199,32 +157,20 @@ pub fn context(record: &Record, model: &ModelPlan, diagnostics: &mut Diagnostics
 
 /// Finished rows of token ids are trained on as they are.
 pub fn row_length(record: &Record, data: Option<&Dataset>, diagnostics: &mut Diagnostics) {
-    let length = record
-        .quantity("sequence_length")
-        .and_then(|quantity| quantity.whole_in_base());
+    let length = record.quantity("sequence_length").and_then(|quantity| quantity.whole_in_base());
     let (Some(data), Some(length)) = (data, length) else {
         return;
     };
     for (facts, span) in data.facts.iter().zip(&data.spans) {
-        let Some(SourceFacts::Tokens {
-            row_length: Some(row),
-            ..
-        }) = facts
-        else {
+        let Some(SourceFacts::Tokens { row_length: Some(row), .. }) = facts else {
             continue;
         };
         if *row != length {
             diagnostics.push(
-                Diagnostic::error(
-                    ROW_LENGTH,
-                    format!("rows of {row} token ids, but `sequence_length` is {length}"),
-                )
-                .label(
-                    record.place("sequence_length"),
-                    format!("{length} tokens in a row"),
-                )
-                .label(span, format!("holds finished rows of {row}"))
-                .help(format!("write `sequence_length = {row} tokens`")),
+                Diagnostic::error(ROW_LENGTH, format!("rows of {row} token ids, but `sequence_length` is {length}"))
+                    .label(record.place("sequence_length"), format!("{length} tokens in a row"))
+                    .label(span, format!("holds finished rows of {row}"))
+                    .help(format!("write `sequence_length = {row} tokens`")),
             );
         }
     }

@@ -11,12 +11,7 @@ use super::batch::{Batch, too_large};
 use crate::world::SourceFacts;
 
 /// Steps of the whole stage. `data` is the stage's data set, unless there was a mistake in it.
-pub fn budget(
-    record: &Record,
-    batch: Batch,
-    data: Option<&Dataset>,
-    diagnostics: &mut Diagnostics,
-) -> Option<u64> {
+pub fn budget(record: &Record, batch: Batch, data: Option<&Dataset>, diagnostics: &mut Diagnostics) -> Option<u64> {
     let quantity = record.quantity("budget")?;
     let steps = match quantity.unit.dimension {
         Dimension::Steps => quantity.whole_in_base()?,
@@ -25,15 +20,11 @@ pub fn budget(
             let steps = tokens.div_ceil(batch.tokens);
             let more = steps.checked_mul(batch.tokens).map(|all| all - tokens);
             if let Some(more) = more.filter(|more| *more > tokens / 100) {
-                let message =
-                    format!("the budget is rounded up by {more} tokens to {steps} whole steps");
+                let message = format!("the budget is rounded up by {more} tokens to {steps} whole steps");
                 diagnostics.push(
                     Diagnostic::warning(BUDGET_ROUNDED, message)
                         .label(record.place("budget"), format!("{tokens} tokens"))
-                        .label(
-                            record.place("global_batch"),
-                            format!("{} tokens a step", batch.tokens),
-                        ),
+                        .label(record.place("global_batch"), format!("{} tokens a step", batch.tokens)),
                 );
             }
             steps
@@ -72,13 +63,10 @@ fn epochs(
         format!("the size of `{name}` is not known here")
     };
     diagnostics.push(
-        Diagnostic::error(
-            EPOCHS_UNKNOWN,
-            "the length of an epoch is not known before the run",
-        )
-        .label(record.place("budget"), reason)
-        .label(&data.name.span, "the data")
-        .help("give the budget in tokens or steps: `budget = 2M tokens`"),
+        Diagnostic::error(EPOCHS_UNKNOWN, "the length of an epoch is not known before the run")
+            .label(record.place("budget"), reason)
+            .label(&data.name.span, "the data")
+            .help("give the budget in tokens or steps: `budget = 2M tokens`"),
     );
     None
 }
@@ -117,12 +105,9 @@ pub fn interval(
     let interval = part(every.quantity("interval")?, batch, steps)?.max(1);
     if interval > steps {
         diagnostics.push(
-            Diagnostic::warning(
-                NEVER_IN_TIME,
-                format!("`{field}` happens only at the end of the stage"),
-            )
-            .label(every.place("interval"), format!("every {interval} steps"))
-            .label(record.place("budget"), format!("{steps} steps in all")),
+            Diagnostic::warning(NEVER_IN_TIME, format!("`{field}` happens only at the end of the stage"))
+                .label(every.place("interval"), format!("every {interval} steps"))
+                .label(record.place("budget"), format!("{steps} steps in all")),
         );
     }
     Some(Some(interval))

@@ -73,12 +73,9 @@ fn check(
     parent: Option<&StagePlan>,
     checking: &mut Checking<'_, '_>,
 ) -> Option<StagePlan> {
-    let record = Reader {
-        names: checking.names,
-        constants: &checking.library.constants,
-        diagnostics: checking.diagnostics,
-    }
-    .declaration(&STAGE, &item.name, fields, item.from.is_none());
+    let record =
+        Reader { names: checking.names, constants: &checking.library.constants, diagnostics: checking.diagnostics }
+            .declaration(&STAGE, &item.name, fields, item.from.is_none());
     let before = checking.diagnostics.len();
     let data_name = record.declaration("data");
     let data = data_name.and_then(|name| checking.datasets.get(name)?.as_ref());
@@ -93,8 +90,7 @@ fn check(
     }
     let batch = batch::check(&record, checking.diagnostics);
     consistency::row_length(&record, data, checking.diagnostics);
-    let steps =
-        batch.and_then(|batch| duration::budget(&record, batch, data, checking.diagnostics));
+    let steps = batch.and_then(|batch| duration::budget(&record, batch, data, checking.diagnostics));
     let timed = batch.zip(steps).map(|(batch, steps)| {
         (
             schedule::schedule(&record, batch, steps, checking.diagnostics),
@@ -102,13 +98,8 @@ fn check(
             duration::interval(&record, "checkpoint", batch, steps, checking.diagnostics),
         )
     });
-    let init = model
-        .as_ref()
-        .and_then(|model| weights::init(&record, parent, model, checking));
-    if checking.diagnostics[before..]
-        .iter()
-        .any(Diagnostic::is_error)
-    {
+    let init = model.as_ref().and_then(|model| weights::init(&record, parent, model, checking));
+    if checking.diagnostics[before..].iter().any(Diagnostic::is_error) {
         return None;
     }
     let (batch, (schedule, evaluate_every, checkpoint_every)) = (batch?, timed?);
@@ -142,10 +133,7 @@ fn objective(record: &Record) -> Option<Objective> {
 
 /// Nothing after a mistake; `Some(None)` where nothing is sampled.
 fn sample(record: &Record, data: &Dataset) -> Option<Option<SamplePlan>> {
-    let Some(call) = record
-        .optional("sample", Read::call)?
-        .filter(|_| !data.is_tokens())
-    else {
+    let Some(call) = record.optional("sample", Read::call)?.filter(|_| !data.is_tokens()) else {
         return Some(None);
     };
     Some(Some(SamplePlan {

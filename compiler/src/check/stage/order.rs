@@ -46,42 +46,24 @@ pub fn order<'t>(names: &Names<'t>, diagnostics: &mut Diagnostics) -> Vec<&'t De
 }
 
 fn circle(chain: &[&Declaration], again: &Declaration) -> Diagnostic {
-    let from = chain
-        .iter()
-        .position(|item| item.name == again.name)
-        .unwrap_or_default();
-    let mut names: Vec<&str> = chain[from..]
-        .iter()
-        .map(|item| item.name.text.as_str())
-        .collect();
+    let from = chain.iter().position(|item| item.name == again.name).unwrap_or_default();
+    let mut names: Vec<&str> = chain[from..].iter().map(|item| item.name.text.as_str()).collect();
     names.push(&again.name.text);
-    let place = chain
-        .last()
-        .and_then(|item| item.from.as_ref())
-        .map_or(&again.name.span, |from| &from.span);
-    Diagnostic::error(
-        STAGE_CYCLE,
-        format!("stage `{}` continues itself", again.name.text),
-    )
-    .label(place, format!("in a circle: {}", names.join(" from ")))
-    .help("one stage of the circle must start without `from`")
+    let place = chain.last().and_then(|item| item.from.as_ref()).map_or(&again.name.span, |from| &from.span);
+    Diagnostic::error(STAGE_CYCLE, format!("stage `{}` continues itself", again.name.text))
+        .label(place, format!("in a circle: {}", names.join(" from ")))
+        .help("one stage of the circle must start without `from`")
 }
 
 fn no_stage(names: &Names<'_>, from: &Name) -> Diagnostic {
     if let Some(named) = names.find(&from.text) {
-        return Diagnostic::error(
-            WRONG_USE_OF_NAME,
-            format!("`{}` is a {}, not a stage", from.text, named.kind()),
-        )
-        .label(&from.span, "a stage is needed here")
-        .label(&named.name().span, "declared here");
+        return Diagnostic::error(WRONG_USE_OF_NAME, format!("`{}` is a {}, not a stage", from.text, named.kind()))
+            .label(&from.span, "a stage is needed here")
+            .label(&named.name().span, "declared here");
     }
     let known = names.of_kind("stage");
-    let mistake = Diagnostic::error(
-        UNKNOWN_NAME,
-        format!("there is no stage called `{}`", from.text),
-    )
-    .label(&from.span, "unknown");
+    let mistake = Diagnostic::error(UNKNOWN_NAME, format!("there is no stage called `{}`", from.text))
+        .label(&from.span, "unknown");
     match nearest(&from.text, known.iter().copied()) {
         Some(near) => mistake.help(format!("did you mean `{near}`?")),
         None => mistake.help(there_are(&known)),

@@ -22,12 +22,7 @@ pub fn optimizer(record: &Record) -> Option<OptimizerPlan> {
 }
 
 /// The schedule over `steps` steps. Warm-up and decay must fit into them.
-pub fn schedule(
-    record: &Record,
-    batch: Batch,
-    steps: u64,
-    diagnostics: &mut Diagnostics,
-) -> Option<SchedulePlan> {
+pub fn schedule(record: &Record, batch: Batch, steps: u64, diagnostics: &mut Diagnostics) -> Option<SchedulePlan> {
     let call = record.call("schedule")?;
     let kind = match call.form.name {
         "constant" => ScheduleKind::Constant,
@@ -59,11 +54,5 @@ pub fn schedule(
         diagnostics.push(mistake.help("a share fits whatever the budget is: `warmup: 5%`"));
         return None;
     }
-    Some(SchedulePlan {
-        kind,
-        warmup,
-        floor,
-        decay,
-        steps,
-    })
+    Some(SchedulePlan { kind, warmup, floor, decay, steps })
 }

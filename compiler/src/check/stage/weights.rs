@@ -20,17 +20,8 @@ pub fn model(record: &Record, checking: &mut Checking<'_, '_>) -> Option<ModelPl
         return None;
     };
     let (name, mut arguments) = match &expr.kind {
-        ExprKind::Call {
-            function,
-            arguments,
-        } => (function.clone(), arguments.clone()),
-        ExprKind::Name(text) => (
-            Name {
-                text: text.clone(),
-                span: expr.span.clone(),
-            },
-            Vec::new(),
-        ),
+        ExprKind::Call { function, arguments } => (function.clone(), arguments.clone()),
+        ExprKind::Name(text) => (Name { text: text.clone(), span: expr.span.clone() }, Vec::new()),
         _ => return None,
     };
     if !checking.sound_functions {
@@ -39,9 +30,7 @@ pub fn model(record: &Record, checking: &mut Checking<'_, '_>) -> Option<ModelPl
     if let Some(init) = record.optional("init", Read::call)? {
         let directory = init.text("directory")?;
         let place = init.place("directory").clone();
-        arguments.extend(from_directory(
-            &directory, &place, &name, &arguments, checking,
-        )?);
+        arguments.extend(from_directory(&directory, &place, &name, &arguments, checking)?);
     }
     elaborate(checking.library, &name, &arguments, checking.diagnostics)
 }
@@ -62,11 +51,8 @@ fn from_directory(
         Ok(found) => found,
         Err(reason) => {
             checking.diagnostics.push(
-                Diagnostic::error(
-                    DIRECTORY_UNFIT,
-                    format!("`{}` cannot start from `{directory}`", name.text),
-                )
-                .label(place, reason),
+                Diagnostic::error(DIRECTORY_UNFIT, format!("`{}` cannot start from `{directory}`", name.text))
+                    .label(place, reason),
             );
             return None;
         }
@@ -89,9 +75,7 @@ fn from_directory(
             Some(expr) => {
                 let own = evaluate(expr, &checking.library.constants, checking.diagnostics);
                 if own.value != Value::Unknown && !same(&own.value, &value) {
-                    checking.diagnostics.push(contradiction(
-                        &parameter, &own.value, &value, &own.span, place,
-                    ));
+                    checking.diagnostics.push(contradiction(&parameter, &own.value, &value, &own.span, place));
                     sound = false;
                 }
             }
@@ -120,37 +104,17 @@ fn same(left: &Value, right: &Value) -> bool {
     }
 }
 
-fn contradiction(
-    parameter: &str,
-    own: &Value,
-    found: &Value,
-    span: &Span,
-    place: &Span,
-) -> Diagnostic {
-    Diagnostic::error(
-        INIT_CONTRADICTS,
-        format!("`{parameter}` is {own} here but {found} in the directory"),
-    )
-    .label(span, format!("{own} here"))
-    .label(place, format!("its config.json says {found}"))
-    .help(format!(
-        "leave `{parameter}` out: it is taken from the directory"
-    ))
+fn contradiction(parameter: &str, own: &Value, found: &Value, span: &Span, place: &Span) -> Diagnostic {
+    Diagnostic::error(INIT_CONTRADICTS, format!("`{parameter}` is {own} here but {found} in the directory"))
+        .label(span, format!("{own} here"))
+        .label(place, format!("its config.json says {found}"))
+        .help(format!("leave `{parameter}` out: it is taken from the directory"))
 }
 
 /// A constant as an argument that stands where the directory is named.
 fn argument(parameter: &str, value: &Value, place: &Span) -> Option<Argument> {
-    let number = |value: f64, integer: Option<u64>| {
-        ExprKind::Number(Number {
-            value,
-            integer,
-            unit: None,
-        })
-    };
-    let expr = |kind| Expr {
-        kind,
-        span: place.clone(),
-    };
+    let number = |value: f64, integer: Option<u64>| ExprKind::Number(Number { value, integer, unit: None });
+    let expr = |kind| Expr { kind, span: place.clone() };
     let (kind, negative) = match value {
         Value::Int(whole) => {
             let size = whole.unsigned_abs();
@@ -164,19 +128,10 @@ fn argument(parameter: &str, value: &Value, place: &Span) -> Option<Argument> {
         _ => return None,
     };
     let value = match negative {
-        true => expr(ExprKind::Unary {
-            operator: UnaryOperator::Negate,
-            operand: Box::new(expr(kind)),
-        }),
+        true => expr(ExprKind::Unary { operator: UnaryOperator::Negate, operand: Box::new(expr(kind)) }),
         false => expr(kind),
     };
-    Some(Argument {
-        name: Some(Name {
-            text: parameter.to_owned(),
-            span: place.clone(),
-        }),
-        value,
-    })
+    Some(Argument { name: Some(Name { text: parameter.to_owned(), span: place.clone() }), value })
 }
 
 /// Where the weights start. Weights of the stage that is continued must be those of this stage.
@@ -193,17 +148,11 @@ pub fn init(
                 checking.diagnostics.push(
                     Diagnostic::error(
                         WEIGHTS_DIFFER,
-                        format!(
-                            "this stage cannot start from the weights of `{}`",
-                            parent.name
-                        ),
+                        format!("this stage cannot start from the weights of `{}`", parent.name),
                     )
                     .label(record.place("model"), reason)
                     .label(&record.span, format!("continues `{}`", parent.name))
-                    .help(format!(
-                        "keep the model of `{}`, or start without `from`",
-                        parent.name
-                    )),
+                    .help(format!("keep the model of `{}`, or start without `from`", parent.name)),
                 );
                 return None;
             }
@@ -217,31 +166,18 @@ pub fn init(
 
 /// The first difference between two models' weights, in words.
 fn difference(before: &ModelPlan, after: &ModelPlan) -> Option<String> {
-    let shapes: BTreeMap<&str, &[u64]> = before
-        .weights
-        .iter()
-        .map(|weight| (weight.path.as_str(), weight.shape.as_slice()))
-        .collect();
+    let shapes: BTreeMap<&str, &[u64]> =
+        before.weights.iter().map(|weight| (weight.path.as_str(), weight.shape.as_slice())).collect();
     for weight in &after.weights {
         match shapes.get(weight.path.as_str()) {
             None => return Some(format!("`{}` is new", weight.path)),
             Some(shape) if *shape != weight.shape.as_slice() => {
-                return Some(format!(
-                    "`{}` was {shape:?} and is {:?}",
-                    weight.path, weight.shape
-                ));
+                return Some(format!("`{}` was {shape:?} and is {:?}", weight.path, weight.shape));
             }
             Some(_) => {}
         }
     }
-    let kept: BTreeMap<&str, ()> = after
-        .weights
-        .iter()
-        .map(|weight| (weight.path.as_str(), ()))
-        .collect();
-    let lost = before
-        .weights
-        .iter()
-        .find(|weight| !kept.contains_key(weight.path.as_str()))?;
+    let kept: BTreeMap<&str, ()> = after.weights.iter().map(|weight| (weight.path.as_str(), ())).collect();
+    let lost = before.weights.iter().find(|weight| !kept.contains_key(weight.path.as_str()))?;
     Some(format!("`{}` is gone", lost.path))
 }

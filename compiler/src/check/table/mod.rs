@@ -58,10 +58,7 @@ pub struct Field {
 impl Field {
     /// True if `none` may be written.
     pub fn takes_none(&self) -> bool {
-        matches!(
-            self.presence,
-            Presence::Optional(_) | Presence::DefaultOrNone(_)
-        )
+        matches!(self.presence, Presence::Optional(_) | Presence::DefaultOrNone(_))
     }
 
     /// The default in recipe text.

@@ -17,47 +17,28 @@ pub struct Range {
 
 impl Range {
     /// Every number.
-    pub const ANY: Range = Range {
-        low: f64::NEG_INFINITY,
-        low_included: false,
-        high: f64::INFINITY,
-        high_included: false,
-    };
+    pub const ANY: Range =
+        Range { low: f64::NEG_INFINITY, low_included: false, high: f64::INFINITY, high_included: false };
 
     /// Every number above zero.
-    pub const POSITIVE: Range = Range {
-        low: 0.0,
-        ..Range::ANY
-    };
+    pub const POSITIVE: Range = Range { low: 0.0, ..Range::ANY };
 
     /// Zero or more.
     pub const NOT_NEGATIVE: Range = Range::at_least(0.0);
 
     /// `low` or more.
     pub const fn at_least(low: f64) -> Range {
-        Range {
-            low,
-            low_included: true,
-            ..Range::ANY
-        }
+        Range { low, low_included: true, ..Range::ANY }
     }
 
     /// `low` to `high`, both allowed.
     pub const fn between(low: f64, high: f64) -> Range {
-        Range {
-            low,
-            low_included: true,
-            high,
-            high_included: true,
-        }
+        Range { low, low_included: true, high, high_included: true }
     }
 
     /// `low` to `high`, `high` itself not allowed.
     pub const fn below(low: f64, high: f64) -> Range {
-        Range {
-            high_included: false,
-            ..Range::between(low, high)
-        }
+        Range { high_included: false, ..Range::between(low, high) }
     }
 
     /// `above 0`, `at least 1`, `from 0% to 50%`, with each bound times `scale` and `unit` after it; empty for [`Range::ANY`].

@@ -78,10 +78,7 @@ pub static STAGE: Form = Form {
         },
         Field {
             name: "budget",
-            ty: Type::Quantity(
-                &[Dimension::Tokens, Dimension::Steps, Dimension::Epochs],
-                Range::POSITIVE,
-            ),
+            ty: Type::Quantity(&[Dimension::Tokens, Dimension::Steps, Dimension::Epochs], Range::POSITIVE),
             presence: Presence::Required,
             doc: "How long to train; tokens and epochs are rounded up to whole steps. \
                   Epochs need data whose size is known: `tokens(...)` without a holdout.",
@@ -207,10 +204,7 @@ static ADAMW: Form = Form {
 
 const WARMUP: Field = Field {
     name: "warmup",
-    ty: Type::Quantity(
-        &[Dimension::Share, Dimension::Steps, Dimension::Tokens],
-        Range::NOT_NEGATIVE,
-    ),
+    ty: Type::Quantity(&[Dimension::Share, Dimension::Steps, Dimension::Tokens], Range::NOT_NEGATIVE),
     presence: Presence::Default("0 steps"),
     doc: "Linear rise to the highest rate, `(step + 1) / warmup`; a share of all steps, steps or tokens.",
     example: "5%",
@@ -257,10 +251,7 @@ static WARMUP_STABLE_DECAY: Form = Form {
         WARMUP,
         Field {
             name: "decay",
-            ty: Type::Quantity(
-                &[Dimension::Share, Dimension::Steps, Dimension::Tokens],
-                Range::POSITIVE,
-            ),
+            ty: Type::Quantity(&[Dimension::Share, Dimension::Steps, Dimension::Tokens], Range::POSITIVE),
             presence: Presence::Default("10%"),
             doc: "Length of the final decay; a share of all steps, steps or tokens.",
             example: "20%",
@@ -276,10 +267,7 @@ static EVERY: Form = Form {
     positional: 1,
     fields: &[Field {
         name: "interval",
-        ty: Type::Quantity(
-            &[Dimension::Steps, Dimension::Tokens, Dimension::Share],
-            Range::POSITIVE,
-        ),
+        ty: Type::Quantity(&[Dimension::Steps, Dimension::Tokens, Dimension::Share], Range::POSITIVE),
         presence: Presence::Required,
         doc: "Steps, tokens (rounded up to whole steps) or a share of the stage.",
         example: "50 steps",

@@ -50,11 +50,7 @@ impl Parts<'_> {
     }
 
     /// `dV = P' dO` and, with `dS = P * (dO V' - sum(dO * O)) * scale`, `dQ = dS K` and `dK = dS' Q`.
-    pub(super) fn attention_grad(
-        &mut self,
-        settings: &AttentionSettings,
-        wrt: AttentionInput,
-    ) -> Id {
+    pub(super) fn attention_grad(&mut self, settings: &AttentionSettings, wrt: AttentionInput) -> Id {
         let (out, stats, dout) = (self.inputs[3], self.inputs[4], self.inputs[5]);
         let heads = self.heads(settings.scale);
         let mask = self.mask(settings, 6);
@@ -65,8 +61,7 @@ impl Parts<'_> {
         let exponents = build.subtract(heads.scores, stats);
         let exponentials = build.unary(UnaryFunction::Exp, exponents);
         let zero = build.constant(0.0);
-        let probabilities =
-            mask.map_or(exponentials, |mask| build.select(mask, exponentials, zero));
+        let probabilities = mask.map_or(exponentials, |mask| build.select(mask, exponentials, zero));
         let (out, dout) = (self.heads_first(out), self.heads_first(dout));
         if wrt == AttentionInput::Value {
             let dvalue = self.build.matmul(probabilities, true, dout, false);
@@ -114,12 +109,7 @@ impl Parts<'_> {
         let (key, value) = (self.repeated(key, heads), self.repeated(value, heads));
         let scores = self.build.matmul(query, false, key, true);
         let scores = self.build.scale(scores, scale);
-        Heads {
-            query,
-            key,
-            value,
-            scores,
-        }
+        Heads { query, key, value, scores }
     }
 
     /// Axes 1 and 2 exchanged: positions and heads.
@@ -157,9 +147,7 @@ impl Parts<'_> {
         let [batch, length, ..] = self.build.shape(self.inputs[0])[..] else {
             unreachable!("the type check asks for four dimensions")
         };
-        let causal = settings
-            .causal
-            .then(|| self.not_after(length, length, None));
+        let causal = settings.causal.then(|| self.not_after(length, length, None));
         let own = settings.documents.then(|| {
             let numbers = self.inputs[documents];
             let of_query = self.build.reshape(numbers, &[batch, 1, length, 1]);
@@ -188,9 +176,7 @@ impl Parts<'_> {
     fn exponentials(&mut self, heads: &Heads, mask: Mask) -> (Id, Id, Id) {
         let build = &mut self.build;
         let (unseen, zero) = (build.constant(UNSEEN), build.constant(0.0));
-        let scores = mask.map_or(heads.scores, |mask| {
-            build.select(mask, heads.scores, unseen)
-        });
+        let scores = mask.map_or(heads.scores, |mask| build.select(mask, heads.scores, unseen));
         let maximum = build.reduce_last(Reduction::Max, scores);
         let distances = build.subtract(scores, maximum);
         let exponentials = build.unary(UnaryFunction::Exp, distances);

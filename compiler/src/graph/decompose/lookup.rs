@@ -29,9 +29,7 @@ impl Parts<'_> {
         let one_hot = self.one_hot(ids, rows);
         let count = self.build.graph.ty(ids).elements();
         let shape = self.build.shape(updates);
-        let updates = self
-            .build
-            .reshape(updates, &[count, shape[shape.len() - 1]]);
+        let updates = self.build.reshape(updates, &[count, shape[shape.len() - 1]]);
         self.build.matmul(one_hot, true, updates, false)
     }
 
@@ -88,11 +86,7 @@ impl Parts<'_> {
             sine = build.unary(UnaryFunction::Negate, sine);
         }
         let [a, b] = [0, half].map(|start| {
-            let slice = Op::Slice {
-                axis: 3,
-                start,
-                length: half,
-            };
+            let slice = Op::Slice { axis: 3, start, length: half };
             build.add_op(slice, &[x])
         });
         let (a_cosine, b_sine) = (build.multiply(a, cosine), build.multiply(b, sine));

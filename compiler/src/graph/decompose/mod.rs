@@ -21,10 +21,7 @@ pub fn decompose(graph: &mut Graph) {
         let node = graph.node(id);
         let (op, origin) = (node.op.clone(), node.origin.clone());
         let inputs = graph.inputs(id);
-        let mut parts = Parts {
-            build: Builder::new(graph, origin),
-            inputs,
-        };
+        let mut parts = Parts { build: Builder::new(graph, origin), inputs };
         if let Some(value) = parts.value(&op) {
             graph.replace(id, value);
         }
@@ -94,11 +91,7 @@ impl Parts<'_> {
         if length == count {
             return list;
         }
-        let slice = Op::Slice {
-            axis: 0,
-            start: 0,
-            length: count,
-        };
+        let slice = Op::Slice { axis: 0, start: 0, length: count };
         build.add_op(slice, &[list])
     }
 

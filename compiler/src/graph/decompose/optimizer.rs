@@ -17,17 +17,13 @@ impl Parts<'_> {
 
     pub(super) fn add_scalars(&mut self) -> Id {
         let first = self.inputs[0];
-        self.inputs[1..]
-            .iter()
-            .fold(first, |sum, &scalar| self.build.add(sum, scalar))
+        self.inputs[1..].iter().fold(first, |sum, &scalar| self.build.add(sum, scalar))
     }
 
     pub(super) fn learning_rate(&mut self, peak: f64, schedule: &SchedulePlan) -> Id {
         let step = self.inputs[0];
         let decay_start = match schedule.kind {
-            ScheduleKind::WarmupStableDecay => {
-                (schedule.steps - schedule.decay).max(schedule.warmup)
-            }
+            ScheduleKind::WarmupStableDecay => (schedule.steps - schedule.decay).max(schedule.warmup),
             _ => schedule.warmup,
         };
         let build = &mut self.build;
@@ -61,16 +57,7 @@ impl Parts<'_> {
     }
 
     pub(super) fn adamw(&mut self, constants: &AdamConstants, output: AdamOutput) -> Id {
-        let [
-            weight,
-            first,
-            second,
-            gradient,
-            learning_rate,
-            gradient_scale,
-            step,
-        ] = self.inputs[..]
-        else {
+        let [weight, first, second, gradient, learning_rate, gradient_scale, step] = self.inputs[..] else {
             unreachable!("the type check asks for seven operands")
         };
         let gradient = self.build.multiply(gradient, gradient_scale);

@@ -8,20 +8,11 @@ use crate::op::{AttentionInput, AttentionSettings, NormInput, Op};
 const NORM_INPUTS: [NormInput; 3] = [NormInput::Value, NormInput::Scale, NormInput::Shift];
 
 /// The inputs of attention, by operand.
-const ATTENTION_INPUTS: [AttentionInput; 3] = [
-    AttentionInput::Query,
-    AttentionInput::Key,
-    AttentionInput::Value,
-];
+const ATTENTION_INPUTS: [AttentionInput; 3] = [AttentionInput::Query, AttentionInput::Key, AttentionInput::Value];
 
 impl Step<'_> {
     /// `dA = dY B'` and `dB = A' dY`, each in the layout its operand has.
-    pub(super) fn matmul(
-        &mut self,
-        transpose_left: bool,
-        transpose_right: bool,
-        operand: usize,
-    ) -> Id {
+    pub(super) fn matmul(&mut self, transpose_left: bool, transpose_right: bool, operand: usize) -> Id {
         let (a, b, dy) = (self.inputs[0], self.inputs[1], self.gradient);
         match (operand, transpose_left, transpose_right) {
             (0, false, _) => self.build.matmul(dy, false, b, !transpose_right),
@@ -34,8 +25,7 @@ impl Step<'_> {
     /// Rows of the gradient added up by the id they were read with.
     pub(super) fn gather(&mut self) -> Id {
         let rows = self.build.shape(self.inputs[0])[0];
-        self.build
-            .add_op(Op::ScatterAdd { rows }, &[self.inputs[1], self.gradient])
+        self.build.add_op(Op::ScatterAdd { rows }, &[self.inputs[1], self.gradient])
     }
 
     /// `y * (dy - sum(dy * y))`
@@ -63,13 +53,11 @@ impl Step<'_> {
     pub(super) fn attention(&mut self, settings: AttentionSettings, operand: usize) -> Id {
         let wrt = ATTENTION_INPUTS[operand];
         let build = &mut self.build;
-        let stats = *self
-            .attention_stats
-            .get_or_insert_with(|| build.add_op(Op::AttentionStats(settings), self.inputs));
+        let stats =
+            *self.attention_stats.get_or_insert_with(|| build.add_op(Op::AttentionStats(settings), self.inputs));
         let mut inputs = self.inputs[..3].to_vec();
         inputs.extend([self.value, stats, self.gradient]);
         inputs.extend(&self.inputs[3..]);
-        self.build
-            .add_op(Op::AttentionGrad { settings, wrt }, &inputs)
+        self.build.add_op(Op::AttentionGrad { settings, wrt }, &inputs)
     }
 }

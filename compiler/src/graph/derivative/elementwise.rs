@@ -169,11 +169,7 @@ impl Step<'_> {
             return None;
         }
         let zero = self.build.constant(0.0);
-        let (a, b) = if operand == 1 {
-            (self.gradient, zero)
-        } else {
-            (zero, self.gradient)
-        };
+        let (a, b) = if operand == 1 { (self.gradient, zero) } else { (zero, self.gradient) };
         let full = self.build.select(self.inputs[0], a, b);
         let shape = self.build.shape(self.inputs[operand]);
         Some(self.build.sum_to(full, &shape))

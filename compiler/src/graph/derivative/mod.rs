@@ -46,13 +46,8 @@ pub fn gradients(graph: &mut Graph, loss: Id, wrt: &[Id]) -> Vec<Option<Id>> {
         let node = graph.node(id);
         let (op, origin) = (node.op.clone(), node.origin.clone());
         let inputs = graph.inputs(id);
-        let mut step = Step {
-            build: Builder::new(graph, origin),
-            value: id,
-            inputs: &inputs,
-            gradient,
-            attention_stats: None,
-        };
+        let mut step =
+            Step { build: Builder::new(graph, origin), value: id, inputs: &inputs, gradient, attention_stats: None };
         for (operand, input) in inputs.iter().enumerate() {
             if needed[input.index()]
                 && let Some(part) = step.part(&op, operand)
@@ -91,38 +86,22 @@ impl Step<'_> {
             Op::Binary(function) => self.binary(*function, operand),
             Op::Select => return self.select(operand).map(Part::Whole),
             Op::Greater => return None,
-            Op::Dropout { .. } if operand == 0 => self
-                .build
-                .add_op(op.clone(), &[self.gradient, self.inputs[1]]),
+            Op::Dropout { .. } if operand == 0 => self.build.add_op(op.clone(), &[self.gradient, self.inputs[1]]),
             Op::Reduce { kind, .. } => self.reduce(*kind),
             Op::Slice { axis, start, .. } => {
-                return Some(Part::Slice {
-                    axis: *axis,
-                    start: *start,
-                    gradient: self.gradient,
-                });
+                return Some(Part::Slice { axis: *axis, start: *start, gradient: self.gradient });
             }
-            Op::Reshape(_)
-            | Op::Permute(_)
-            | Op::Expand(_)
-            | Op::Pad { .. }
-            | Op::Concat { .. } => self.movement(op, operand),
-            Op::MatMul {
-                transpose_left,
-                transpose_right,
-            } => self.matmul(*transpose_left, *transpose_right, operand),
+            Op::Reshape(_) | Op::Permute(_) | Op::Expand(_) | Op::Pad { .. } | Op::Concat { .. } => {
+                self.movement(op, operand)
+            }
+            Op::MatMul { transpose_left, transpose_right } => self.matmul(*transpose_left, *transpose_right, operand),
             Op::Gather if operand == 0 => self.gather(),
-            Op::ScatterAdd { .. } if operand == 1 => self
-                .build
-                .add_op(Op::Gather, &[self.gradient, self.inputs[0]]),
+            Op::ScatterAdd { .. } if operand == 1 => self.build.add_op(Op::Gather, &[self.gradient, self.inputs[0]]),
             Op::Softmax => self.softmax(),
             Op::LayerNorm { eps } => self.layer_norm(*eps, operand),
             Op::RmsNorm { eps } => self.rms_norm(*eps, operand),
             Op::Rotate { theta, inverse } if operand == 0 => {
-                let back = Op::Rotate {
-                    theta: *theta,
-                    inverse: !inverse,
-                };
+                let back = Op::Rotate { theta: *theta, inverse: !inverse };
                 self.build.add_op(back, &[self.gradient, self.inputs[1]])
             }
             Op::Attention(settings) if operand < 3 => self.attention(*settings, operand),

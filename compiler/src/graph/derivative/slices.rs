@@ -12,11 +12,7 @@ pub(super) enum Part {
     /// To the whole value.
     Whole(Id),
     /// To the elements from `start` on along `axis`.
-    Slice {
-        axis: usize,
-        start: u64,
-        gradient: Id,
-    },
+    Slice { axis: usize, start: u64, gradient: Id },
 }
 
 /// The gradient of `value`, none without parts. The parts are added in the order they come; slices first.
@@ -28,11 +24,7 @@ pub(super) fn join(graph: &mut Graph, value: Id, parts: Vec<Part>) -> Option<Id>
     for part in parts {
         match part {
             Part::Whole(gradient) => whole.push(gradient),
-            Part::Slice {
-                axis,
-                start,
-                gradient,
-            } => slices.push((axis, start, gradient)),
+            Part::Slice { axis, start, gradient } => slices.push((axis, start, gradient)),
         }
     }
     let runs = runs(&mut build, slices);
@@ -54,8 +46,7 @@ struct Run {
 
 /// Puts slices end to end where they meet; slices of the very same part are added first.
 fn runs(build: &mut Builder<'_>, mut slices: Vec<(usize, u64, Id)>) -> Vec<Run> {
-    let length =
-        |build: &Builder<'_>, axis: usize, gradient: Id| build.graph.ty(gradient).shape[axis];
+    let length = |build: &Builder<'_>, axis: usize, gradient: Id| build.graph.ty(gradient).shape[axis];
     slices.sort_by_key(|&(axis, start, gradient)| (axis, start, length(build, axis, gradient)));
     let mut distinct: Vec<(usize, u64, Id)> = Vec::new();
     for (axis, start, gradient) in slices {
@@ -72,20 +63,13 @@ fn runs(build: &mut Builder<'_>, mut slices: Vec<(usize, u64, Id)>) -> Vec<Run> 
     let mut runs: Vec<Run> = Vec::new();
     for (axis, start, gradient) in distinct {
         let end = start + length(build, axis, gradient);
-        let open = |run: &&mut Run| {
-            run.axis == axis && run.end == start && run.gradients.len() < MOST_OPERANDS
-        };
+        let open = |run: &&mut Run| run.axis == axis && run.end == start && run.gradients.len() < MOST_OPERANDS;
         match runs.iter_mut().find(open) {
             Some(run) => {
                 run.gradients.push(gradient);
                 run.end = end;
             }
-            None => runs.push(Run {
-                axis,
-                start,
-                end,
-                gradients: vec![gradient],
-            }),
+            None => runs.push(Run { axis, start, end, gradients: vec![gradient] }),
         }
     }
     runs
@@ -102,11 +86,7 @@ impl Run {
         if (self.start, self.end) == (0, size) {
             return joined;
         }
-        let pad = Op::Pad {
-            axis: self.axis,
-            before: self.start,
-            after: size - self.end,
-        };
+        let pad = Op::Pad { axis: self.axis, before: self.start, after: size - self.end };
         build.add_op(pad, &[joined])
     }
 }

@@ -38,10 +38,7 @@ impl Step<'_> {
             }
             Op::Pad { axis, before, .. } => self.slice(*axis, *before, &shape),
             Op::Concat { axis } => {
-                let before = self.inputs[..operand]
-                    .iter()
-                    .map(|&input| self.build.graph.ty(input).shape[*axis])
-                    .sum();
+                let before = self.inputs[..operand].iter().map(|&input| self.build.graph.ty(input).shape[*axis]).sum();
                 self.slice(*axis, before, &shape)
             }
             _ => unreachable!("the table passes movement only"),
@@ -50,11 +47,7 @@ impl Step<'_> {
 
     /// The part of the gradient along `axis` that belongs to an operand of shape `shape`.
     fn slice(&mut self, axis: usize, start: u64, shape: &Shape) -> Id {
-        let slice = Op::Slice {
-            axis,
-            start,
-            length: shape[axis],
-        };
+        let slice = Op::Slice { axis, start, length: shape[axis] };
         self.build.add_op(slice, &[self.gradient])
     }
 }

@@ -9,10 +9,7 @@ const MOST_SCALARS: usize = 64;
 
 pub(super) fn infer(operands: &Operands<'_>) -> Result<Type, String> {
     match operands.op {
-        Op::MatMul {
-            transpose_left,
-            transpose_right,
-        } => matmul(operands, *transpose_left, *transpose_right),
+        Op::MatMul { transpose_left, transpose_right } => matmul(operands, *transpose_left, *transpose_right),
         Op::Gather => gather(operands),
         Op::ScatterAdd { rows } => scatter(operands, *rows),
         Op::Softmax => {
@@ -23,10 +20,7 @@ pub(super) fn infer(operands: &Operands<'_>) -> Result<Type, String> {
         Op::LayerNorm { .. } => norm(operands, 3, None),
         Op::RmsNorm { .. } => norm(operands, 2, None),
         Op::LayerNormGrad { wrt, .. } => norm_grad(operands, *wrt),
-        Op::RmsNormGrad {
-            wrt: NormInput::Shift,
-            ..
-        } => operands.refuse("there is no shift"),
+        Op::RmsNormGrad { wrt: NormInput::Shift, .. } => operands.refuse("there is no shift"),
         Op::RmsNormGrad { wrt, .. } => norm_grad(operands, *wrt),
         Op::Rotate { .. } => rotate(operands),
         Op::Attention(settings) => {
@@ -134,11 +128,7 @@ fn length(operands: &Operands<'_>, operand: usize) -> Result<(), String> {
     operands.expect_rank(operand, 0)
 }
 
-fn matmul(
-    operands: &Operands<'_>,
-    transpose_left: bool,
-    transpose_right: bool,
-) -> Result<Type, String> {
+fn matmul(operands: &Operands<'_>, transpose_left: bool, transpose_right: bool) -> Result<Type, String> {
     operands.expect_count(2)?;
     operands.last(0)?;
     operands.last(1)?;
@@ -152,26 +142,17 @@ fn matmul(
     }
     let pair = |shape: &Shape, transposed: bool| {
         let (first, second) = (shape[rank - 2], shape[rank - 1]);
-        if transposed {
-            (second, first)
-        } else {
-            (first, second)
-        }
+        if transposed { (second, first) } else { (first, second) }
     };
     let (rows, left_inner) = pair(left, transpose_left);
     let (right_inner, columns) = pair(right, transpose_right);
     if left_inner != right_inner {
-        return operands.refuse(&format!(
-            "the inner dimensions differ: {left_inner} and {right_inner}"
-        ));
+        return operands.refuse(&format!("the inner dimensions differ: {left_inner} and {right_inner}"));
     }
     let mut shape = left.clone();
     shape[rank - 2] = rows;
     shape[rank - 1] = columns;
-    Ok(Type {
-        shape,
-        dtype: DType::F32,
-    })
+    Ok(Type { shape, dtype: DType::F32 })
 }
 
 fn gather(operands: &Operands<'_>) -> Result<Type, String> {
@@ -181,10 +162,7 @@ fn gather(operands: &Operands<'_>) -> Result<Type, String> {
     operands.expect_dtype(1, DType::I32)?;
     let mut shape = operands.shape(1).clone();
     shape.push(width);
-    Ok(Type {
-        shape,
-        dtype: DType::F32,
-    })
+    Ok(Type { shape, dtype: DType::F32 })
 }
 
 fn scatter(operands: &Operands<'_>, rows: u64) -> Result<Type, String> {
@@ -193,13 +171,7 @@ fn scatter(operands: &Operands<'_>, rows: u64) -> Result<Type, String> {
     let width = operands.last(1)?;
     let mut expected = operands.shape(0).clone();
     expected.push(width);
-    operands.expect(
-        1,
-        &Type {
-            shape: expected,
-            dtype: DType::F32,
-        },
-    )?;
+    operands.expect(1, &Type { shape: expected, dtype: DType::F32 })?;
     Ok(Type::f32(&[rows, width]))
 }
 
@@ -241,11 +213,7 @@ struct AttentionShapes {
 }
 
 /// Checks query, key, value (operands 0, 1, 2) and documents (the operand named).
-fn attention(
-    operands: &Operands<'_>,
-    causal: bool,
-    documents: Option<usize>,
-) -> Result<AttentionShapes, String> {
+fn attention(operands: &Operands<'_>, causal: bool, documents: Option<usize>) -> Result<AttentionShapes, String> {
     for operand in 0..3 {
         operands.expect_dtype(operand, DType::F32)?;
         operands.expect_rank(operand, 4)?;
@@ -262,17 +230,12 @@ fn attention(
         return operands.refuse("the query heads must be a multiple of the key heads");
     }
     if (causal || documents.is_some()) && key[1] != length {
-        return operands.refuse(
-            "query and key must be equally long when the attention is causal or has documents",
-        );
+        return operands.refuse("query and key must be equally long when the attention is causal or has documents");
     }
     if let Some(operand) = documents {
         operands.expect(operand, &Type::i32(&[batch, length]))?;
     }
-    Ok(AttentionShapes {
-        output: [batch, length, heads, value[3]],
-        stats: [batch, heads, length],
-    })
+    Ok(AttentionShapes { output: [batch, length, heads, value[3]], stats: [batch, heads, length] })
 }
 
 fn cache_write(operands: &Operands<'_>) -> Result<Type, String> {

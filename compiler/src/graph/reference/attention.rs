@@ -15,15 +15,8 @@ pub(super) fn evaluate(op: &Op, inputs: &[&Tensor]) -> Result<Vec<f32>, String> 
         }
         Op::CachedAttention { scale } => {
             let before = cache_room(inputs[1], queries, inputs[3])?;
-            let settings = AttentionSettings {
-                causal: true,
-                scale: *scale,
-                documents: false,
-            };
-            let heads = Heads {
-                before,
-                ..Heads::new(settings, inputs, None)
-            };
+            let settings = AttentionSettings { causal: true, scale: *scale, documents: false };
+            let heads = Heads { before, ..Heads::new(settings, inputs, None) };
             heads.output()
         }
         _ => unreachable!("the caller passes attention only"),
@@ -32,17 +25,12 @@ pub(super) fn evaluate(op: &Op, inputs: &[&Tensor]) -> Result<Vec<f32>, String> 
 
 /// `(cache [B, C, G, K], new [B, T, G, K], length [])`
 pub(super) fn cache_write(inputs: &[&Tensor]) -> Result<Vec<f32>, String> {
-    let [cache, new, length] = inputs else {
-        unreachable!("the type check asks for three operands")
-    };
+    let [cache, new, length] = inputs else { unreachable!("the type check asks for three operands") };
     let first = cache_room(cache, new.shape[1], length)?;
     let row: usize = sizes(&cache.shape[2..]).iter().product();
     let (capacity, added) = (cache.shape[1] as usize * row, new.shape[1] as usize * row);
     let mut written = floats(cache).to_vec();
-    for (cache, new) in written
-        .chunks_exact_mut(capacity)
-        .zip(floats(new).chunks_exact(added))
-    {
+    for (cache, new) in written.chunks_exact_mut(capacity).zip(floats(new).chunks_exact(added)) {
         cache[first * row..][..added].copy_from_slice(new);
     }
     Ok(written)
@@ -55,9 +43,7 @@ fn cache_room(cache: &Tensor, added: u64, length: &Tensor) -> Result<usize, Stri
     if held.checked_add(added).is_some_and(|end| end <= capacity) {
         return Ok(held as usize);
     }
-    Err(format!(
-        "{added} positions behind {held} do not fit a cache of {capacity}"
-    ))
+    Err(format!("{added} positions behind {held} do not fit a cache of {capacity}"))
 }
 
 /// The operands of attention and where each head's rows lie.
@@ -83,11 +69,7 @@ struct Heads<'a> {
 }
 
 impl<'a> Heads<'a> {
-    fn new(
-        settings: AttentionSettings,
-        inputs: &[&'a Tensor],
-        documents: Option<&&'a Tensor>,
-    ) -> Self {
+    fn new(settings: AttentionSettings, inputs: &[&'a Tensor], documents: Option<&&'a Tensor>) -> Self {
         let (query, value) = (sizes(&inputs[0].shape), sizes(&inputs[2].shape));
         Heads {
             settings,
@@ -109,8 +91,7 @@ impl<'a> Heads<'a> {
     /// Every `(batch, query position, head)` in row-major order.
     fn rows(&self) -> impl Iterator<Item = (usize, usize, usize)> {
         let (queries, heads) = (self.queries, self.heads);
-        (0..self.batch * queries * heads)
-            .map(move |i| (i / heads / queries, i / heads % queries, i % heads))
+        (0..self.batch * queries * heads).map(move |i| (i / heads / queries, i / heads % queries, i % heads))
     }
 
     /// Where row `(b, t, h)` of query, output or their gradients starts.
@@ -129,10 +110,7 @@ impl<'a> Heads<'a> {
         let (b, t, _) = row;
         let seen = |s: usize| {
             let before = !self.settings.causal || s <= self.before + t;
-            let document = |position: usize| {
-                self.documents
-                    .map(|numbers| numbers[b * self.queries + position])
-            };
+            let document = |position: usize| self.documents.map(|numbers| numbers[b * self.queries + position]);
             before && (self.documents.is_none() || document(s) == document(t))
         };
         let query = &self.query[self.query_row(row, self.key_width)..][..self.key_width];
@@ -147,8 +125,7 @@ impl<'a> Heads<'a> {
 
     /// `[B, T, H, V]`
     fn output(&self) -> Vec<f32> {
-        let mut output =
-            Vec::with_capacity(self.batch * self.queries * self.heads * self.value_width);
+        let mut output = Vec::with_capacity(self.batch * self.queries * self.heads * self.value_width);
         for row in self.rows() {
             let scores = self.scores(row);
             let (maximum, sum) = exponential_sum(scores.iter().map(|(_, score)| *score));
@@ -205,12 +182,8 @@ impl<'a> Heads<'a> {
                 let along_value = dot(dout, &self.value[value_row..]);
                 let dscore = probability * (along_value - along_output) * self.settings.scale;
                 match wrt {
-                    AttentionInput::Query => {
-                        add(query_row, dscore, &self.key[key_row..][..self.key_width])
-                    }
-                    AttentionInput::Key => {
-                        add(key_row, dscore, &self.query[query_row..][..self.key_width])
-                    }
+                    AttentionInput::Query => add(query_row, dscore, &self.key[key_row..][..self.key_width]),
+                    AttentionInput::Key => add(key_row, dscore, &self.query[query_row..][..self.key_width]),
                     AttentionInput::Value => add(value_row, probability, dout),
                 }
             }

@@ -11,21 +11,13 @@ use crate::random::Stream;
 pub(super) fn evaluate(op: &Op, shape: &[u64], inputs: &[&Tensor]) -> Result<Vec<f32>, String> {
     if let Op::Dropout { rate, seed, site } = op {
         let step = count(inputs[1], "the step")?;
-        return Ok(dropout(
-            floats(inputs[0]),
-            *rate,
-            Stream::dropout(*seed, *site, step),
-        ));
+        return Ok(dropout(floats(inputs[0]), *rate, Stream::dropout(*seed, *site, step)));
     }
-    let operands: Vec<Vec<f32>> = inputs
-        .iter()
-        .map(|tensor| movement::broadcast(&tensor.to_f32(), &tensor.shape, shape))
-        .collect();
+    let operands: Vec<Vec<f32>> =
+        inputs.iter().map(|tensor| movement::broadcast(&tensor.to_f32(), &tensor.shape, shape)).collect();
     let value = |i: usize| match op {
         Op::Unary(function) => unary(*function, operands[0][i].into()) as f32,
-        Op::Binary(function) => {
-            binary(*function, operands[0][i].into(), operands[1][i].into()) as f32
-        }
+        Op::Binary(function) => binary(*function, operands[0][i].into(), operands[1][i].into()) as f32,
         Op::Greater => f32::from(operands[0][i] > operands[1][i]),
         Op::Select if operands[0][i] != 0.0 => operands[1][i],
         Op::Select => operands[2][i],
@@ -37,11 +29,7 @@ pub(super) fn evaluate(op: &Op, shape: &[u64], inputs: &[&Tensor]) -> Result<Vec
 fn dropout(values: &[f32], rate: f64, stream: Stream) -> Vec<f32> {
     let kept = |i: usize| f64::from(stream.uniform(i as u64)) >= rate;
     let scaled = |value: f32| (f64::from(value) / (1.0 - rate)) as f32;
-    values
-        .iter()
-        .enumerate()
-        .map(|(i, &value)| if kept(i) { scaled(value) } else { 0.0 })
-        .collect()
+    values.iter().enumerate().map(|(i, &value)| if kept(i) { scaled(value) } else { 0.0 }).collect()
 }
 
 /// A function of one number.
@@ -63,9 +51,7 @@ pub fn unary(function: UnaryFunction, x: f64) -> f64 {
         UnaryFunction::Relu => binary(BinaryFunction::Maximum, x, 0.0),
         UnaryFunction::Silu => x * sigmoid(x),
         UnaryFunction::Gelu => x * (1.0 + erf(x * FRAC_1_SQRT_2)) / 2.0,
-        UnaryFunction::GeluTanh => {
-            x * (1.0 + ((2.0 / PI).sqrt() * (x + 0.044715 * x.powi(3))).tanh()) / 2.0
-        }
+        UnaryFunction::GeluTanh => x * (1.0 + ((2.0 / PI).sqrt() * (x + 0.044715 * x.powi(3))).tanh()) / 2.0,
     }
 }
 

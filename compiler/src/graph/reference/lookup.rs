@@ -16,10 +16,7 @@ pub(super) fn evaluate(op: &Op, inputs: &[&Tensor]) -> Result<Vec<f32>, String> 
 
 /// `id` as an index below `rows`.
 fn index(id: i32, rows: usize, what: &str) -> Result<usize, String> {
-    usize::try_from(id)
-        .ok()
-        .filter(|&row| row < rows)
-        .ok_or_else(|| format!("{what} {id} lies outside 0..{rows}"))
+    usize::try_from(id).ok().filter(|&row| row < rows).ok_or_else(|| format!("{what} {id} lies outside 0..{rows}"))
 }
 
 fn gather(table: &Tensor, ids: &Tensor) -> Result<Vec<f32>, String> {
@@ -36,10 +33,7 @@ fn gather(table: &Tensor, ids: &Tensor) -> Result<Vec<f32>, String> {
 fn scatter_add(ids: &Tensor, updates: &Tensor, rows: usize) -> Result<Vec<f32>, String> {
     let width = last(updates);
     let mut sums = vec![0.0f64; rows * width];
-    for (&id, update) in integers(ids)
-        .iter()
-        .zip(floats(updates).chunks_exact(width))
-    {
+    for (&id, update) in integers(ids).iter().zip(floats(updates).chunks_exact(width)) {
         let row = index(id, rows, "id")?;
         for (sum, &value) in sums[row * width..].iter_mut().zip(update) {
             *sum += f64::from(value);
@@ -68,11 +62,7 @@ fn cross_entropy(logits: &Tensor, targets: &Tensor) -> Result<Vec<f32>, String> 
     rows.zip(integers(targets)).map(row_loss).collect()
 }
 
-fn cross_entropy_grad(
-    logits: &Tensor,
-    targets: &Tensor,
-    dloss: &Tensor,
-) -> Result<Vec<f32>, String> {
+fn cross_entropy_grad(logits: &Tensor, targets: &Tensor, dloss: &Tensor) -> Result<Vec<f32>, String> {
     let classes = last(logits);
     let mut gradient = Vec::with_capacity(floats(logits).len());
     let rows = floats(logits).chunks_exact(classes);

@@ -31,51 +31,29 @@ pub(super) fn evaluate(op: &Op, ty: &Type, inputs: &[&Tensor]) -> Result<Tensor,
             Data::F32(elementwise::evaluate(op, &ty.shape, inputs)?)
         }
         Op::Reduce { kind, axes } => Data::F32(reduce::reduce(*kind, axes, inputs[0])),
-        Op::Reshape(_)
-        | Op::Permute(_)
-        | Op::Expand(_)
-        | Op::Slice { .. }
-        | Op::Pad { .. }
-        | Op::Concat { .. } => movement::evaluate(op, &ty.shape, inputs),
-        Op::MatMul {
-            transpose_left,
-            transpose_right,
-        } => Data::F32(matmul::matmul(
-            inputs[0],
-            inputs[1],
-            *transpose_left,
-            *transpose_right,
-            &ty.shape,
-        )),
+        Op::Reshape(_) | Op::Permute(_) | Op::Expand(_) | Op::Slice { .. } | Op::Pad { .. } | Op::Concat { .. } => {
+            movement::evaluate(op, &ty.shape, inputs)
+        }
+        Op::MatMul { transpose_left, transpose_right } => {
+            Data::F32(matmul::matmul(inputs[0], inputs[1], *transpose_left, *transpose_right, &ty.shape))
+        }
         Op::Gather | Op::ScatterAdd { .. } | Op::CrossEntropy | Op::CrossEntropyGrad => {
             Data::F32(lookup::evaluate(op, inputs)?)
         }
-        Op::Softmax
-        | Op::LayerNorm { .. }
-        | Op::LayerNormGrad { .. }
-        | Op::RmsNorm { .. }
-        | Op::RmsNormGrad { .. } => Data::F32(normalize::evaluate(op, inputs)),
-        Op::Rotate { theta, inverse } => {
-            Data::F32(rotate::rotate(inputs[0], inputs[1], *theta, *inverse))
+        Op::Softmax | Op::LayerNorm { .. } | Op::LayerNormGrad { .. } | Op::RmsNorm { .. } | Op::RmsNormGrad { .. } => {
+            Data::F32(normalize::evaluate(op, inputs))
         }
-        Op::Attention(_)
-        | Op::AttentionStats(_)
-        | Op::AttentionGrad { .. }
-        | Op::CachedAttention { .. } => Data::F32(attention::evaluate(op, inputs)?),
+        Op::Rotate { theta, inverse } => Data::F32(rotate::rotate(inputs[0], inputs[1], *theta, *inverse)),
+        Op::Attention(_) | Op::AttentionStats(_) | Op::AttentionGrad { .. } | Op::CachedAttention { .. } => {
+            Data::F32(attention::evaluate(op, inputs)?)
+        }
         Op::CacheWrite => Data::F32(attention::cache_write(inputs)?),
         Op::SumSquares | Op::AddScalars | Op::LearningRate { .. } | Op::AdamW { .. } => {
             Data::F32(optimizer::evaluate(op, inputs))
         }
     };
-    let value = Tensor {
-        shape: ty.shape.clone(),
-        data,
-    };
-    debug_assert!(
-        value.fits(ty),
-        "{op:?} gives {} where {ty} was inferred",
-        value.ty()
-    );
+    let value = Tensor { shape: ty.shape.clone(), data };
+    debug_assert!(value.fits(ty), "{op:?} gives {} where {ty} was inferred", value.ty());
     Ok(value)
 }
 
@@ -119,16 +97,10 @@ fn sizes(shape: &[u64]) -> Vec<usize> {
 
 /// Size of the last axis.
 fn last(tensor: &Tensor) -> usize {
-    *tensor
-        .shape
-        .last()
-        .expect("the type check asks for a dimension") as usize
+    *tensor.shape.last().expect("the type check asks for a dimension") as usize
 }
 
 /// Sum of products, in f64.
 fn dot(a: &[f32], b: &[f32]) -> f64 {
-    a.iter()
-        .zip(b)
-        .map(|(&a, &b)| f64::from(a) * f64::from(b))
-        .sum()
+    a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
 }

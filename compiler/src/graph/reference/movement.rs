@@ -17,12 +17,7 @@ pub(super) fn evaluate(op: &Op, shape: &[u64], inputs: &[&Tensor]) -> Data {
     }
 }
 
-fn moved<T: Copy + Default>(
-    op: &Op,
-    shape: &[u64],
-    inputs: &[&Tensor],
-    values: fn(&Data) -> &[T],
-) -> Vec<T> {
+fn moved<T: Copy + Default>(op: &Op, shape: &[u64], inputs: &[&Tensor], values: fn(&Data) -> &[T]) -> Vec<T> {
     let input = values(&inputs[0].data);
     let from = &inputs[0].shape;
     match op {
@@ -30,17 +25,13 @@ fn moved<T: Copy + Default>(
         Op::Permute(axes) => {
             let own = strides(from);
             let permuted: Vec<usize> = axes.iter().map(|&axis| own[axis]).collect();
-            offsets(shape, &permuted)
-                .map(|offset| input[offset])
-                .collect()
+            offsets(shape, &permuted).map(|offset| input[offset]).collect()
         }
         Op::Expand(_) => broadcast(input, from, shape),
         Op::Slice { axis, start, .. } => {
             let own = strides(from);
             let first = *start as usize * own[*axis];
-            offsets(shape, &own)
-                .map(|offset| input[first + offset])
-                .collect()
+            offsets(shape, &own).map(|offset| input[first + offset]).collect()
         }
         Op::Pad { axis, before, .. } => {
             let mut padded = vec![T::default(); sizes(shape).iter().product()];
@@ -70,15 +61,8 @@ fn moved<T: Copy + Default>(
 /// The values repeated to a shape they broadcast to.
 pub(super) fn broadcast<T: Copy>(values: &[T], from: &[u64], to: &[u64]) -> Vec<T> {
     let mut repeated = vec![0; to.len() - from.len()];
-    repeated.extend(
-        strides(from)
-            .iter()
-            .zip(from)
-            .map(|(&stride, &size)| if size == 1 { 0 } else { stride }),
-    );
-    offsets(to, &repeated)
-        .map(|offset| values[offset])
-        .collect()
+    repeated.extend(strides(from).iter().zip(from).map(|(&stride, &size)| if size == 1 { 0 } else { stride }));
+    offsets(to, &repeated).map(|offset| values[offset]).collect()
 }
 
 /// Steps of row-major storage.

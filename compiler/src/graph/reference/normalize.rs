@@ -32,10 +32,7 @@ fn softmax(x: &Tensor) -> Vec<f32> {
     let mut probabilities = Vec::with_capacity(floats(x).len());
     for row in floats(x).chunks_exact(last(x)) {
         let (maximum, sum) = exponential_sum(row.iter().map(|&value| f64::from(value)));
-        probabilities.extend(
-            row.iter()
-                .map(|&value| ((f64::from(value) - maximum).exp() / sum) as f32),
-        );
+        probabilities.extend(row.iter().map(|&value| ((f64::from(value) - maximum).exp() / sum) as f32));
     }
     probabilities
 }
@@ -50,18 +47,12 @@ impl Statistics {
     fn layer(row: &[f32], eps: f64) -> Statistics {
         let mean = average(row.iter().map(|&x| f64::from(x)));
         let variance = average(row.iter().map(|&x| (f64::from(x) - mean).powi(2)));
-        Statistics {
-            mean,
-            inverse_deviation: 1.0 / (variance + eps).sqrt(),
-        }
+        Statistics { mean, inverse_deviation: 1.0 / (variance + eps).sqrt() }
     }
 
     fn root_mean_square(row: &[f32], eps: f64) -> Statistics {
         let mean_square = average(row.iter().map(|&x| f64::from(x).powi(2)));
-        Statistics {
-            mean: 0.0,
-            inverse_deviation: 1.0 / (mean_square + eps).sqrt(),
-        }
+        Statistics { mean: 0.0, inverse_deviation: 1.0 / (mean_square + eps).sqrt() }
     }
 
     fn apply(&self, x: f32) -> f64 {
@@ -94,39 +85,21 @@ fn normalize(
 /// The gradient of a normalisation. With `n = (x - mean) / deviation` and `g = dy * scale`:
 /// `dx = (g - mean(g) - n * mean(g * n)) / deviation`, where `mean(g)` is left out if nothing is centred,
 /// `dscale = sum(dy * n)`, `dshift = sum(dy)` over all rows.
-fn gradient(
-    wrt: NormInput,
-    inputs: &[&Tensor],
-    centred: bool,
-    statistics: impl Fn(&[f32]) -> Statistics,
-) -> Vec<f32> {
+fn gradient(wrt: NormInput, inputs: &[&Tensor], centred: bool, statistics: impl Fn(&[f32]) -> Statistics) -> Vec<f32> {
     let (x, scale, dy) = (inputs[0], floats(inputs[1]), inputs[2]);
     let width = last(x);
     let mut dx = Vec::new();
     let mut sums = vec![0.0f64; width];
-    for (row, dy) in floats(x)
-        .chunks_exact(width)
-        .zip(floats(dy).chunks_exact(width))
-    {
+    for (row, dy) in floats(x).chunks_exact(width).zip(floats(dy).chunks_exact(width)) {
         let statistics = statistics(row);
         let normal: Vec<f64> = row.iter().map(|&x| statistics.apply(x)).collect();
         match wrt {
             NormInput::Value => {
-                let g: Vec<f64> = dy
-                    .iter()
-                    .zip(scale)
-                    .map(|(&dy, &scale)| f64::from(dy) * f64::from(scale))
-                    .collect();
-                let mean = if centred {
-                    average(g.iter().copied())
-                } else {
-                    0.0
-                };
+                let g: Vec<f64> = dy.iter().zip(scale).map(|(&dy, &scale)| f64::from(dy) * f64::from(scale)).collect();
+                let mean = if centred { average(g.iter().copied()) } else { 0.0 };
                 let along = average(g.iter().zip(&normal).map(|(g, n)| g * n));
                 dx.extend(
-                    g.iter().zip(&normal).map(|(g, n)| {
-                        ((g - mean - n * along) * statistics.inverse_deviation) as f32
-                    }),
+                    g.iter().zip(&normal).map(|(g, n)| ((g - mean - n * along) * statistics.inverse_deviation) as f32),
                 );
             }
             NormInput::Scale => {

@@ -18,20 +18,10 @@ pub(super) fn evaluate(op: &Op, inputs: &[&Tensor]) -> Vec<f32> {
 
 /// Adam with decoupled weight decay (Loshchilov and Hutter 2019, algorithm 2).
 fn adamw(constants: &AdamConstants, output: AdamOutput, inputs: &[&Tensor]) -> Vec<f32> {
-    let AdamConstants {
-        beta1,
-        beta2,
-        epsilon,
-        weight_decay,
-    } = *constants;
-    let (learning_rate, gradient_scale, step) = (
-        scalar(inputs[4]),
-        scalar(inputs[5]),
-        scalar(inputs[6]) + 1.0,
-    );
+    let AdamConstants { beta1, beta2, epsilon, weight_decay } = *constants;
+    let (learning_rate, gradient_scale, step) = (scalar(inputs[4]), scalar(inputs[5]), scalar(inputs[6]) + 1.0);
     let value = |i: usize| {
-        let [weight, first, second, gradient] =
-            [0, 1, 2, 3].map(|operand| f64::from(floats(inputs[operand])[i]));
+        let [weight, first, second, gradient] = [0, 1, 2, 3].map(|operand| f64::from(floats(inputs[operand])[i]));
         let gradient = gradient * gradient_scale;
         let first = beta1 * first + (1.0 - beta1) * gradient;
         let second = beta2 * second + (1.0 - beta2) * gradient * gradient;
@@ -41,8 +31,7 @@ fn adamw(constants: &AdamConstants, output: AdamOutput, inputs: &[&Tensor]) -> V
             AdamOutput::Weight => {
                 let unbiased_first = first / (1.0 - beta1.powf(step));
                 let unbiased_second = second / (1.0 - beta2.powf(step));
-                let update =
-                    unbiased_first / (unbiased_second.sqrt() + epsilon) + weight_decay * weight;
+                let update = unbiased_first / (unbiased_second.sqrt() + epsilon) + weight_decay * weight;
                 (weight - learning_rate * update) as f32
             }
         }

@@ -4,15 +4,10 @@ use super::{floats, integers, sizes};
 use crate::graph::Tensor;
 
 pub(super) fn rotate(x: &Tensor, positions: &Tensor, theta: f64, inverse: bool) -> Vec<f32> {
-    let [.., heads, width] = sizes(&x.shape)[..] else {
-        unreachable!("the type check asks for four dimensions")
-    };
+    let [.., heads, width] = sizes(&x.shape)[..] else { unreachable!("the type check asks for four dimensions") };
     let half = width / 2;
     let mut turned = floats(x).to_vec();
-    for (token, &position) in turned
-        .chunks_exact_mut(heads * width)
-        .zip(integers(positions))
-    {
+    for (token, &position) in turned.chunks_exact_mut(heads * width).zip(integers(positions)) {
         for head in token.chunks_exact_mut(width) {
             for i in 0..half {
                 let angle = f64::from(position) * theta.powf(-2.0 * i as f64 / width as f64);

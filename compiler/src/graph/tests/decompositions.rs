@@ -51,18 +51,9 @@ pub fn distance(a: &Tensor, b: &Tensor) -> f64 {
     assert_eq!(a.shape, b.shape);
     let (a, b) = (a.to_f32(), b.to_f32());
     let size = a.iter().fold(1e-3f32, |size, value| size.max(value.abs()));
-    let distances = a
-        .iter()
-        .zip(&b)
-        .map(|(a, b)| f64::from((a - b).abs() / size));
+    let distances = a.iter().zip(&b).map(|(a, b)| f64::from((a - b).abs() / size));
     // A value that is not a number is infinitely far from any other.
-    distances.fold(0.0, |most, d| {
-        if d.is_nan() {
-            f64::INFINITY
-        } else {
-            most.max(d)
-        }
-    })
+    distances.fold(0.0, |most, d| if d.is_nan() { f64::INFINITY } else { most.max(d) })
 }
 
 #[test]
@@ -70,28 +61,14 @@ fn every_composite_agrees_with_its_decomposition() {
     let mut tested = 0;
     for op in operators().iter().filter(|op| !primitive(op)) {
         let operands = operands(op).expect("only sources have no operands");
-        let tensors: Vec<Tensor> = operands
-            .iter()
-            .enumerate()
-            .map(|(i, operand)| operand.tensor(i))
-            .collect();
+        let tensors: Vec<Tensor> = operands.iter().enumerate().map(|(i, operand)| operand.tensor(i)).collect();
         let (mut graph, _, value, bound) = single(op, &tensors);
         result(&mut graph, "y", value);
-        let whole = graph
-            .execute(&bound, &mut Named::new())
-            .expect("the sample is valid");
+        let whole = graph.execute(&bound, &mut Named::new()).expect("the sample is valid");
         decompose(&mut graph);
-        graph
-            .verify()
-            .unwrap_or_else(|reason| panic!("{op:?}: {reason}"));
-        assert!(
-            graph.order().iter().all(|&id| primitive(graph.op(id))),
-            "{}",
-            graph.print()
-        );
-        let parts = graph
-            .execute(&bound, &mut Named::new())
-            .expect("the sample is valid");
+        graph.verify().unwrap_or_else(|reason| panic!("{op:?}: {reason}"));
+        assert!(graph.order().iter().all(|&id| primitive(graph.op(id))), "{}", graph.print());
+        let parts = graph.execute(&bound, &mut Named::new()).expect("the sample is valid");
         let distance = distance(&whole["y"], &parts["y"]);
         assert!(distance < 2e-5, "{} ({op:?}): {distance}", name(op));
         tested += 1;

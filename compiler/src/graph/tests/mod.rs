@@ -21,10 +21,7 @@ type Named = BTreeMap<String, Tensor>;
 
 /// An origin for nodes whose origin does not matter.
 fn origin() -> Origin {
-    Origin {
-        path: "block".to_owned(),
-        place: "test:1".to_owned(),
-    }
+    Origin { path: "block".to_owned(), place: "test:1".to_owned() }
 }
 
 /// An f32 input.
@@ -54,11 +51,7 @@ fn single(op: &Op, operands: &[Tensor]) -> (Graph, Vec<Id>, Id, Named) {
 /// The sum of all elements.
 fn total(build: &mut Builder<'_>, value: Id) -> Id {
     let axes: Vec<usize> = (0..build.shape(value).len()).collect();
-    let sum = if axes.is_empty() {
-        value
-    } else {
-        build.reduce(crate::op::Reduction::Sum, axes, value)
-    };
+    let sum = if axes.is_empty() { value } else { build.reduce(crate::op::Reduction::Sum, axes, value) };
     build.reshape(sum, &[])
 }
 

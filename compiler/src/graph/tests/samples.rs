@@ -1,9 +1,7 @@
 //! Every operator with operands of odd shapes.
 
 use crate::graph::Tensor;
-use crate::op::{
-    AdamConstants, AdamOutput, AttentionInput, AttentionSettings, NormInput, Op, Reduction, Shape,
-};
+use crate::op::{AdamConstants, AdamOutput, AttentionInput, AttentionSettings, NormInput, Op, Reduction, Shape};
 use crate::plan::{BinaryFunction, ScheduleKind, SchedulePlan, UnaryFunction};
 use crate::random::{Stream, stream_of};
 
@@ -36,8 +34,7 @@ impl Operand {
                 }
                 // A shuffled ladder: no two elements of this or the other operand, and no element and 0, are nearer
                 // than 0.04, so that finite differences cross no kink.
-                let rung =
-                    |i: u64| ((i * 29 + 5 * salt as u64) % count) as f32 - (count / 2) as f32;
+                let rung = |i: u64| ((i * 29 + 5 * salt as u64) % count) as f32 - (count / 2) as f32;
                 let offset = 0.04 * (1 + salt % 2) as f32;
                 Tensor::f32(shape, (0..count).map(|i| 0.12 * rung(i) + offset).collect())
             }
@@ -67,10 +64,7 @@ pub fn operands(op: &Op) -> Option<Vec<Operand>> {
     Some(match op {
         Op::Input { .. } | Op::State { .. } | Op::Constant(_) => return None,
         Op::Unary(function) => match function {
-            UnaryFunction::Log
-            | UnaryFunction::Sqrt
-            | UnaryFunction::Rsqrt
-            | UnaryFunction::Reciprocal => {
+            UnaryFunction::Log | UnaryFunction::Sqrt | UnaryFunction::Rsqrt | UnaryFunction::Reciprocal => {
                 vec![Positive(&[3, 5])]
             }
             UnaryFunction::Negate
@@ -104,20 +98,9 @@ pub fn operands(op: &Op) -> Option<Vec<Operand>> {
         Op::Permute(_) => vec![Any(&[2, 3, 5, 1])],
         Op::Expand(_) => vec![Any(&[3, 1, 1])],
         Op::Concat { .. } => vec![Any(&[2, 1, 3]), Any(&[2, 4, 3]), Any(&[2, 2, 3])],
-        Op::MatMul {
-            transpose_left,
-            transpose_right,
-        } => {
-            let left: &[u64] = if *transpose_left {
-                &[2, 5, 3]
-            } else {
-                &[2, 3, 5]
-            };
-            let right: &[u64] = if *transpose_right {
-                &[2, 7, 5]
-            } else {
-                &[2, 5, 7]
-            };
+        Op::MatMul { transpose_left, transpose_right } => {
+            let left: &[u64] = if *transpose_left { &[2, 5, 3] } else { &[2, 3, 5] };
+            let right: &[u64] = if *transpose_right { &[2, 7, 5] } else { &[2, 5, 7] };
             vec![Any(left), Any(right)]
         }
         Op::Gather => vec![Any(&[5, 3]), ids(&[2, 3], &[4, 0, 0, 2, 4, 4])],
@@ -141,12 +124,7 @@ pub fn operands(op: &Op) -> Option<Vec<Operand>> {
             operands
         }
         Op::CachedAttention { .. } => {
-            vec![
-                Any(&[2, 3, 4, 6]),
-                Any(&[2, 7, 2, 6]),
-                Any(&[2, 7, 2, 5]),
-                scalar(2.0),
-            ]
+            vec![Any(&[2, 3, 4, 6]), Any(&[2, 7, 2, 6]), Any(&[2, 7, 2, 5]), scalar(2.0)]
         }
         Op::CacheWrite => vec![Any(&[2, 7, 2, 3]), Any(&[2, 3, 2, 3]), scalar(4.0)],
         Op::CrossEntropy => vec![Any(&[4, 7]), ids(&[4], &[6, -100, 0, 3])],
@@ -154,15 +132,9 @@ pub fn operands(op: &Op) -> Option<Vec<Operand>> {
         Op::SumSquares => vec![Any(&[3, 5])],
         Op::AddScalars => vec![Any(&[]), Any(&[]), Any(&[])],
         Op::LearningRate { .. } => vec![scalar(60.0)],
-        Op::AdamW { .. } => vec![
-            Any(&[3, 5]),
-            Any(&[3, 5]),
-            Positive(&[3, 5]),
-            Any(&[3, 5]),
-            scalar(3e-2),
-            scalar(0.7),
-            scalar(4.0),
-        ],
+        Op::AdamW { .. } => {
+            vec![Any(&[3, 5]), Any(&[3, 5]), Positive(&[3, 5]), Any(&[3, 5]), scalar(3e-2), scalar(0.7), scalar(4.0)]
+        }
     })
 }
 
@@ -181,38 +153,20 @@ pub fn operators() -> Vec<Op> {
     let mut operators = vec![
         Op::Select,
         Op::Greater,
-        Op::Dropout {
-            rate: 0.4,
-            seed: 3,
-            site: 2,
-        },
+        Op::Dropout { rate: 0.4, seed: 3, site: 2 },
         Op::Reshape(Shape::from_slice(&[6, 5])),
         Op::Permute(vec![2, 0, 3, 1]),
         Op::Expand(Shape::from_slice(&[2, 3, 4, 1])),
-        Op::Slice {
-            axis: 1,
-            start: 1,
-            length: 2,
-        },
-        Op::Pad {
-            axis: 1,
-            before: 2,
-            after: 1,
-        },
+        Op::Slice { axis: 1, start: 1, length: 2 },
+        Op::Pad { axis: 1, before: 2, after: 1 },
         Op::Concat { axis: 1 },
         Op::Gather,
         Op::ScatterAdd { rows: 5 },
         Op::Softmax,
         Op::LayerNorm { eps: 1e-2 },
         Op::RmsNorm { eps: 1e-2 },
-        Op::Rotate {
-            theta: 100.0,
-            inverse: false,
-        },
-        Op::Rotate {
-            theta: 100.0,
-            inverse: true,
-        },
+        Op::Rotate { theta: 100.0, inverse: false },
+        Op::Rotate { theta: 100.0, inverse: true },
         Op::CachedAttention { scale: 0.5 },
         Op::CacheWrite,
         Op::CrossEntropy,
@@ -225,13 +179,8 @@ pub fn operators() -> Vec<Op> {
     for kind in [Reduction::Sum, Reduction::Max] {
         operators.extend([vec![1], vec![0, 2]].map(|axes| Op::Reduce { kind, axes }));
     }
-    for (transpose_left, transpose_right) in
-        [(false, false), (false, true), (true, false), (true, true)]
-    {
-        operators.push(Op::MatMul {
-            transpose_left,
-            transpose_right,
-        });
+    for (transpose_left, transpose_right) in [(false, false), (false, true), (true, false), (true, true)] {
+        operators.push(Op::MatMul { transpose_left, transpose_right });
     }
     for wrt in [NormInput::Value, NormInput::Scale, NormInput::Shift] {
         operators.push(Op::LayerNormGrad { eps: 1e-2, wrt });
@@ -240,51 +189,19 @@ pub fn operators() -> Vec<Op> {
         operators.push(Op::RmsNormGrad { eps: 1e-2, wrt });
     }
     for (causal, documents) in [(false, false), (true, false), (false, true), (true, true)] {
-        let settings = AttentionSettings {
-            causal,
-            scale: 0.5,
-            documents,
-        };
+        let settings = AttentionSettings { causal, scale: 0.5, documents };
         operators.extend([Op::Attention(settings), Op::AttentionStats(settings)]);
-        for wrt in [
-            AttentionInput::Query,
-            AttentionInput::Key,
-            AttentionInput::Value,
-        ] {
+        for wrt in [AttentionInput::Query, AttentionInput::Key, AttentionInput::Value] {
             operators.push(Op::AttentionGrad { settings, wrt });
         }
     }
     use ScheduleKind::{Constant, Cosine, Linear, WarmupStableDecay};
-    for (kind, warmup) in [
-        (Constant, 0),
-        (Linear, 10),
-        (Cosine, 10),
-        (Cosine, 90),
-        (WarmupStableDecay, 10),
-    ] {
-        let schedule = SchedulePlan {
-            kind,
-            warmup,
-            floor: 0.1,
-            decay: 50,
-            steps: 100,
-        };
-        operators.push(Op::LearningRate {
-            peak: 0.25,
-            schedule,
-        });
+    for (kind, warmup) in [(Constant, 0), (Linear, 10), (Cosine, 10), (Cosine, 90), (WarmupStableDecay, 10)] {
+        let schedule = SchedulePlan { kind, warmup, floor: 0.1, decay: 50, steps: 100 };
+        operators.push(Op::LearningRate { peak: 0.25, schedule });
     }
-    for output in [
-        AdamOutput::Weight,
-        AdamOutput::FirstMoment,
-        AdamOutput::SecondMoment,
-    ] {
-        let constants = AdamConstants {
-            beta1: 0.9,
-            beta2: 0.95,
-            epsilon: 1e-3,
-            weight_decay: 0.1,
-        };
+    for output in [AdamOutput::Weight, AdamOutput::FirstMoment, AdamOutput::SecondMoment] {
+        let constants = AdamConstants { beta1: 0.9, beta2: 0.95, epsilon: 1e-3, weight_decay: 0.1 };
         operators.push(Op::AdamW { constants, output });
     }
     operators

@@ -8,10 +8,7 @@ use crate::plan::{Origin, UnaryFunction};
 /// A small layer, with `detours` nodes made and removed on the way.
 fn layer(detours: bool) -> Graph {
     let mut graph = Graph::new();
-    let place = Origin {
-        path: "transformer.h.0".to_owned(),
-        place: "std/gpt2:12".to_owned(),
-    };
+    let place = Origin { path: "transformer.h.0".to_owned(), place: "std/gpt2:12".to_owned() };
     let detour = |graph: &mut Graph, on: crate::graph::Id| {
         if detours {
             for _ in 0..3 {
@@ -20,10 +17,7 @@ fn layer(detours: bool) -> Graph {
         }
     };
     let tokens = source(&mut graph, "tokens", Type::i32(&[2, 3]));
-    let table = Op::State {
-        name: "weight/wte".to_owned(),
-        ty: Type::f32(&[7, 4]),
-    };
+    let table = Op::State { name: "weight/wte".to_owned(), ty: Type::f32(&[7, 4]) };
     let table = graph.add(table, &[], &Origin::default());
     detour(&mut graph, table);
     let x = graph.add(Op::Gather, &[table, tokens], &place);

@@ -16,15 +16,8 @@ fn chain() -> (Graph, [Id; 3]) {
 }
 
 fn node(graph: &mut Graph, id: Id) -> &mut Node {
-    let operator = graph
-        .storage
-        .graph
-        .node_weight_mut(id)
-        .expect("the node is there");
-    (**operator)
-        .as_any_mut()
-        .downcast_mut()
-        .expect("every operator is a Node")
+    let operator = graph.storage.graph.node_weight_mut(id).expect("the node is there");
+    (**operator).as_any_mut().downcast_mut().expect("every operator is a Node")
 }
 
 #[track_caller]
@@ -42,10 +35,7 @@ fn a_good_graph_passes() {
 fn a_wrong_type_is_caught() {
     let (mut graph, [_, y, _]) = chain();
     node(&mut graph, y).ty = Type::f32(&[3, 2]);
-    caught(
-        &graph,
-        "has type f32[3, 2] where its operands give f32[2, 3]",
-    );
+    caught(&graph, "has type f32[3, 2] where its operands give f32[2, 3]");
 }
 
 #[test]
@@ -80,10 +70,7 @@ fn outputs_are_checked() {
     graph.storage.graph.remove_node(z);
     caught(&graph, "was removed");
     let (mut graph, [_, _, z]) = chain();
-    let state = Op::State {
-        name: "w".to_owned(),
-        ty: Type::f32(&[6]),
-    };
+    let state = Op::State { name: "w".to_owned(), ty: Type::f32(&[6]) };
     graph.add(state, &[], &origin());
     graph.output(Target::State("w".to_owned()), z);
     caught(&graph, "is written to state `w` of type f32[6]");

@@ -22,9 +22,7 @@ pub(in super::super) fn rotate(inputs: &Inputs) -> Result<Vec<Made>, Stop> {
         ));
     }
     Ok(vec![Made {
-        op: ModelOp::Rotate {
-            theta: inputs.positive(2, "theta")?,
-        },
+        op: ModelOp::Rotate { theta: inputs.positive(2, "theta")? },
         inputs: vec![x.node, positions.node],
         shape: x.shape.clone(),
         dtype: Some(DType::F32),
@@ -40,33 +38,15 @@ pub(in super::super) fn attend(inputs: &Inputs) -> Result<Vec<Made>, Stop> {
     // While a block is checked alone `causal` may be open; the stricter reading is checked then.
     let causal = inputs.bool(3).unwrap_or(true);
     same(inputs, 0, 1, &[0], "batch sizes must be equal")?;
-    same(
-        inputs,
-        0,
-        1,
-        &[3],
-        "query and key heads have the same width",
-    )?;
-    same(
-        inputs,
-        1,
-        2,
-        &[0, 1, 2],
-        "keys and values differ only in the last size",
-    )?;
+    same(inputs, 0, 1, &[3], "query and key heads have the same width")?;
+    same(inputs, 1, 2, &[0, 1, 2], "keys and values differ only in the last size")?;
     if causal || documents.is_some() {
         let rule = "causal attention and attention within documents need as many keys as queries";
         same(inputs, 0, 1, &[1], rule)?;
     }
     if documents.is_some() {
         inputs.need_rank(5, 2, "[B, T]")?;
-        same(
-            inputs,
-            0,
-            5,
-            &[0, 1],
-            "documents are `[B, T]` of the queries",
-        )?;
+        same(inputs, 0, 5, &[0, 1], "documents are `[B, T]` of the queries")?;
     }
     heads_divide(inputs)?;
     let scale = match (inputs.number(4), q.shape[3].as_constant()) {
@@ -78,12 +58,7 @@ pub(in super::super) fn attend(inputs: &Inputs) -> Result<Vec<Made>, Stop> {
     shape[3] = v.shape[3].clone();
     let mut nodes = vec![q.node, k.node, v.node];
     nodes.extend(documents.map(|documents| documents.node));
-    Ok(vec![Made {
-        op: ModelOp::Attend { causal, scale },
-        inputs: nodes,
-        shape,
-        dtype: Some(DType::F32),
-    }])
+    Ok(vec![Made { op: ModelOp::Attend { causal, scale }, inputs: nodes, shape, dtype: Some(DType::F32) }])
 }
 
 /// The query heads must be a multiple of the key heads.
@@ -95,10 +70,7 @@ fn heads_divide(inputs: &Inputs) -> Result<(), Stop> {
     if groups != 0 && heads.is_multiple_of(groups) {
         return Ok(());
     }
-    let near: Vec<String> = nearest_divisors(heads, groups)
-        .iter()
-        .map(u64::to_string)
-        .collect();
+    let near: Vec<String> = nearest_divisors(heads, groups).iter().map(u64::to_string).collect();
     Err(Diagnostic::error(
         HEADS_DO_NOT_DIVIDE,
         format!("{heads} query heads cannot share {groups} key and value heads evenly"),
@@ -112,10 +84,7 @@ fn heads_divide(inputs: &Inputs) -> Result<(), Stop> {
 /// Arguments `a` and `b` must agree in the sizes of `axes`.
 fn same(inputs: &Inputs, a: usize, b: usize, axes: &[usize], rule: &str) -> Result<(), Stop> {
     let operand = |index| -> Result<Operand<'_>, Stop> {
-        Ok(Operand {
-            tensor: inputs.tensor(index)?,
-            span: inputs.span(index),
-        })
+        Ok(Operand { tensor: inputs.tensor(index)?, span: inputs.span(index) })
     };
     let (left, right) = (operand(a)?, operand(b)?);
     for &axis in axes {

@@ -39,12 +39,7 @@ fn broadcast(left: Operand<'_>, right: Operand<'_>) -> Result<Vec<Dim>, Box<Diag
     let rank = a.len().max(b.len());
     let mut shape = Vec::with_capacity(rank);
     for back in (1..=rank).rev() {
-        let size = |shape: &[Dim]| {
-            shape
-                .len()
-                .checked_sub(back)
-                .map(|axis| shape[axis].clone())
-        };
+        let size = |shape: &[Dim]| shape.len().checked_sub(back).map(|axis| shape[axis].clone());
         shape.push(match (size(a), size(b)) {
             (Some(a), Some(b)) if a == b || b == one => a,
             (Some(a), Some(b)) if a == one => b,
@@ -79,9 +74,7 @@ pub(in super::super) fn dropout(inputs: &Inputs) -> Result<Vec<Made>, Stop> {
         ));
     }
     Ok(vec![Made {
-        op: ModelOp::Dropout {
-            rate: rate.unwrap_or(0.0),
-        },
+        op: ModelOp::Dropout { rate: rate.unwrap_or(0.0) },
         inputs: vec![x.node],
         shape: x.shape.clone(),
         dtype: Some(DType::F32),

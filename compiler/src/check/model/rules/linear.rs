@@ -10,12 +10,7 @@ pub(in super::super) fn lookup(inputs: &Inputs) -> Result<Vec<Made>, Stop> {
     let ids = inputs.tensor(1)?;
     let mut shape = ids.shape.clone();
     shape.push(table.shape[1].clone());
-    Ok(vec![Made {
-        op: ModelOp::Lookup,
-        inputs: vec![table.node, ids.node],
-        shape,
-        dtype: Some(DType::F32),
-    }])
+    Ok(vec![Made { op: ModelOp::Lookup, inputs: vec![table.node, ids.node], shape, dtype: Some(DType::F32) }])
 }
 
 /// `matmul(a [.., M, K], b [.., K, N]) -> [.., M, N]`
@@ -23,29 +18,16 @@ pub(in super::super) fn matmul(inputs: &Inputs) -> Result<Vec<Made>, Stop> {
     let a = inputs.need_at_least(0, 2, "[.., M, K]")?;
     let b = inputs.need_at_least(1, 2, "[.., K, N]")?;
     let transpose_right = inputs.bool(2)?;
-    let left = Operand {
-        tensor: a,
-        span: inputs.span(0),
-    };
-    let right = Operand {
-        tensor: b,
-        span: inputs.span(1),
-    };
+    let left = Operand { tensor: a, span: inputs.span(0) };
+    let right = Operand { tensor: b, span: inputs.span(1) };
     let (a, b) = (&a.shape, &b.shape);
     let (rows, columns) = (&b[b.len() - 2], &b[b.len() - 1]);
-    let (inner, outer) = if transpose_right {
-        (columns, rows)
-    } else {
-        (rows, columns)
-    };
+    let (inner, outer) = if transpose_right { (columns, rows) } else { (rows, columns) };
     if a[a.len() - 1] != *inner {
         let help = if a[a.len() - 1] == *outer {
             format!("`transpose_right: {}` would fit", !transpose_right)
         } else {
-            format!(
-                "the left operand ends in {}, the right one takes {inner}",
-                a[a.len() - 1]
-            )
+            format!("the left operand ends in {}, the right one takes {inner}", a[a.len() - 1])
         };
         let rule = if transpose_right {
             "the last sizes must be equal"

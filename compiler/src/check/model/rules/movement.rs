@@ -15,9 +15,7 @@ pub(in super::super) fn reshape(inputs: &Inputs) -> Result<Vec<Made>, Stop> {
     let (x, shape) = (inputs.tensor(0)?, inputs.sizes(1)?);
     if elements(&x.shape) != elements(shape) {
         let (from, to) = (show(&x.shape), show(shape));
-        let count = |shape: &[Dim]| {
-            elements(shape).map_or("more than fit".to_owned(), |count| count.to_string())
-        };
+        let count = |shape: &[Dim]| elements(shape).map_or("more than fit".to_owned(), |count| count.to_string());
         return Err(Diagnostic::error(
             SHAPE_MISMATCH,
             format!("{from} cannot take the shape {to}: the number of elements differs"),
@@ -27,11 +25,7 @@ pub(in super::super) fn reshape(inputs: &Inputs) -> Result<Vec<Made>, Stop> {
         .help("the sizes of both shapes must have the same product")
         .into());
     }
-    Ok(vec![moved(
-        x,
-        ModelOp::Reshape(shape.to_vec()),
-        shape.to_vec(),
-    )])
+    Ok(vec![moved(x, ModelOp::Reshape(shape.to_vec()), shape.to_vec())])
 }
 
 /// `permute(x, axes)`
@@ -43,10 +37,7 @@ pub(in super::super) fn permute(inputs: &Inputs) -> Result<Vec<Made>, Stop> {
     if !sorted.iter().copied().eq(0..x.shape.len()) {
         return Err(inputs.outside(
             1,
-            format!(
-                "the axes must name each of the {} dimensions once",
-                x.shape.len()
-            ),
+            format!("the axes must name each of the {} dimensions once", x.shape.len()),
             "not a permutation",
             "for example `[0, 2, 1, 3]` for four dimensions",
         ));
@@ -123,12 +114,7 @@ fn equal_parts(inputs: &Inputs, size: &Dim, parts: &Dim) -> Result<Vec<Dim>, Sto
         return Err(Stop::Undetermined);
     };
     if !(1..=MOST).contains(&count) {
-        return Err(inputs.outside(
-            1,
-            format!("cannot split into {count} parts"),
-            "1 to 4096",
-            "",
-        ));
+        return Err(inputs.outside(1, format!("cannot split into {count} parts"), "1 to 4096", ""));
     }
     if let Some(length) = size.divide(parts) {
         return Ok(vec![length; count as usize]);
@@ -136,21 +122,14 @@ fn equal_parts(inputs: &Inputs, size: &Dim, parts: &Dim) -> Result<Vec<Dim>, Sto
     if inputs.alone && size.as_constant().is_none() {
         return Err(Stop::Undetermined);
     }
-    let mistake = Diagnostic::error(
-        NOT_EXACT,
-        format!("{size} does not split into {count} equal parts"),
-    )
-    .label(inputs.span(1), format!("{count} does not divide {size}"));
-    let near: Vec<String> = nearest_divisors(size.as_constant().unwrap_or(0), count)
-        .iter()
-        .map(u64::to_string)
-        .collect();
+    let mistake = Diagnostic::error(NOT_EXACT, format!("{size} does not split into {count} equal parts"))
+        .label(inputs.span(1), format!("{count} does not divide {size}"));
+    let near: Vec<String> =
+        nearest_divisors(size.as_constant().unwrap_or(0), count).iter().map(u64::to_string).collect();
     Err(if near.is_empty() {
         mistake.into()
     } else {
-        mistake
-            .help(format!("numbers of parts that fit: {}", near.join(", ")))
-            .into()
+        mistake.help(format!("numbers of parts that fit: {}", near.join(", "))).into()
     })
 }
 
@@ -164,25 +143,19 @@ pub(in super::super) fn concat(inputs: &Inputs) -> Result<Vec<Made>, Stop> {
     let mut shape = first.shape.clone();
     for part in &parts[1..] {
         let same_rank = part.shape.len() == shape.len();
-        let others_equal = same_rank
-            && (0..shape.len()).all(|index| index == axis || part.shape[index] == shape[index]);
+        let others_equal =
+            same_rank && (0..shape.len()).all(|index| index == axis || part.shape[index] == shape[index]);
         if !others_equal || part.dtype != first.dtype {
-            let operand = |tensor| Operand {
-                tensor,
-                span: inputs.span(0),
-            };
+            let operand = |tensor| Operand { tensor, span: inputs.span(0) };
             return Err(mismatch(
                 operand(first),
                 operand(part),
                 &format!("parts may differ only in dimension {axis}"),
-                "join along the dimension that differs, or bring the others to the same size"
-                    .to_owned(),
+                "join along the dimension that differs, or bring the others to the same size".to_owned(),
             )
             .into());
         }
-        shape[axis] = shape[axis]
-            .add(&part.shape[axis])
-            .ok_or(Stop::Undetermined)?;
+        shape[axis] = shape[axis].add(&part.shape[axis]).ok_or(Stop::Undetermined)?;
     }
     Ok(vec![Made {
         op: ModelOp::Concat { axis },
@@ -195,19 +168,10 @@ pub(in super::super) fn concat(inputs: &Inputs) -> Result<Vec<Made>, Stop> {
 fn part(x: &Tensor, axis: usize, start: &Dim, length: &Dim) -> Made {
     let mut shape = x.shape.clone();
     shape[axis] = length.clone();
-    let op = ModelOp::Slice {
-        axis,
-        start: start.clone(),
-        length: length.clone(),
-    };
+    let op = ModelOp::Slice { axis, start: start.clone(), length: length.clone() };
     moved(x, op, shape)
 }
 
 fn moved(x: &Tensor, op: ModelOp, shape: Vec<Dim>) -> Made {
-    Made {
-        op,
-        inputs: vec![x.node],
-        shape,
-        dtype: x.dtype,
-    }
+    Made { op, inputs: vec![x.node], shape, dtype: x.dtype }
 }

@@ -44,21 +44,12 @@ fn scales_fit(inputs: &Inputs, count: usize) -> Result<(), Stop> {
 }
 
 fn operand(inputs: &Inputs, index: usize) -> Result<Operand<'_>, Stop> {
-    Ok(Operand {
-        tensor: inputs.tensor(index)?,
-        span: inputs.span(index),
-    })
+    Ok(Operand { tensor: inputs.tensor(index)?, span: inputs.span(index) })
 }
 
 /// A node over the first `count` arguments with the shape of the first.
 fn made(inputs: &Inputs, op: ModelOp, count: usize) -> Result<Vec<Made>, Stop> {
-    let nodes: Result<Vec<usize>, Stop> = (0..count)
-        .map(|index| inputs.tensor(index).map(|tensor| tensor.node))
-        .collect();
-    Ok(vec![Made {
-        op,
-        inputs: nodes?,
-        shape: inputs.tensor(0)?.shape.clone(),
-        dtype: Some(DType::F32),
-    }])
+    let nodes: Result<Vec<usize>, Stop> =
+        (0..count).map(|index| inputs.tensor(index).map(|tensor| tensor.node)).collect();
+    Ok(vec![Made { op, inputs: nodes?, shape: inputs.tensor(0)?.shape.clone(), dtype: Some(DType::F32) }])
 }

@@ -26,10 +26,7 @@ fn plan_from(config: &Json) -> ModelPlan {
     let model = model_for_config(&library, config).expect("a known family");
     let values = arguments_from_config(&library, &model, config).expect("a config that fits");
     let source = Source::new("config.json", "");
-    let name = Name {
-        text: model,
-        span: Span::new(&source, 0, 0),
-    };
+    let name = Name { text: model, span: Span::new(&source, 0, 0) };
     let plan = elaborate_values(&library, &name, &values, &mut diagnostics);
     plan.unwrap_or_else(|| panic!("{}", rendered(&diagnostics)))
 }
@@ -128,10 +125,7 @@ fn configs_that_would_be_computed_wrongly_are_refused() {
 #[test]
 fn the_base_of_the_rotation_is_found_inside() {
     let mut config = llama3();
-    config
-        .as_object_mut()
-        .expect("an object")
-        .remove("rope_theta");
+    config.as_object_mut().expect("an object").remove("rope_theta");
     config["rope_parameters"] = json!({ "rope_type": "default", "rope_theta": 123.0 });
     let values = read(&config).expect("a config that fits");
     assert_eq!(values["theta"], Value::Float(123.0));

@@ -15,17 +15,10 @@ fn calls_that_double_end_with_a_mistake() {
     let mut text = String::from("block b0(x: [..., D]) { x + 1.0 }\n");
     for level in 1..40 {
         let below = level - 1;
-        writeln!(
-            text,
-            "block b{level}(x: [..., D]) {{ b{below}(b{below}(x)) }}"
-        )
-        .expect("a string");
+        writeln!(text, "block b{level}(x: [..., D]) {{ b{below}(b{below}(x)) }}").expect("a string");
     }
     let found = codes(&text);
-    assert!(
-        !found.is_empty() && found.iter().all(|code| *code == "E0523"),
-        "{found:?}"
-    );
+    assert!(!found.is_empty() && found.iter().all(|code| *code == "E0523"), "{found:?}");
 }
 
 #[test]
@@ -33,17 +26,10 @@ fn long_chains_of_calls_end_with_a_mistake() {
     let mut text = String::from("block b0(x: [..., D]) { x + 1.0 }\n");
     for level in 1..100 {
         let below = level - 1;
-        writeln!(
-            text,
-            "block b{level}(x: [..., D]) {{ (((b{below}(x)))) + 1.0 }}"
-        )
-        .expect("a string");
+        writeln!(text, "block b{level}(x: [..., D]) {{ (((b{below}(x)))) + 1.0 }}").expect("a string");
     }
     let found = codes(&text);
-    assert!(
-        !found.is_empty() && found.iter().all(|code| *code == "E0102"),
-        "{found:?}"
-    );
+    assert!(!found.is_empty() && found.iter().all(|code| *code == "E0102"), "{found:?}");
 }
 
 #[test]

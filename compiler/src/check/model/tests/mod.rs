@@ -15,22 +15,10 @@ use super::{Library, check_function, elaborate};
 use crate::plan::ModelPlan;
 
 const STANDARD: [(&str, &str); 4] = [
-    (
-        "std/nn",
-        include_str!("../../../../../recipes/std/nn.recipe"),
-    ),
-    (
-        "std/gpt",
-        include_str!("../../../../../recipes/std/gpt.recipe"),
-    ),
-    (
-        "std/gpt2",
-        include_str!("../../../../../recipes/std/gpt2.recipe"),
-    ),
-    (
-        "std/llama",
-        include_str!("../../../../../recipes/std/llama.recipe"),
-    ),
+    ("std/nn", include_str!("../../../../../recipes/std/nn.recipe")),
+    ("std/gpt", include_str!("../../../../../recipes/std/gpt.recipe")),
+    ("std/gpt2", include_str!("../../../../../recipes/std/gpt2.recipe")),
+    ("std/llama", include_str!("../../../../../recipes/std/llama.recipe")),
 ];
 
 /// The standard library and one recipe, parsed.
@@ -60,15 +48,11 @@ impl Recipes {
                     library.functions.insert(&function.name.text, function);
                 }
                 Item::Declaration(declaration) if declaration.kind.text == "huggingface" => {
-                    library
-                        .huggingface
-                        .insert(&declaration.name.text, declaration);
+                    library.huggingface.insert(&declaration.name.text, declaration);
                 }
                 Item::Let(item) => {
                     let value = evaluate(&item.value, &library.constants, diagnostics);
-                    library
-                        .constants
-                        .insert(item.name.text.clone(), value.value);
+                    library.constants.insert(item.name.text.clone(), value.value);
                 }
                 _ => {}
             }
@@ -81,22 +65,12 @@ impl Recipes {
         let own = self.trees.last()?;
         own.items.iter().find_map(|item| match item {
             Item::Declaration(stage) if stage.kind.text == "stage" => {
-                let field = stage
-                    .fields
-                    .iter()
-                    .find(|field| field.name.text == "model")?;
+                let field = stage.fields.iter().find(|field| field.name.text == "model")?;
                 match &field.value.kind {
-                    ExprKind::Name(name) => Some((
-                        Name {
-                            text: name.clone(),
-                            span: field.value.span.clone(),
-                        },
-                        &[][..],
-                    )),
-                    ExprKind::Call {
-                        function,
-                        arguments,
-                    } => Some((function.clone(), arguments.as_slice())),
+                    ExprKind::Name(name) => {
+                        Some((Name { text: name.clone(), span: field.value.span.clone() }, &[][..]))
+                    }
+                    ExprKind::Call { function, arguments } => Some((function.clone(), arguments.as_slice())),
                     _ => None,
                 }
             }
@@ -114,13 +88,9 @@ fn compile(recipes: &Recipes) -> (Option<ModelPlan>, Diagnostics) {
             check_function(&library, function, &mut diagnostics);
         }
     }
-    let errors = diagnostics
-        .iter()
-        .any(|each| each.severity == llmc_grammar::diagnostic::Severity::Error);
+    let errors = diagnostics.iter().any(|each| each.severity == llmc_grammar::diagnostic::Severity::Error);
     let plan = match recipes.model() {
-        Some((name, arguments)) if !errors => {
-            elaborate(&library, &name, arguments, &mut diagnostics)
-        }
+        Some((name, arguments)) if !errors => elaborate(&library, &name, arguments, &mut diagnostics),
         _ => None,
     };
     (plan, diagnostics)

@@ -7,8 +7,7 @@ use super::super::{reference, rows_looked_up};
 use super::plan;
 use crate::plan::{ModelPlan, WeightPlan};
 
-const TINY_GPT2: &str =
-    "stage s { model = gpt2(vocab: 256, width: 64, depth: 2, heads: 4, context: 64) }";
+const TINY_GPT2: &str = "stage s { model = gpt2(vocab: 256, width: 64, depth: 2, heads: 4, context: 64) }";
 const TINY_LLAMA: &str = "stage s {
   model = llama(vocab: 256, width: 64, depth: 2, heads: 4, kv_heads: 2, hidden: 172, context: 64, eps: 1e-5)
 }";
@@ -26,10 +25,7 @@ fn snapshot(name: &str, text: &str) {
 
 #[test]
 fn gpt2_plan() {
-    snapshot(
-        "gpt2",
-        "stage s { model = gpt2(vocab: 50, width: 8, depth: 1, heads: 2, context: 16) }",
-    );
+    snapshot("gpt2", "stage s { model = gpt2(vocab: 50, width: 8, depth: 1, heads: 2, context: 16) }");
 }
 
 #[test]
@@ -51,9 +47,8 @@ fn parameter_counts_are_those_of_the_published_models() {
     assert_eq!(parameters(&gpt2), 124_439_808);
     assert_eq!(rows_looked_up(&gpt2, "positions"), Some(1024));
     assert_eq!(rows_looked_up(&gpt2, "tokens"), Some(50257));
-    let llama = plan(
-        "stage s { model = llama(vocab: 128256, width: 4096, depth: 32, heads: 32, kv_heads: 8, hidden: 14336) }",
-    );
+    let llama =
+        plan("stage s { model = llama(vocab: 128256, width: 4096, depth: 32, heads: 32, kv_heads: 8, hidden: 14336) }");
     assert_eq!(parameters(&llama), 8_030_261_248);
     assert_eq!(rows_looked_up(&llama, "positions"), None);
 }
@@ -64,23 +59,15 @@ fn dropout_and_tying_reach_the_plan() {
     let text = serde_yaml::to_string(&dropped).expect("plans are plain data");
     assert_eq!(text.matches("rate: 0.1").count(), 3);
     let tied = plan("stage s { model = llama(width: 64, heads: 4, depth: 1, tied: true) }");
-    assert!(
-        tied.weights
-            .iter()
-            .all(|weight| weight.path != "lm_head.weight")
-    );
+    assert!(tied.weights.iter().all(|weight| weight.path != "lm_head.weight"));
 }
 
 /// Names and shapes in a safetensors header.
 fn header(path: &std::path::Path) -> Option<BTreeMap<String, Vec<u64>>> {
     let bytes = std::fs::read(path).ok()?;
     let length = u64::from_le_bytes(bytes.get(..8)?.try_into().ok()?);
-    let json: serde_json::Value =
-        serde_json::from_slice(bytes.get(8..8 + usize::try_from(length).ok()?)?).ok()?;
-    let tensors = json
-        .as_object()?
-        .iter()
-        .filter(|(name, _)| *name != "__metadata__");
+    let json: serde_json::Value = serde_json::from_slice(bytes.get(8..8 + usize::try_from(length).ok()?)?).ok()?;
+    let tensors = json.as_object()?.iter().filter(|(name, _)| *name != "__metadata__");
     tensors
         .map(|(name, facts)| {
             let shape = facts["shape"].as_array()?.iter().map(|size| size.as_u64());
@@ -95,11 +82,8 @@ fn same_weights(architecture: &str, text: &str) {
         println!("skipped: no reference values of {architecture}");
         return;
     };
-    let ours: BTreeMap<String, Vec<u64>> = plan(text)
-        .weights
-        .into_iter()
-        .map(|weight| (weight.path, weight.shape))
-        .collect();
+    let ours: BTreeMap<String, Vec<u64>> =
+        plan(text).weights.into_iter().map(|weight| (weight.path, weight.shape)).collect();
     assert_eq!(ours, expected);
 }
 

@@ -22,16 +22,10 @@ fn every_operator_agrees_with_luminals_primitives() {
             continue;
         }
         let operands = operands(&op).expect("only sources have no operands");
-        let tensors: Vec<Tensor> = operands
-            .iter()
-            .enumerate()
-            .map(|(i, operand)| operand.tensor(i))
-            .collect();
+        let tensors: Vec<Tensor> = operands.iter().enumerate().map(|(i, operand)| operand.tensor(i)).collect();
         let (mut graph, _, value, bound) = single(&op, &tensors);
         result(&mut graph, "y", value);
-        let ours = graph
-            .execute(&bound, &mut Named::new())
-            .expect("the sample is valid");
+        let ours = graph.execute(&bound, &mut Named::new()).expect("the sample is valid");
         decompose(&mut graph);
         let luminals = Primitives::run(&graph, &bound);
         let distance = distance(&ours["y"], &luminals);
@@ -56,9 +50,7 @@ struct Primitives {
 impl Primitives {
     /// The first output of a decomposed graph, computed by luminal.
     fn run(graph: &Graph, bound: &Named) -> Tensor {
-        let mut primitives = Primitives {
-            graph: luminal::graph::Graph::new(),
-        };
+        let mut primitives = Primitives { graph: luminal::graph::Graph::new() };
         let mut values: Vec<Option<Value>> = vec![None; graph.bound()];
         for id in graph.order() {
             let inputs: Vec<Value> = graph
@@ -69,47 +61,27 @@ impl Primitives {
             values[id.index()] = Some(primitives.translate(graph, id, &inputs, bound));
         }
         let (_, output) = graph.outputs()[0];
-        let value = values[output.index()]
-            .clone()
-            .expect("the output is in the order");
+        let value = values[output.index()].clone().expect("the output is in the order");
         primitives.graph.keep_tensors(vec![value.id]);
         primitives.graph.compile((), ());
         primitives.graph.execute();
-        let tensor = primitives
-            .graph
-            .get_tensor_ref(value.id, 0)
-            .expect("it was kept");
-        let floats: &Vec<f32> = tensor
-            .data
-            .as_any()
-            .downcast_ref()
-            .expect("luminal's own operators give floats");
+        let tensor = primitives.graph.get_tensor_ref(value.id, 0).expect("it was kept");
+        let floats: &Vec<f32> = tensor.data.as_any().downcast_ref().expect("luminal's own operators give floats");
         Tensor::f32(&graph.ty(output).shape, floats.clone())
     }
 
     fn translate(&mut self, graph: &Graph, id: Id, inputs: &[Value], bound: &Named) -> Value {
-        let sizes: Vec<usize> = graph
-            .ty(id)
-            .shape
-            .iter()
-            .map(|&size| size as usize)
-            .collect();
+        let sizes: Vec<usize> = graph.ty(id).shape.iter().map(|&size| size as usize).collect();
         match graph.op(id) {
             Op::Input { name, .. } => self.source(bound[name].to_f32(), sizes),
             Op::Constant(value) => self.source(vec![*value], sizes),
             Op::Unary(function) => self.function(*function, &inputs[0]),
             Op::Binary(function) => {
-                let (a, b) = (
-                    self.expand(&inputs[0], &sizes),
-                    self.expand(&inputs[1], &sizes),
-                );
+                let (a, b) = (self.expand(&inputs[0], &sizes), self.expand(&inputs[1], &sizes));
                 self.binary(*function, &a, &b)
             }
             Op::Greater => {
-                let (a, b) = (
-                    self.expand(&inputs[0], &sizes),
-                    self.expand(&inputs[1], &sizes),
-                );
+                let (a, b) = (self.expand(&inputs[0], &sizes), self.expand(&inputs[1], &sizes));
                 self.less(&b, &a)
             }
             Op::Select => {
@@ -120,52 +92,26 @@ impl Primitives {
                 self.choose(&chosen, &a, &b)
             }
             Op::Reduce { kind, axes } => self.reduce(*kind, axes, &inputs[0], sizes),
-            Op::Reshape(_) => Value {
-                id: inputs[0].id,
-                sizes,
-            },
+            Op::Reshape(_) => Value { id: inputs[0].id, sizes },
             Op::Expand(_) => self.expand(&inputs[0], &sizes),
             Op::Permute(axes) => self.moved(&inputs[0], sizes, |tracker| tracker.permute(axes)),
-            Op::Slice {
-                axis,
-                start,
-                length,
-            } => {
+            Op::Slice { axis, start, length } => {
                 let mut slices = ends(&inputs[0].sizes);
-                slices[*axis] = (
-                    Expression::from(*start as usize),
-                    Expression::from((start + length) as usize),
-                );
+                slices[*axis] = (Expression::from(*start as usize), Expression::from((start + length) as usize));
                 self.moved(&inputs[0], sizes, |tracker| tracker.slice(&slices))
             }
-            Op::Pad {
-                axis,
-                before,
-                after,
-            } => self.padded(&inputs[0], *axis, *before as usize, *after as usize),
+            Op::Pad { axis, before, after } => self.padded(&inputs[0], *axis, *before as usize, *after as usize),
             Op::Concat { axis } => self.concat(inputs, *axis, sizes[*axis]),
-            Op::MatMul {
-                transpose_left,
-                transpose_right,
-            } => self.matmul(
-                &inputs[0],
-                *transpose_left,
-                &inputs[1],
-                *transpose_right,
-                sizes,
-            ),
+            Op::MatMul { transpose_left, transpose_right } => {
+                self.matmul(&inputs[0], *transpose_left, &inputs[1], *transpose_right, sizes)
+            }
             op => panic!("{op:?} is not simple"),
         }
     }
 
     fn source(&mut self, values: Vec<f32>, sizes: Vec<usize>) -> Value {
-        let load = move |_: Vec<(InputTensor<'_>, ShapeTracker)>| {
-            vec![luminal::tensor::Tensor::new(values.clone())]
-        };
-        let id = self
-            .graph
-            .add_op(Function("source".to_owned(), Box::new(load)))
-            .finish();
+        let load = move |_: Vec<(InputTensor<'_>, ShapeTracker)>| vec![luminal::tensor::Tensor::new(values.clone())];
+        let id = self.graph.add_op(Function("source".to_owned(), Box::new(load))).finish();
         Value { id, sizes }
     }
 
@@ -173,36 +119,19 @@ impl Primitives {
         self.source(vec![value as f32; sizes.iter().product()], sizes.to_vec())
     }
 
-    fn apply(
-        &mut self,
-        operator: impl Operator + 'static,
-        inputs: &[&Value],
-        sizes: Vec<usize>,
-    ) -> Value {
+    fn apply(&mut self, operator: impl Operator + 'static, inputs: &[&Value], sizes: Vec<usize>) -> Value {
         let mut node = self.graph.add_op(operator);
         for input in inputs {
             node = node.input(input.id, 0, tracker(&input.sizes));
         }
-        Value {
-            id: node.finish(),
-            sizes,
-        }
+        Value { id: node.finish(), sizes }
     }
 
     /// A copy through a changed tracker.
-    fn moved(
-        &mut self,
-        x: &Value,
-        sizes: Vec<usize>,
-        change: impl FnOnce(&mut ShapeTracker),
-    ) -> Value {
+    fn moved(&mut self, x: &Value, sizes: Vec<usize>, change: impl FnOnce(&mut ShapeTracker)) -> Value {
         let mut tracker = tracker(&x.sizes);
         change(&mut tracker);
-        let id = self
-            .graph
-            .add_op(Contiguous)
-            .input(x.id, 0, tracker)
-            .finish();
+        let id = self.graph.add_op(Contiguous).input(x.id, 0, tracker).finish();
         Value { id, sizes }
     }
 
@@ -222,10 +151,7 @@ impl Primitives {
             }
         }
         let id = self.graph.add_op(Contiguous).input(x.id, 0, view).finish();
-        Value {
-            id,
-            sizes: sizes.to_vec(),
-        }
+        Value { id, sizes: sizes.to_vec() }
     }
 
     fn padded(&mut self, x: &Value, axis: usize, before: usize, after: usize) -> Value {
@@ -258,10 +184,7 @@ impl Primitives {
                 Reduction::Max => self.apply(MaxReduce(axis), &[&value], rest),
             };
         }
-        Value {
-            id: value.id,
-            sizes,
-        }
+        Value { id: value.id, sizes }
     }
 
     /// The sum over the last axis of the product of `[.., M, 1, K]` and `[.., 1, N, K]`.
@@ -275,35 +198,15 @@ impl Primitives {
     ) -> Value {
         let rank = sizes.len();
         let inner = a.sizes[if transpose_left { rank - 2 } else { rank - 1 }];
-        let a = if transpose_left {
-            self.transposed(a)
-        } else {
-            a.clone()
-        };
-        let b = if transpose_right {
-            b.clone()
-        } else {
-            self.transposed(b)
-        };
+        let a = if transpose_left { self.transposed(a) } else { a.clone() };
+        let b = if transpose_right { b.clone() } else { self.transposed(b) };
         let mut all = sizes.clone();
         all.push(inner);
         let (mut a_sizes, mut b_sizes) = (all.clone(), all.clone());
         a_sizes[rank - 1] = 1;
         b_sizes[rank - 2] = 1;
-        let a = self.expand(
-            &Value {
-                id: a.id,
-                sizes: a_sizes,
-            },
-            &all,
-        );
-        let b = self.expand(
-            &Value {
-                id: b.id,
-                sizes: b_sizes,
-            },
-            &all,
-        );
+        let a = self.expand(&Value { id: a.id, sizes: a_sizes }, &all);
+        let b = self.expand(&Value { id: b.id, sizes: b_sizes }, &all);
         let products = self.mul(&a, &b);
         self.apply(SumReduce(rank), &[&products], sizes)
     }
@@ -326,8 +229,5 @@ fn tracker(sizes: &[usize]) -> ShapeTracker {
 
 /// The slice of everything.
 fn ends(sizes: &[usize]) -> Vec<(Expression, Expression)> {
-    sizes
-        .iter()
-        .map(|&size| (Expression::from(0), Expression::from(size)))
-        .collect()
+    sizes.iter().map(|&size| (Expression::from(0), Expression::from(size))).collect()
 }

@@ -1,0 +1,73 @@
+//! Elementwise loops.
+
+use llmc_compiler::program::LoopBody;
+use smallvec::SmallVec;
+
+use super::operand::{Bound, Operands};
+use super::pool::Pool;
+use super::stream::Stream;
+use super::tile::{TILE, TileProgram};
+
+/// Elements of a task: large enough to pay for the hand-out, small enough to balance.
+const PER_TASK: usize = 16 * TILE;
+
+/// An elementwise loop made ready to run.
+#[derive(Debug)]
+pub struct Loop {
+    program: TileProgram,
+    /// For each read, the write that holds its values when it is in place.
+    places: Vec<Option<usize>>,
+}
+
+impl Loop {
+    /// Compiles the body of a step and checks it against the operands.
+    pub fn new(body: &LoopBody, bound: &Bound) -> Result<Self, String> {
+        let shape = bound.writes.first().map(|write| write.shape.clone()).ok_or("a loop without writes")?;
+        if bound.reads.iter().chain(&bound.writes).any(|window| window.shape != shape) {
+            return Err("a loop's operands must have one shape".to_owned());
+        }
+        let place = |(read, window): (usize, &super::operand::Window)| {
+            let same = |write: &super::operand::Window| write.is_same(window);
+            if bound.in_place[read] { bound.writes.iter().position(same) } else { None }
+        };
+        let direct = |(read, window): (usize, &super::operand::Window)| window.is_contiguous() && !bound.in_place[read];
+        let direct: Vec<bool> = bound.reads.iter().enumerate().map(direct).collect();
+        let program = TileProgram::new(body, &direct)?;
+        if program.results() != bound.writes.len() {
+            return Err("a loop needs one result for each write".to_owned());
+        }
+        Ok(Loop { program, places: bound.reads.iter().enumerate().map(place).collect() })
+    }
+
+    /// Runs over all elements.
+    pub fn run(&self, operands: &mut Operands<'_>, pool: &Pool) {
+        let count = operands.written(0).count();
+        let order: SmallVec<[usize; 4]> = (0..operands.written(0).shape.len()).collect();
+        let streams: SmallVec<[Option<Stream<'_>>; 6]> = (0..operands.reads())
+            .map(|read| self.places[read].is_none().then(|| operands.stream(read, &order)))
+            .collect();
+        let slice = |read: usize, start: usize, length: usize| match &streams[read] {
+            Some(stream) => stream.slice(start, length),
+            None => &[],
+        };
+        let program = &self.program;
+        pool.run(count.div_ceil(PER_TASK), operands.streams_mut(PER_TASK), |task, mut pieces, scratch| {
+            let scratch = scratch.floats(program.scratch());
+            program.start(scratch);
+            let first = task * PER_TASK;
+            let end = count.min(first + PER_TASK);
+            for start in (first..end).step_by(TILE) {
+                let length = TILE.min(end - start);
+                let slice = |read| slice(read, start, length);
+                program.run(scratch, length, slice, |read, row| match (&streams[read], self.places[read]) {
+                    (Some(stream), _) => stream.load(start, row),
+                    (None, Some(write)) => pieces.load(write, start - first, row),
+                    (None, None) => {}
+                });
+                for write in 0..program.results() {
+                    pieces.store(write, start - first, program.result(scratch, write, length, slice));
+                }
+            }
+        });
+    }
+}

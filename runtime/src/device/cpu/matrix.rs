@@ -1,0 +1,101 @@
+//! Strided matrices and their product through the `gemm` crate.
+#![allow(unsafe_code)]
+
+use std::marker::PhantomData;
+
+/// A matrix to read, with any strides.
+#[derive(Debug, Clone, Copy)]
+pub struct Matrix<'a> {
+    pointer: *const f32,
+    rows: (usize, usize),
+    columns: (usize, usize),
+    owner: PhantomData<&'a [f32]>,
+}
+
+/// A matrix to write, with any strides.
+#[derive(Debug)]
+pub struct MatrixMut<'a> {
+    pointer: *mut f32,
+    rows: (usize, usize),
+    columns: (usize, usize),
+    owner: PhantomData<&'a mut [f32]>,
+}
+
+impl<'a> Matrix<'a> {
+    /// A matrix of `(size, stride)` rows and columns.
+    ///
+    /// # Safety
+    /// Every element may be read for `'a` and is written by nobody.
+    pub unsafe fn from_raw(pointer: *const f32, rows: (usize, usize), columns: (usize, usize)) -> Self {
+        Matrix { pointer, rows, columns, owner: PhantomData }
+    }
+
+    /// The first `rows x columns` values of a slice.
+    pub fn from_slice(values: &'a [f32], rows: usize, columns: usize) -> Self {
+        assert!(values.len() >= rows * columns);
+        Matrix { pointer: values.as_ptr(), rows: (rows, columns), columns: (columns, 1), owner: PhantomData }
+    }
+
+    /// Rows and columns exchanged.
+    pub fn transposed(self) -> Self {
+        Matrix { rows: self.columns, columns: self.rows, ..self }
+    }
+
+    /// `count` rows from `first` on.
+    pub fn rows_from(self, first: usize, count: usize) -> Self {
+        assert!(first + count <= self.rows.0);
+        // SAFETY: still inside the matrix (the offset of a matrix without elements is never read).
+        let pointer = self.pointer.wrapping_add(first * self.rows.1);
+        Matrix { pointer, rows: (count, self.rows.1), ..self }
+    }
+
+    /// `count` columns from `first` on.
+    pub fn columns_from(self, first: usize, count: usize) -> Self {
+        self.transposed().rows_from(first, count).transposed()
+    }
+}
+
+impl<'a> MatrixMut<'a> {
+    /// A matrix of `(size, stride)` rows and columns.
+    ///
+    /// # Safety
+    /// Every element is this matrix's alone for `'a`, and no two elements share memory.
+    pub unsafe fn from_raw(pointer: *mut f32, rows: (usize, usize), columns: (usize, usize)) -> Self {
+        MatrixMut { pointer, rows, columns, owner: PhantomData }
+    }
+
+    /// The first `rows x columns` values of a slice.
+    pub fn from_slice(values: &'a mut [f32], rows: usize, columns: usize) -> Self {
+        assert!(values.len() >= rows * columns);
+        MatrixMut { pointer: values.as_mut_ptr(), rows: (rows, columns), columns: (columns, 1), owner: PhantomData }
+    }
+
+    /// `self = [self +] factor * a b`, on this thread, each element summed over `k` in an order that depends on the shapes alone.
+    pub fn multiply(&mut self, accumulate: bool, factor: f32, a: Matrix<'_>, b: Matrix<'_>) {
+        assert!(a.rows.0 == self.rows.0 && b.columns.0 == self.columns.0 && a.columns.0 == b.rows.0);
+        // SAFETY: all three matrices lie in memory that may be read or written, and the sizes agree.
+        unsafe {
+            gemm::gemm(
+                self.rows.0,
+                self.columns.0,
+                a.columns.0,
+                self.pointer,
+                self.columns.1 as isize,
+                self.rows.1 as isize,
+                accumulate,
+                a.pointer,
+                a.columns.1 as isize,
+                a.rows.1 as isize,
+                b.pointer,
+                b.columns.1 as isize,
+                b.rows.1 as isize,
+                1.0,
+                factor,
+                false,
+                false,
+                false,
+                gemm::Parallelism::None,
+            );
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Copies between the host's tensors and the arenas, and the opening of a step's operands.
+#![allow(unsafe_code)]
+
+use llmc_compiler::program::{BufferId, PersistentBuffer, Program, View};
+use smallvec::smallvec;
+
+use super::bind::Memory;
+use super::operand::{Bound, Operands, Window};
+use crate::device::{DeviceError, HostTensor};
+
+impl Memory {
+    /// The window of a state.
+    pub fn state(&self, state: &PersistentBuffer) -> Result<Window, DeviceError> {
+        let elements: u64 = state.shape.iter().product();
+        let fits = elements.checked_mul(state.dtype.bytes()) == Some(state.bytes)
+            && state.offset.checked_add(state.bytes).is_some_and(|end| end <= self.persistent.bytes())
+            && state.offset % 4 == 0;
+        if !fits {
+            return Err(DeviceError::Program(format!("state {} does not fit its region", state.name)));
+        }
+        Ok(Window {
+            // SAFETY: inside the arena, as was just checked.
+            pointer: unsafe { self.persistent.pointer().add((state.offset / 4) as usize) },
+            shape: smallvec![elements as usize],
+            strides: smallvec![1],
+            integer: false,
+        })
+    }
+
+    /// The window of a whole buffer.
+    pub fn buffer(&self, program: &Program, buffer: BufferId) -> Result<Window, DeviceError> {
+        let bytes = program.buffers.get(buffer).map_or(0, |buffer| buffer.bytes);
+        let view = View { buffer, offset: 0, shape: smallvec![bytes / 4], strides: smallvec![1] };
+        self.window(program, &view)
+    }
+
+    /// Copies host values into a contiguous window.
+    pub fn write(&mut self, name: &str, window: &Window, values: HostTensor<'_>) -> Result<(), DeviceError> {
+        let given = match values {
+            HostTensor::F32(values) if !window.integer => values.len(),
+            HostTensor::I32(values) if window.integer => values.len(),
+            _ => 0,
+        };
+        if given != window.count() {
+            let (expected, given) = (window.count() as u64, given as u64);
+            return Err(DeviceError::Size { name: name.to_owned(), expected, given });
+        }
+        // SAFETY: the window has as many elements of this type, and `self` is borrowed alone.
+        unsafe {
+            match values {
+                HostTensor::F32(values) => std::ptr::copy_nonoverlapping(values.as_ptr(), window.pointer, given),
+                HostTensor::I32(values) => {
+                    std::ptr::copy_nonoverlapping(values.as_ptr(), window.pointer.cast(), given);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A copy of a window, in row-major order.
+    pub fn read(&self, window: &Window) -> Vec<f32> {
+        let layout = window.layout();
+        // SAFETY: inside the window; nothing runs meanwhile, because a run borrows the device alone.
+        let element = |index| unsafe { *window.pointer.add(layout.offset(index)) };
+        (0..layout.count()).map(element).collect()
+    }
+
+    /// Fills a state with zeros.
+    pub fn zero(&mut self, window: &Window) {
+        // SAFETY: the window is contiguous and `self` is borrowed alone.
+        unsafe { std::ptr::write_bytes(window.pointer, 0, window.count()) }
+    }
+
+    /// Opens the operands of a step that was bound to this memory.
+    pub fn open<'a>(&'a mut self, bound: &'a Bound) -> Operands<'a> {
+        // SAFETY: `self` is borrowed alone for as long as the operands live.
+        unsafe { Operands::open(bound) }
+    }
+}

@@ -44,36 +44,23 @@ impl Corpus {
             match source {
                 SourcePlan::Files { pattern } => {
                     let matched = paths::matching_files(pattern, base)?;
-                    files.extend(matched.into_iter().map(|path| TextFile {
-                        path,
-                        kind: TextKind::Matched,
-                    }));
+                    files.extend(matched.into_iter().map(|path| TextFile { path, kind: TextKind::Matched }));
                 }
                 SourcePlan::Text { path } => {
-                    files.push(TextFile {
-                        path: paths::resolve(path, base)?,
-                        kind: TextKind::Named,
-                    });
+                    files.push(TextFile { path: paths::resolve(path, base)?, kind: TextKind::Named });
                 }
                 SourcePlan::Jsonl { path, field } => {
                     let kind = TextKind::Records(field.clone());
-                    files.push(TextFile {
-                        path: paths::resolve(path, base)?,
-                        kind,
-                    });
+                    files.push(TextFile { path: paths::resolve(path, base)?, kind });
                 }
                 SourcePlan::Tokens { path, .. } => {
-                    let message =
-                        format!("`tokens(\"{path}\")` stands beside text in one data set");
+                    let message = format!("`tokens(\"{path}\")` stands beside text in one data set");
                     return Err(Diagnostic::error(codes::MIXED_SOURCES, message)
                         .help("make two data sets: one of text, one of token ids"));
                 }
             }
         }
-        Ok(Corpus {
-            files,
-            limit_bytes: dataset.limit_bytes.unwrap_or(u64::MAX),
-        })
+        Ok(Corpus { files, limit_bytes: dataset.limit_bytes.unwrap_or(u64::MAX) })
     }
 
     /// The documents in order. Nothing is read before it is asked for.
@@ -135,11 +122,9 @@ impl Documents {
             match file.kind {
                 TextKind::Records(field) => self.records = Some(Records::open(file.path, field)?),
                 TextKind::Named => {
-                    let bytes =
-                        fs::read(&file.path).map_err(|error| unreadable(&file.path, &error))?;
-                    let text = String::from_utf8(bytes).map_err(|error| {
-                        not_text(&file.path, "", error.utf8_error().valid_up_to())
-                    })?;
+                    let bytes = fs::read(&file.path).map_err(|error| unreadable(&file.path, &error))?;
+                    let text = String::from_utf8(bytes)
+                        .map_err(|error| not_text(&file.path, "", error.utf8_error().valid_up_to()))?;
                     if text.is_empty() {
                         self.skipped += 1;
                     } else {
@@ -147,8 +132,7 @@ impl Documents {
                     }
                 }
                 TextKind::Matched => {
-                    let bytes =
-                        fs::read(&file.path).map_err(|error| unreadable(&file.path, &error))?;
+                    let bytes = fs::read(&file.path).map_err(|error| unreadable(&file.path, &error))?;
                     match String::from_utf8(bytes) {
                         Ok(text) if !text.is_empty() && !text.contains('\0') => {
                             return Ok(Some(text));
@@ -192,19 +176,14 @@ impl Iterator for Documents {
 
 /// The largest cut of at most `limit` bytes after a whole line, else after a whole character.
 pub fn cut_point(text: &str, limit: usize) -> usize {
-    let limit = text.floor_char_boundary(limit);
-    text[..limit]
-        .rfind('\n')
-        .map_or(limit, |newline| newline + 1)
+    let limit = (0..=limit.min(text.len())).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
+    text[..limit].rfind('\n').map_or(limit, |newline| newline + 1)
 }
 
 /// Path, size and time of change of a file: while they stay, so does its content.
 pub fn file_facts(path: &Path) -> Result<String, Diagnostic> {
     let facts = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
-    let modified = facts
-        .modified()
-        .ok()
-        .and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    let modified = facts.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     let nanoseconds = modified.map_or(0, |time| time.as_nanos());
     Ok(format!("{path:?}\0{}\0{nanoseconds}", facts.len()))
 }
@@ -222,12 +201,8 @@ pub fn unreadable(path: &Path, error: &io::Error) -> Diagnostic {
 
 /// The diagnostic for a file that is not UTF-8 from `byte` of `place` on.
 pub fn not_text(path: &Path, place: &str, byte: usize) -> Diagnostic {
-    let message = format!(
-        "`{}` is not UTF-8 text: {place}byte {byte} fits no character",
-        path.display()
-    );
-    Diagnostic::error(codes::NOT_TEXT, message)
-        .help("convert it: `iconv -f latin1 -t utf-8 old > new`")
+    let message = format!("`{}` is not UTF-8 text: {place}byte {byte} fits no character", path.display());
+    Diagnostic::error(codes::NOT_TEXT, message).help("convert it: `iconv -f latin1 -t utf-8 old > new`")
 }
 
 #[cfg(test)]
@@ -235,11 +210,7 @@ mod tests {
     use super::*;
 
     fn dataset(sources: Vec<SourcePlan>, limit_bytes: Option<u64>) -> DatasetPlan {
-        DatasetPlan {
-            sources,
-            holdout: 0.0,
-            limit_bytes,
-        }
+        DatasetPlan { sources, holdout: 0.0, limit_bytes }
     }
 
     fn read(dataset: &DatasetPlan, base: &Path) -> Result<Vec<String>, Diagnostic> {
@@ -254,12 +225,7 @@ mod tests {
         fs::write(directory.path().join("c.txt"), "nul\0").unwrap();
         fs::write(directory.path().join("d.txt"), "").unwrap();
         fs::write(directory.path().join("e.txt"), "five").unwrap();
-        let plan = dataset(
-            vec![SourcePlan::Files {
-                pattern: "*.txt".to_owned(),
-            }],
-            None,
-        );
+        let plan = dataset(vec![SourcePlan::Files { pattern: "*.txt".to_owned() }], None);
         let mut documents = Corpus::locate(&plan, directory.path()).unwrap().documents();
         let texts: Vec<String> = documents.by_ref().map(Result::unwrap).collect();
         assert_eq!(texts, ["one", "five"]);
@@ -270,16 +236,8 @@ mod tests {
     fn limit_cuts_at_a_line() {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("a.txt"), "ab\ncd\nef\n").unwrap();
-        let text = SourcePlan::Text {
-            path: "a.txt".to_owned(),
-        };
-        let limited = |limit| {
-            read(
-                &dataset(vec![text.clone(), text.clone()], Some(limit)),
-                directory.path(),
-            )
-            .unwrap()
-        };
+        let text = SourcePlan::Text { path: "a.txt".to_owned() };
+        let limited = |limit| read(&dataset(vec![text.clone(), text.clone()], Some(limit)), directory.path()).unwrap();
         assert_eq!(limited(9), ["ab\ncd\nef\n"]);
         assert_eq!(limited(8), ["ab\ncd\n"]);
         assert_eq!(limited(2), ["ab"]);
@@ -293,9 +251,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("bad.txt"), b"ok\xff").unwrap();
         let fail = |path: &str| {
-            let source = SourcePlan::Text {
-                path: path.to_owned(),
-            };
+            let source = SourcePlan::Text { path: path.to_owned() };
             read(&dataset(vec![source], None), directory.path()).unwrap_err()
         };
         assert_eq!(fail("none.txt").code, codes::DATA_UNREADABLE);

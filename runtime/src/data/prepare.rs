@@ -5,9 +5,7 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-use llmc_compiler::plan::{
-    DatasetPlan, Plan, SourcePlan, StagePlan, TokenizerPlan, TokenizerSource,
-};
+use llmc_compiler::plan::{DatasetPlan, Plan, SourcePlan, StagePlan, TokenizerPlan, TokenizerSource};
 use llmc_grammar::codes;
 use llmc_grammar::diagnostic::Diagnostic;
 use rayon::prelude::*;
@@ -48,14 +46,7 @@ pub fn prepare_in(
     base: &Path,
     progress: &dyn Fn(Progress),
 ) -> Result<Prepared, Diagnostic> {
-    let mut preparation = Preparation {
-        cache,
-        plan,
-        base,
-        progress,
-        corpora: BTreeMap::new(),
-        warnings: Vec::new(),
-    };
+    let mut preparation = Preparation { cache, plan, base, progress, corpora: BTreeMap::new(), warnings: Vec::new() };
     let tokenizer = match &stage.tokenizer {
         Some(name) => Some(preparation.tokenizer(name)?),
         None => None,
@@ -85,19 +76,10 @@ pub fn prepare_in(
     };
     let hashes = DataHashes {
         documents: blake3::Hash::from_bytes(survey.content).to_string(),
-        tokenizer: tokenizer
-            .as_ref()
-            .map(|tokenizer| tokenizer.hash().to_string()),
+        tokenizer: tokenizer.as_ref().map(|tokenizer| tokenizer.hash().to_string()),
         tokens: key,
     };
-    Ok(Prepared {
-        tokenizer,
-        train,
-        heldout,
-        stats,
-        hashes,
-        warnings: preparation.warnings,
-    })
+    Ok(Prepared { tokenizer, train, heldout, stats, hashes, warnings: preparation.warnings })
 }
 
 struct Preparation<'a> {
@@ -111,17 +93,11 @@ struct Preparation<'a> {
 
 impl<'a> Preparation<'a> {
     fn dataset(&self, name: &str) -> Result<&'a DatasetPlan, Diagnostic> {
-        self.plan
-            .datasets
-            .get(name)
-            .ok_or_else(|| undeclared("dataset", name))
+        self.plan.datasets.get(name).ok_or_else(|| undeclared("dataset", name))
     }
 
     fn tokenizer_plan(&self, name: &str) -> Result<&'a TokenizerPlan, Diagnostic> {
-        self.plan
-            .tokenizers
-            .get(name)
-            .ok_or_else(|| undeclared("tokenizer", name))
+        self.plan.tokenizers.get(name).ok_or_else(|| undeclared("tokenizer", name))
     }
 
     fn tokenizer(&mut self, name: &str) -> Result<Tokenizer, Diagnostic> {
@@ -129,10 +105,7 @@ impl<'a> Preparation<'a> {
         match &plan.source {
             TokenizerSource::File { path } => Tokenizer::load(&paths::resolve(path, self.base)?),
             TokenizerSource::Bytes => Tokenizer::bytes(),
-            TokenizerSource::ByteBpe {
-                dataset,
-                limit_bytes,
-            } => self.trained(plan, dataset, *limit_bytes),
+            TokenizerSource::ByteBpe { dataset, limit_bytes } => self.trained(plan, dataset, *limit_bytes),
         }
     }
 
@@ -147,40 +120,23 @@ impl<'a> Preparation<'a> {
     }
 
     /// Trains a tokenizer on the documents of `dataset` that are not held out.
-    fn trained(
-        &mut self,
-        plan: &TokenizerPlan,
-        dataset: &str,
-        limit: u64,
-    ) -> Result<Tokenizer, Diagnostic> {
+    fn trained(&mut self, plan: &TokenizerPlan, dataset: &str, limit: u64) -> Result<Tokenizer, Diagnostic> {
         let holdout_share = self.dataset(dataset)?.holdout;
         let (corpus, survey) = self.corpus(dataset)?;
-        let inputs = format!(
-            "{FORMAT} byte_bpe {} {limit} {holdout_share} {:?}",
-            plan.vocab, plan.end_of_text
-        );
+        let inputs = format!("{FORMAT} byte_bpe {} {limit} {holdout_share} {:?}", plan.vocab, plan.end_of_text);
         let name = format!("tokenizer-{}", key(&inputs, &[survey.content]));
-        if let Some(entry) = self.cached(&name) {
-            if let Ok(tokenizer) =
-                Tokenizer::from_json(String::from_utf8_lossy(&entry).into_owned(), &name)
-            {
-                return Ok(tokenizer);
-            }
+        let cached = self.cached(&name).and_then(|entry| String::from_utf8(entry).ok());
+        if let Some(Ok(tokenizer)) = cached.map(|json| Tokenizer::from_json(json, &name)) {
+            return Ok(tokenizer);
         }
-        (self.progress)(Progress {
-            phase: Phase::TrainingTokenizer,
-            done: 0,
-            total: Some(limit.min(survey.bytes)),
-        });
+        (self.progress)(Progress { phase: Phase::TrainingTokenizer, done: 0, total: Some(limit.min(survey.bytes)) });
         let holdout = Holdout::new(holdout_share, &survey);
         let documents = corpus.documents().filter_map(move |text| match text {
             Ok(text) => holdout.split(&text).0.map(|text| Ok(text.to_owned())),
             Err(diagnostic) => Some(Err(diagnostic)),
         });
         let tokenizer = train_byte_bpe(documents, plan.vocab, plan.end_of_text.as_deref(), limit)?;
-        self.cache.write(&name, |file| {
-            Ok(file.write_all(tokenizer.json().as_bytes())?)
-        })?;
+        self.cache.write(&name, |file| Ok(file.write_all(tokenizer.json().as_bytes())?))?;
         Ok(tokenizer)
     }
 
@@ -199,11 +155,9 @@ impl<'a> Preparation<'a> {
                 "the data set `{name}` holds no text: {} files or records are empty or not text",
                 survey.skipped
             );
-            return Err(Diagnostic::error(codes::TOO_LITTLE_DATA, message)
-                .help("name other files in its `source`"));
+            return Err(Diagnostic::error(codes::TOO_LITTLE_DATA, message).help("name other files in its `source`"));
         }
-        self.corpora
-            .insert(name.to_owned(), (corpus.clone(), survey));
+        self.corpora.insert(name.to_owned(), (corpus.clone(), survey));
         Ok((corpus, survey))
     }
 
@@ -214,10 +168,7 @@ impl<'a> Preparation<'a> {
         take: impl FnOnce() -> Result<Survey, Diagnostic>,
     ) -> Result<Survey, Diagnostic> {
         let name = format!("survey-{}", key(FORMAT, &[*listing.as_bytes()]));
-        if let Some(survey) = self
-            .cached(&name)
-            .and_then(|entry| serde_json::from_slice(&entry).ok())
-        {
+        if let Some(survey) = self.cached(&name).and_then(|entry| serde_json::from_slice(&entry).ok()) {
             return Ok(survey);
         }
         let survey = take()?;
@@ -267,11 +218,7 @@ impl<'a> Preparation<'a> {
                 if ended || waiting >= ENCODED_BYTES {
                     encode_into(writer, &texts, tokenizer, end_of_text, holdout)?;
                     done += waiting as u64;
-                    progress(Progress {
-                        phase: Phase::Encoding,
-                        done,
-                        total: Some(survey.bytes),
-                    });
+                    progress(Progress { phase: Phase::Encoding, done, total: Some(survey.bytes) });
                     texts.clear();
                     waiting = 0;
                 }
@@ -283,25 +230,16 @@ impl<'a> Preparation<'a> {
         Ok((survey, key, store))
     }
 
-    fn token_store(
-        &mut self,
-        dataset: &DatasetPlan,
-        stage: &StagePlan,
-    ) -> Result<(Survey, String, Store), Diagnostic> {
+    fn token_store(&mut self, dataset: &DatasetPlan, stage: &StagePlan) -> Result<(Survey, String, Store), Diagnostic> {
         let rows = TokenRows::open(dataset, self.base)?;
         let listing = rows.listing_hash()?;
         let survey = self.survey(listing, || Ok(rows.survey()))?;
         let row_length = rows.row_length();
-        let inputs = format!(
-            "{FORMAT} tokens {} {row_length:?} {}",
-            dataset.holdout, stage.model.vocab
-        );
+        let inputs = format!("{FORMAT} tokens {} {row_length:?} {}", dataset.holdout, stage.model.vocab);
         let key = key(&inputs, &[survey.content]);
         let holdout = Holdout::new(dataset.holdout, &survey);
         let vocab = stage.model.vocab;
-        let store = self.store(&key, vocab, row_length, |writer| {
-            rows.write(writer, holdout, vocab)
-        })?;
+        let store = self.store(&key, vocab, row_length, |writer| rows.write(writer, holdout, vocab))?;
         Ok((survey, key, store))
     }
 
@@ -321,12 +259,8 @@ impl<'a> Preparation<'a> {
         }
         StoreWriter::write(self.cache, &name, vocab, row_length, fill)?;
         Store::open(self.cache, &name).map_err(|_| {
-            let message = format!(
-                "`{}` cannot be read back after it was written",
-                self.cache.path(&name).display()
-            );
-            Diagnostic::error(codes::CACHE_UNWRITABLE, message)
-                .help("set `LLMC_CACHE` to another disk")
+            let message = format!("`{}` cannot be read back after it was written", self.cache.path(&name).display());
+            Diagnostic::error(codes::CACHE_UNWRITABLE, message).help("set `LLMC_CACHE` to another disk")
         })
     }
 }
@@ -349,12 +283,8 @@ fn encode_into(
         .map(|text| {
             let (train, heldout) = holdout.split(text);
             let parts = [(Split::Train, train), (Split::Heldout, heldout)];
-            let parts = parts
-                .into_iter()
-                .filter_map(|(split, text)| Some((split, text?)));
-            parts
-                .map(|(split, text)| Ok((split, encode(text)?, text.len() as u64)))
-                .collect::<Result<Vec<_>, _>>()
+            let parts = parts.into_iter().filter_map(|(split, text)| Some((split, text?)));
+            parts.map(|(split, text)| Ok((split, encode(text)?, text.len() as u64))).collect::<Result<Vec<_>, _>>()
         })
         .collect();
     for (split, ids, bytes) in encoded?.into_iter().flatten() {
@@ -374,9 +304,6 @@ fn key(inputs: &str, hashes: &[[u8; 32]]) -> String {
 }
 
 fn undeclared(kind: &str, name: &str) -> Diagnostic {
-    Diagnostic::error(
-        codes::DATA_UNREADABLE,
-        format!("the plan holds no {kind} `{name}` for this stage"),
-    )
-    .help("compile the recipe again")
+    Diagnostic::error(codes::DATA_UNREADABLE, format!("the plan holds no {kind} `{name}` for this stage"))
+        .help("compile the recipe again")
 }

@@ -23,12 +23,7 @@ impl Records {
     /// Opens the file at `path`, of whose records `field` is asked for.
     pub fn open(path: PathBuf, field: String) -> Result<Records, Diagnostic> {
         let file = File::open(&path).map_err(|error| unreadable(&path, &error))?;
-        Ok(Records {
-            path,
-            field,
-            reader: BufReader::with_capacity(1 << 20, file),
-            line: 0,
-        })
+        Ok(Records { path, field, reader: BufReader::with_capacity(1 << 20, file), line: 0 })
     }
 
     /// The field of the next record, none at the end.
@@ -41,23 +36,14 @@ impl Records {
         match record.get_mut(field) {
             Some(Value::String(text)) => Ok(Some(std::mem::take(text))),
             Some(other) => {
-                let message = format!(
-                    "{place}: the field `{field}` is {} instead of a string",
-                    kind_of(other)
-                );
-                Err(Diagnostic::error(codes::RECORD_FIELD, message)
-                    .help("name a field that holds text"))
+                let message = format!("{place}: the field `{field}` is {} instead of a string", kind_of(other));
+                Err(Diagnostic::error(codes::RECORD_FIELD, message).help("name a field that holds text"))
             }
             None => {
                 let fields: Vec<String> = record.keys().map(|name| format!("`{name}`")).collect();
-                let holds = if fields.is_empty() {
-                    "no field".to_owned()
-                } else {
-                    fields.join(", ")
-                };
+                let holds = if fields.is_empty() { "no field".to_owned() } else { fields.join(", ") };
                 let message = format!("{place}: there is no field `{field}`");
-                Err(Diagnostic::error(codes::RECORD_FIELD, message)
-                    .help(format!("the record holds {holds}")))
+                Err(Diagnostic::error(codes::RECORD_FIELD, message).help(format!("the record holds {holds}")))
             }
         }
     }
@@ -71,13 +57,8 @@ impl Records {
             if read.map_err(|error| unreadable(&self.path, &error))? == 0 {
                 return Ok(None);
             }
-            let line = std::str::from_utf8(&bytes).map_err(|error| {
-                not_text(
-                    &self.path,
-                    &format!("line {}, ", self.line),
-                    error.valid_up_to(),
-                )
-            })?;
+            let line = std::str::from_utf8(&bytes)
+                .map_err(|error| not_text(&self.path, &format!("line {}, ", self.line), error.valid_up_to()))?;
             if !line.trim().is_empty() {
                 return self.parse(line).map(Some);
             }
@@ -94,11 +75,7 @@ impl Records {
             Ok(Value::Object(record)) => Ok(record),
             Ok(other) => Err(wrong(format!("{} instead of an object", kind_of(&other)))),
             Err(error) => {
-                let end = if error.is_eof() {
-                    "; the line ends too early: is the file cut off?"
-                } else {
-                    ""
-                };
+                let end = if error.is_eof() { "; the line ends too early: is the file cut off?" } else { "" };
                 Err(wrong(format!("not JSON at column {}{end}", error.column())))
             }
         }
@@ -109,11 +86,8 @@ impl Records {
 pub fn first_record(path: &Path) -> Result<Map<String, Value>, Diagnostic> {
     let record = Records::open(path.to_owned(), String::new())?.next_record()?;
     record.ok_or_else(|| {
-        Diagnostic::error(
-            codes::RECORD,
-            format!("`{}` holds no record", path.display()),
-        )
-        .help("every line is one JSON object, such as `{\"text\": \"...\"}`")
+        Diagnostic::error(codes::RECORD, format!("`{}` holds no record", path.display()))
+            .help("every line is one JSON object, such as `{\"text\": \"...\"}`")
     })
 }
 
@@ -151,11 +125,7 @@ mod tests {
         let fail = |content: &[u8]| jsonl(content, "t").unwrap_err();
         let cut = fail(b"{\"t\": \"a\"}\n{\"t\": \"b");
         assert_eq!(cut.code, codes::RECORD);
-        assert!(
-            cut.message.contains("line 2") && cut.message.contains("cut off"),
-            "{}",
-            cut.message
-        );
+        assert!(cut.message.contains("line 2") && cut.message.contains("cut off"), "{}", cut.message);
         assert_eq!(fail(b"[1]").code, codes::RECORD);
         assert_eq!(fail(b"{\"t\": 3}").code, codes::RECORD_FIELD);
         let missing = fail(b"{\"x\": \"a\", \"y\": 0}");
@@ -163,10 +133,6 @@ mod tests {
         assert_eq!(missing.help.as_deref(), Some("the record holds `x`, `y`"));
         let invalid = fail(b"{\"t\": \"a\"}\n{\"t\": \"\xff\"}");
         assert_eq!(invalid.code, codes::NOT_TEXT);
-        assert!(
-            invalid.message.contains("line 2, byte 7"),
-            "{}",
-            invalid.message
-        );
+        assert!(invalid.message.contains("line 2, byte 7"), "{}", invalid.message);
     }
 }

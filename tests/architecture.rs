@@ -88,7 +88,17 @@ fn the_compiler_is_pure() {
     // `compiler/clippy.toml` forbids the calls; this also forbids the modules by name.
     let product = rust_files("compiler/src").into_iter().filter(|(path, _)| !path.contains("/tests"));
     for (path, text) in product {
-        for forbidden in ["std::fs", "std::env", "std::net", "std::process", "std::time", "println!", "eprintln!", "HashMap", "HashSet"] {
+        for forbidden in [
+            "std::fs",
+            "std::env",
+            "std::net",
+            "std::process",
+            "std::time",
+            "println!",
+            "eprintln!",
+            "HashMap",
+            "HashSet",
+        ] {
             assert!(!code(&text).contains(forbidden), "`{forbidden}` in {path}");
         }
     }

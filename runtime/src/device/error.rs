@@ -66,25 +66,11 @@ impl fmt::Display for DeviceError {
             ),
             DeviceError::UnknownName(name) => write!(formatter, "there is no `{name}`"),
             DeviceError::MissingInput(name) => write!(formatter, "the input `{name}` is missing"),
-            DeviceError::Size {
-                name,
-                expected,
-                given,
-            } => {
-                write!(
-                    formatter,
-                    "`{name}` has {expected} values, {given} were given"
-                )
+            DeviceError::Size { name, expected, given } => {
+                write!(formatter, "`{name}` has {expected} values, {given} were given")
             }
-            DeviceError::CacheFull {
-                length,
-                added,
-                capacity,
-            } => {
-                write!(
-                    formatter,
-                    "{added} positions behind {length} do not fit a cache of {capacity}"
-                )
+            DeviceError::CacheFull { length, added, capacity } => {
+                write!(formatter, "{added} positions behind {length} do not fit a cache of {capacity}")
             }
             DeviceError::Reference(reason) => formatter.write_str(reason),
             DeviceError::Program(reason) => {

@@ -40,11 +40,7 @@ pub trait Device {
     ///
     /// # Errors
     /// A missing or wrongly sized input, or a token id outside its table. Values that are not finite are no error.
-    fn run(
-        &mut self,
-        program: ProgramId,
-        inputs: &[(&str, HostTensor<'_>)],
-    ) -> Result<(), DeviceError>;
+    fn run(&mut self, program: ProgramId, inputs: &[(&str, HostTensor<'_>)]) -> Result<(), DeviceError>;
 
     /// A copy of a result of the last run of `program`, in row-major order.
     fn read_output(&self, program: ProgramId, name: &str) -> Result<Vec<f32>, DeviceError>;

@@ -30,38 +30,21 @@ impl Reference {
             (buffer.name.clone(), zeros)
         };
         let outputs = graphs.iter().map(|_| BTreeMap::new()).collect();
-        Reference {
-            graphs,
-            states: persistent.iter().map(state).collect(),
-            outputs,
-        }
+        Reference { graphs, states: persistent.iter().map(state).collect(), outputs }
     }
 }
 
 /// The value of an input, in the shape the graph gives it.
 fn input(name: &str, ty: &Type, given: HostTensor<'_>) -> Result<Tensor, DeviceError> {
     let (count, tensor) = match given {
-        HostTensor::F32(values) => (
-            values.len(),
-            (ty.dtype == DType::F32).then(|| Data::F32(values.to_vec())),
-        ),
-        HostTensor::I32(values) => (
-            values.len(),
-            (ty.dtype == DType::I32).then(|| Data::I32(values.to_vec())),
-        ),
+        HostTensor::F32(values) => (values.len(), (ty.dtype == DType::F32).then(|| Data::F32(values.to_vec()))),
+        HostTensor::I32(values) => (values.len(), (ty.dtype == DType::I32).then(|| Data::I32(values.to_vec()))),
     };
     match tensor {
-        Some(data) if count as u64 == ty.elements() => Ok(Tensor {
-            shape: ty.shape.clone(),
-            data,
-        }),
+        Some(data) if count as u64 == ty.elements() => Ok(Tensor { shape: ty.shape.clone(), data }),
         fits => {
             let given = if fits.is_some() { count as u64 } else { 0 };
-            Err(DeviceError::Size {
-                name: name.to_owned(),
-                expected: ty.elements(),
-                given,
-            })
+            Err(DeviceError::Size { name: name.to_owned(), expected: ty.elements(), given })
         }
     }
 }
@@ -82,18 +65,11 @@ impl Device for Reference {
     }
 
     fn read_state(&self, name: &str) -> Result<Vec<f32>, DeviceError> {
-        self.states
-            .get(name)
-            .map(Tensor::to_f32)
-            .ok_or_else(|| unknown(name))
+        self.states.get(name).map(Tensor::to_f32).ok_or_else(|| unknown(name))
     }
 
     fn zero_states(&mut self, prefix: &str) {
-        for (_, state) in self
-            .states
-            .iter_mut()
-            .filter(|(name, _)| name.starts_with(prefix))
-        {
+        for (_, state) in self.states.iter_mut().filter(|(name, _)| name.starts_with(prefix)) {
             match &mut state.data {
                 Data::F32(values) => values.fill(0.0),
                 Data::I32(values) => values.fill(0),
@@ -101,15 +77,8 @@ impl Device for Reference {
         }
     }
 
-    fn run(
-        &mut self,
-        program: ProgramId,
-        inputs: &[(&str, HostTensor<'_>)],
-    ) -> Result<(), DeviceError> {
-        let graph = self
-            .graphs
-            .get_mut(program)
-            .ok_or_else(|| unknown(&format!("program {program}")))?;
+    fn run(&mut self, program: ProgramId, inputs: &[(&str, HostTensor<'_>)]) -> Result<(), DeviceError> {
+        let graph = self.graphs.get_mut(program).ok_or_else(|| unknown(&format!("program {program}")))?;
         let mut values = BTreeMap::new();
         for id in graph.order() {
             let Op::Input { name, ty } = graph.op(id) else {
@@ -119,20 +88,12 @@ impl Device for Reference {
             let (_, given) = given.ok_or_else(|| DeviceError::MissingInput(name.clone()))?;
             values.insert(name.clone(), input(name, ty, *given)?);
         }
-        self.outputs[program] = graph
-            .execute(&values, &mut self.states)
-            .map_err(DeviceError::Reference)?;
+        self.outputs[program] = graph.execute(&values, &mut self.states).map_err(DeviceError::Reference)?;
         Ok(())
     }
 
     fn read_output(&self, program: ProgramId, name: &str) -> Result<Vec<f32>, DeviceError> {
-        let outputs = self
-            .outputs
-            .get(program)
-            .ok_or_else(|| unknown(&format!("program {program}")))?;
-        outputs
-            .get(name)
-            .map(Tensor::to_f32)
-            .ok_or_else(|| unknown(name))
+        let outputs = self.outputs.get(program).ok_or_else(|| unknown(&format!("program {program}")))?;
+        outputs.get(name).map(Tensor::to_f32).ok_or_else(|| unknown(name))
     }
 }

@@ -23,10 +23,7 @@ impl Arena {
         let size = usize::try_from(bytes).map_err(|_| too_much.clone())?;
         let layout = Layout::from_size_align(size, ALIGNMENT).map_err(|_| too_much.clone())?;
         if size == 0 {
-            return Ok(Arena {
-                pointer: NonNull::<Line>::dangling().cast(),
-                layout,
-            });
+            return Ok(Arena { pointer: NonNull::<Line>::dangling().cast(), layout });
         }
         // SAFETY: the layout's size is not zero.
         let pointer = unsafe { alloc_zeroed(layout) };
@@ -69,9 +66,6 @@ mod tests {
             assert_eq!(arena.pointer() as usize % ALIGNMENT, 0);
             assert_eq!(arena.bytes(), bytes);
         }
-        assert_eq!(
-            Arena::new(u64::MAX).unwrap_err(),
-            DeviceError::Memory { bytes: u64::MAX }
-        );
+        assert_eq!(Arena::new(u64::MAX).unwrap_err(), DeviceError::Memory { bytes: u64::MAX });
     }
 }

@@ -56,12 +56,7 @@ pub struct Tile {
 
 impl<'a> Scores<'a> {
     /// The scores of an attention step: reads 0 and 1 are queries and keys, `documents` the read of document numbers.
-    pub fn new(
-        operands: &Operands<'a>,
-        settings: &AttentionSettings,
-        documents: usize,
-        before: usize,
-    ) -> Self {
+    pub fn new(operands: &Operands<'a>, settings: &AttentionSettings, documents: usize, before: usize) -> Self {
         let (query, key) = (operands.read(0), operands.read(1));
         Scores {
             queries: operands.rows_in_order(0, &BY_HEAD),
@@ -89,24 +84,13 @@ impl<'a> Scores<'a> {
     }
 
     /// The tile of these queries that starts at key `first`; none if they see nothing from there on.
-    pub fn tile(
-        &self,
-        batch: usize,
-        head: usize,
-        queries: (usize, usize),
-        first: usize,
-    ) -> Option<Tile> {
+    pub fn tile(&self, batch: usize, head: usize, queries: (usize, usize), first: usize) -> Option<Tile> {
         let end = match self.causal {
             true => self.key_count.min(self.before + queries.0 + queries.1),
             false => self.key_count,
         };
         let count = end.saturating_sub(first).min(KEYS);
-        (count > 0).then_some(Tile {
-            batch,
-            head,
-            queries,
-            keys: (first, count),
-        })
+        (count > 0).then_some(Tile { batch, head, queries, keys: (first, count) })
     }
 
     /// Document numbers of `(first, count)` tokens.
@@ -156,23 +140,14 @@ impl<'a> Scores<'a> {
 }
 
 /// `(q, k, v, documents?) -> (out, stats?)`
-pub fn attention(
-    operands: &mut Operands<'_>,
-    pool: &Pool,
-    settings: &AttentionSettings,
-    stats: bool,
-) {
+pub fn attention(operands: &mut Operands<'_>, pool: &Pool, settings: &AttentionSettings, stats: bool) {
     let scores = Scores::new(operands, settings, 3, 0);
     forward(operands, pool, &scores, stats);
 }
 
 /// `(q, key_cache, value_cache, length) -> out`; the caller has checked that the caches hold the queries' own keys.
 pub fn cached_attention(operands: &mut Operands<'_>, pool: &Pool, scale: f64, length: usize) {
-    let settings = AttentionSettings {
-        causal: true,
-        scale,
-        documents: false,
-    };
+    let settings = AttentionSettings { causal: true, scale, documents: false };
     let scores = Scores::new(operands, &settings, 4, length);
     forward(operands, pool, &scores, false);
 }
@@ -180,9 +155,7 @@ pub fn cached_attention(operands: &mut Operands<'_>, pool: &Pool, scale: f64, le
 fn forward(operands: &mut Operands<'_>, pool: &Pool, scores: &Scores<'_>, with_stats: bool) {
     let values = operands.rows_in_order(2, &BY_HEAD);
     let count = scores.query_count;
-    let out = operands
-        .rows_mut_in_order(0, &BY_HEAD)
-        .blocks(count, QUERIES);
+    let out = operands.rows_mut_in_order(0, &BY_HEAD).blocks(count, QUERIES);
     let stats = with_stats.then(|| operands.points_mut(1).blocks(count, QUERIES));
     let blocks = count.div_ceil(QUERIES);
     let tasks = out.count() / count * blocks;
@@ -210,8 +183,7 @@ fn forward(operands: &mut Operands<'_>, pool: &Pool, scores: &Scores<'_>, with_s
             }
             let probabilities = Matrix::from_slice(tile_scores, queries.1, tile.keys.1);
             let values = values.block(scores.key_row(&tile), tile.keys.1);
-            out.block(0, queries.1)
-                .multiply(true, 1.0, probabilities, values);
+            out.block(0, queries.1).multiply(true, 1.0, probabilities, values);
         }
         for (row, sum) in sums.iter().enumerate().take(queries.1) {
             if *sum != 0.0 {

@@ -20,22 +20,12 @@ struct Extent {
 impl Extent {
     /// Number of the last element.
     fn last(&self) -> u64 {
-        self.first
-            + self
-                .axes
-                .iter()
-                .map(|(size, stride)| (size - 1) * stride)
-                .sum::<u64>()
+        self.first + self.axes.iter().map(|(size, stride)| (size - 1) * stride).sum::<u64>()
     }
 
     /// True if no element is met twice, as far as this can be told from nested axes.
     fn is_injective(&self) -> bool {
-        let mut axes: SmallVec<[(u64, u64); 4]> = self
-            .axes
-            .iter()
-            .copied()
-            .filter(|axis| axis.0 > 1)
-            .collect();
+        let mut axes: SmallVec<[(u64, u64); 4]> = self.axes.iter().copied().filter(|axis| axis.0 > 1).collect();
         axes.sort_by_key(|axis| axis.1);
         let mut reach = 0;
         for (size, stride) in axes {
@@ -52,21 +42,14 @@ impl Extent {
         if self.region != other.region || self.last() < other.first || other.last() < self.first {
             return true;
         }
-        let mut radix: SmallVec<[u64; 8]> = self
-            .axes
-            .iter()
-            .chain(&other.axes)
-            .filter(|axis| axis.0 > 1 && axis.1 > 0)
-            .map(|axis| axis.1)
-            .collect();
+        let mut radix: SmallVec<[u64; 8]> =
+            self.axes.iter().chain(&other.axes).filter(|axis| axis.0 > 1 && axis.1 > 0).map(|axis| axis.1).collect();
         radix.sort_unstable_by(|a, b| b.cmp(a));
         radix.dedup();
         let (Some(mine), Some(theirs)) = (self.digits(&radix), other.digits(&radix)) else {
             return false;
         };
-        mine.iter()
-            .zip(&theirs)
-            .any(|(a, b)| a.1 < b.0 || b.1 < a.0)
+        mine.iter().zip(&theirs).any(|(a, b)| a.1 < b.0 || b.1 < a.0)
     }
 
     /// First and last value of every digit in a mixed radix (descending), the units last; none if digits would carry.
@@ -74,12 +57,7 @@ impl Extent {
         let mut rest = self.first;
         let mut digits: SmallVec<[(u64, u64); 8]> = SmallVec::new();
         for &unit in radix {
-            let grow: u64 = self
-                .axes
-                .iter()
-                .filter(|axis| axis.1 == unit)
-                .map(|axis| axis.0 - 1)
-                .sum();
+            let grow: u64 = self.axes.iter().filter(|axis| axis.1 == unit).map(|axis| axis.0 - 1).sum();
             digits.push((rest / unit, rest / unit + grow));
             rest %= unit;
         }
@@ -117,17 +95,9 @@ impl Memory {
         Ok(self.window_and_extent(program, view)?.0)
     }
 
-    fn window_and_extent(
-        &self,
-        program: &Program,
-        view: &View,
-    ) -> Result<(Window, Extent), DeviceError> {
-        let fault =
-            |reason: &str| DeviceError::Program(format!("{}: {reason}: {view:?}", program.name));
-        let buffer = program
-            .buffers
-            .get(view.buffer)
-            .ok_or_else(|| fault("unknown buffer"))?;
+    fn window_and_extent(&self, program: &Program, view: &View) -> Result<(Window, Extent), DeviceError> {
+        let fault = |reason: &str| DeviceError::Program(format!("{}: {reason}: {view:?}", program.name));
+        let buffer = program.buffers.get(view.buffer).ok_or_else(|| fault("unknown buffer"))?;
         let arena = self.arena(buffer.region);
         if view.shape.len() != view.strides.len() || buffer.offset % 4 != 0 {
             return Err(fault("malformed view"));
@@ -135,24 +105,12 @@ impl Memory {
         if view.shape.contains(&0) {
             return Err(fault("empty view"));
         }
-        let axes: SmallVec<[(u64, u64); 4]> = view
-            .shape
-            .iter()
-            .copied()
-            .zip(view.strides.iter().copied())
-            .collect();
+        let axes: SmallVec<[(u64, u64); 4]> = view.shape.iter().copied().zip(view.strides.iter().copied()).collect();
         let last = axes.iter().try_fold(view.offset, |sum, (size, stride)| {
-            (size - 1)
-                .checked_mul(*stride)
-                .and_then(|reach| sum.checked_add(reach))
+            (size - 1).checked_mul(*stride).and_then(|reach| sum.checked_add(reach))
         });
-        let end = last
-            .and_then(|last| last.checked_add(1)?.checked_mul(4))
-            .ok_or_else(|| fault("overflow"))?;
-        let inside = buffer
-            .offset
-            .checked_add(buffer.bytes)
-            .is_some_and(|end| end <= arena.bytes());
+        let end = last.and_then(|last| last.checked_add(1)?.checked_mul(4)).ok_or_else(|| fault("overflow"))?;
+        let inside = buffer.offset.checked_add(buffer.bytes).is_some_and(|end| end <= arena.bytes());
         if end > buffer.bytes || !inside {
             return Err(fault("view outside its buffer"));
         }
@@ -164,35 +122,17 @@ impl Memory {
             strides: view.strides.iter().map(|&stride| stride as usize).collect(),
             integer: buffer.dtype == DType::I32,
         };
-        Ok((
-            window,
-            Extent {
-                region: buffer.region,
-                first,
-                axes,
-            },
-        ))
+        Ok((window, Extent { region: buffer.region, first, axes }))
     }
 
     /// Binds the operands of a step.
     pub fn bind(&self, program: &Program, step: &Step) -> Result<Bound, DeviceError> {
         let fault = |reason: String| {
-            DeviceError::Program(format!(
-                "{} at {} ({}): {reason}",
-                program.name, step.origin.path, step.origin.place
-            ))
+            DeviceError::Program(format!("{} at {} ({}): {reason}", program.name, step.origin.path, step.origin.place))
         };
         let resolve = |view: &View| self.window_and_extent(program, view);
-        let reads = step
-            .reads
-            .iter()
-            .map(resolve)
-            .collect::<Result<Vec<_>, _>>()?;
-        let writes = step
-            .writes
-            .iter()
-            .map(resolve)
-            .collect::<Result<Vec<_>, _>>()?;
+        let reads = step.reads.iter().map(resolve).collect::<Result<Vec<_>, _>>()?;
+        let writes = step.writes.iter().map(resolve).collect::<Result<Vec<_>, _>>()?;
         if writes.len() > 64 {
             return Err(fault("more than 64 writes".to_owned()));
         }
@@ -200,9 +140,7 @@ impl Memory {
         for (index, (window, extent)) in writes.iter().enumerate() {
             let may_be_integer = matches!(step.kernel, Kernel::Loop(_));
             if (window.integer && !may_be_integer) || !extent.is_injective() {
-                return Err(fault(format!(
-                    "write {index} meets an element twice or is not of floats"
-                )));
+                return Err(fault(format!("write {index} meets an element twice or is not of floats")));
             }
             for (other, (_, second)) in writes.iter().enumerate().take(index) {
                 if !extent.is_apart(second) {
@@ -219,13 +157,8 @@ impl Memory {
                 in_place[other] = true;
             }
         }
-        let windows =
-            |list: Vec<(Window, Extent)>| list.into_iter().map(|(window, _)| window).collect();
-        Ok(Bound {
-            reads: windows(reads),
-            in_place,
-            writes: windows(writes),
-        })
+        let windows = |list: Vec<(Window, Extent)>| list.into_iter().map(|(window, _)| window).collect();
+        Ok(Bound { reads: windows(reads), in_place, writes: windows(writes) })
     }
 }
 
@@ -243,23 +176,13 @@ mod tests {
     use super::*;
 
     fn extent(first: u64, axes: &[(u64, u64)]) -> Extent {
-        Extent {
-            region: Region::Scratch,
-            first,
-            axes: axes.iter().copied().collect(),
-        }
+        Extent { region: Region::Scratch, first, axes: axes.iter().copied().collect() }
     }
 
     fn elements(extent: &Extent) -> Vec<u64> {
-        extent
-            .axes
-            .iter()
-            .fold(vec![extent.first], |found, &(size, stride)| {
-                found
-                    .iter()
-                    .flat_map(|&at| (0..size).map(move |step| at + step * stride))
-                    .collect()
-            })
+        extent.axes.iter().fold(vec![extent.first], |found, &(size, stride)| {
+            found.iter().flat_map(|&at| (0..size).map(move |step| at + step * stride)).collect()
+        })
     }
 
     #[test]

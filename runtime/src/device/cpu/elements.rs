@@ -24,11 +24,7 @@ impl<'a, T: Copy> Elements<'a, T> {
     /// # Safety
     /// The window holds values of type `T`, and nobody writes its memory for `'a`.
     pub unsafe fn new(window: &'a Window) -> Self {
-        Elements {
-            pointer: window.pointer.cast(),
-            layout: window.layout(),
-            owner: PhantomData,
-        }
+        Elements { pointer: window.pointer.cast(), layout: window.layout(), owner: PhantomData }
     }
 
     /// Number of elements.
@@ -59,11 +55,7 @@ impl<'a> ElementsMut<'a> {
     /// # Safety
     /// The window's memory belongs to the caller alone for `'a`.
     pub unsafe fn new(window: &'a Window) -> Self {
-        ElementsMut {
-            pointer: window.pointer,
-            layout: window.layout(),
-            owner: PhantomData,
-        }
+        ElementsMut { pointer: window.pointer, layout: window.layout(), owner: PhantomData }
     }
 
     /// Sets element `index` in row-major order.

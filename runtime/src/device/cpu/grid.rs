@@ -26,11 +26,7 @@ impl<'a> Matrices<'a> {
     /// # Safety
     /// Nobody writes the window's memory for `'a`.
     pub unsafe fn new(window: &'a Window) -> Self {
-        Matrices {
-            pointer: window.pointer,
-            last: window.last_offset(),
-            owner: PhantomData,
-        }
+        Matrices { pointer: window.pointer, last: window.last_offset(), owner: PhantomData }
     }
 
     /// The matrix at `offset` with these `(size, stride)` rows and columns.
@@ -78,19 +74,14 @@ impl TileLayout {
 
     /// Number of tiles.
     pub fn count(&self) -> usize {
-        self.batch.count()
-            * self.rows.0.div_ceil(self.tile.0)
-            * self.columns.0.div_ceil(self.tile.1)
+        self.batch.count() * self.rows.0.div_ceil(self.tile.0) * self.columns.0.div_ceil(self.tile.1)
     }
 
     /// Place of tile `index`; columns run fastest, then rows, then matrices.
     pub fn place(&self, index: usize) -> TilePlace {
         let across = self.columns.0.div_ceil(self.tile.1);
         let down = self.rows.0.div_ceil(self.tile.0);
-        let (row, column) = (
-            index / across % down * self.tile.0,
-            index % across * self.tile.1,
-        );
+        let (row, column) = (index / across % down * self.tile.0, index % across * self.tile.1);
         TilePlace {
             matrix: index / across / down,
             rows: (row, self.tile.0.min(self.rows.0 - row)),
@@ -132,10 +123,6 @@ impl<'a> Tiles<'a> {
     /// # Safety
     /// All tiles lie inside the window, and its memory belongs to the caller alone for `'a`.
     pub unsafe fn new(window: &'a Window, layout: TileLayout) -> Self {
-        Tiles {
-            pointer: window.pointer,
-            layout,
-            owner: PhantomData,
-        }
+        Tiles { pointer: window.pointer, layout, owner: PhantomData }
     }
 }

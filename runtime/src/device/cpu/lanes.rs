@@ -89,9 +89,7 @@ mod tests {
     #[test]
     fn sums_and_maxima_match_plain_loops() {
         for count in [0, 1, 7, 16, 17, 255, 256, 257, 5000] {
-            let values: Vec<f32> = (0..count)
-                .map(|i| ((i * 37 % 101) as f32 - 50.0) * 0.37)
-                .collect();
+            let values: Vec<f32> = (0..count).map(|i| ((i * 37 % 101) as f32 - 50.0) * 0.37).collect();
             let expected: f64 = values.iter().map(|&x| f64::from(x)).sum();
             assert!((sum_of(&values, |x| x) - expected).abs() <= 1e-3, "{count}");
             let squares: f64 = values.iter().map(|&x| f64::from(x) * f64::from(x)).sum();

@@ -38,9 +38,7 @@ impl Launch {
         let bound = memory.bind(program, step)?;
         let prepared = match &step.kernel {
             Kernel::Loop(body) => Loop::new(body, &bound).map(Prepared::Loop),
-            Kernel::Reduce { kind, axes, body } => {
-                Reduce::new(*kind, axes, body, &bound).map(Prepared::Reduce)
-            }
+            Kernel::Reduce { kind, axes, body } => Reduce::new(*kind, axes, body, &bound).map(Prepared::Reduce),
             Kernel::MatMul { accumulate } => MatMul::new(*accumulate, &bound).map(Prepared::MatMul),
             kernel => check(kernel, &bound).map(|()| Prepared::Plain(kernel.clone())),
         };
@@ -49,11 +47,7 @@ impl Launch {
             let place = format!("{} at {} ({})", program.name, origin.path, origin.place);
             DeviceError::Program(format!("{place}: {reason}"))
         })?;
-        Ok(Launch {
-            bound,
-            prepared,
-            origin,
-        })
+        Ok(Launch { bound, prepared, origin })
     }
 
     /// The operands' windows.
@@ -62,12 +56,7 @@ impl Launch {
     }
 
     /// Runs the step.
-    pub fn run(
-        &self,
-        operands: &mut Operands<'_>,
-        pool: &Pool,
-        partial: &mut Vec<f64>,
-    ) -> Result<(), DeviceError> {
+    pub fn run(&self, operands: &mut Operands<'_>, pool: &Pool, partial: &mut Vec<f64>) -> Result<(), DeviceError> {
         match &self.prepared {
             Prepared::Loop(step) => step.run(operands, pool),
             Prepared::Reduce(step) => step.run(operands, pool, partial),
@@ -87,37 +76,18 @@ impl Launch {
         match kernel {
             Kernel::Loop(_) | Kernel::Reduce { .. } | Kernel::MatMul { .. } => {}
             Kernel::Gather => lookup::gather(operands, pool, &self.origin)?,
-            Kernel::ScatterAdd { accumulate } => {
-                lookup::scatter_add(operands, pool, *accumulate, &self.origin)?
-            }
+            Kernel::ScatterAdd { accumulate } => lookup::scatter_add(operands, pool, *accumulate, &self.origin)?,
             Kernel::Softmax => loss::softmax(operands, pool),
-            Kernel::LayerNorm { eps } => Norm {
-                centred: true,
-                eps: *eps,
+            Kernel::LayerNorm { eps } => Norm { centred: true, eps: *eps }.forward(operands, pool),
+            Kernel::LayerNormGrad { eps, writes } => {
+                Norm { centred: true, eps: *eps }.gradient(*writes, operands, pool, partial)
             }
-            .forward(operands, pool),
-            Kernel::LayerNormGrad { eps, writes } => Norm {
-                centred: true,
-                eps: *eps,
+            Kernel::RmsNorm { eps } => Norm { centred: false, eps: *eps }.forward(operands, pool),
+            Kernel::RmsNormGrad { eps, writes: [value, scale] } => {
+                Norm { centred: false, eps: *eps }.gradient([*value, *scale, false], operands, pool, partial)
             }
-            .gradient(*writes, operands, pool, partial),
-            Kernel::RmsNorm { eps } => Norm {
-                centred: false,
-                eps: *eps,
-            }
-            .forward(operands, pool),
-            Kernel::RmsNormGrad {
-                eps,
-                writes: [value, scale],
-            } => Norm {
-                centred: false,
-                eps: *eps,
-            }
-            .gradient([*value, *scale, false], operands, pool, partial),
             Kernel::Rotate { theta, inverse } => rotate::rotate(operands, pool, *theta, *inverse),
-            Kernel::Attention { settings, stats } => {
-                attention::attention(operands, pool, settings, *stats)
-            }
+            Kernel::Attention { settings, stats } => attention::attention(operands, pool, settings, *stats),
             Kernel::AttentionGrad { settings, writes } => {
                 attention_grad::attention_grad(operands, pool, settings, writes)
             }
@@ -130,13 +100,9 @@ impl Launch {
             Kernel::CrossEntropy => loss::cross_entropy(operands, pool, &self.origin)?,
             Kernel::CrossEntropyGrad => loss::cross_entropy_grad(operands, pool, &self.origin)?,
             Kernel::SumSquares => optimizer::sum_squares(operands, pool, partial),
-            Kernel::LearningRate { peak, schedule } => {
-                optimizer::learning_rate(operands, *peak, schedule)
-            }
+            Kernel::LearningRate { peak, schedule } => optimizer::learning_rate(operands, *peak, schedule),
             Kernel::AdamW(constants) => optimizer::adamw(operands, pool, constants),
-            Kernel::Dropout { rate, seed, site } => {
-                optimizer::dropout(operands, pool, *rate, *seed, *site)
-            }
+            Kernel::Dropout { rate, seed, site } => optimizer::dropout(operands, pool, *rate, *seed, *site),
         }
         Ok(())
     }

@@ -25,10 +25,7 @@ impl Layout {
                 _ => merged.push((size, stride)),
             }
         }
-        Layout {
-            count,
-            axes: merged,
-        }
+        Layout { count, axes: merged }
     }
 
     /// Number of elements.
@@ -68,12 +65,7 @@ impl Layout {
     /// Calls `visit(position, offset, stride, length)` for the runs along the innermost axis that make up the
     /// elements `start..start + length`; `position` counts from `start`.
     #[inline(always)]
-    pub fn runs(
-        &self,
-        start: usize,
-        length: usize,
-        mut visit: impl FnMut(usize, usize, usize, usize),
-    ) {
+    pub fn runs(&self, start: usize, length: usize, mut visit: impl FnMut(usize, usize, usize, usize)) {
         let (size, stride) = self.axes.last().copied().unwrap_or((self.count, 0));
         let mut position = 0;
         while position < length {
@@ -92,10 +84,7 @@ mod tests {
     #[test]
     fn neighbouring_axes_merge() {
         assert_eq!(Layout::new([(2, 12), (3, 4), (4, 1)]).axes(), [(24, 1)]);
-        assert_eq!(
-            Layout::new([(2, 0), (3, 0), (1, 9), (4, 1)]).axes(),
-            [(6, 0), (4, 1)]
-        );
+        assert_eq!(Layout::new([(2, 0), (3, 0), (1, 9), (4, 1)]).axes(), [(6, 0), (4, 1)]);
         assert!(Layout::new([(1, 5), (1, 3)]).axes().is_empty());
     }
 
@@ -111,9 +100,7 @@ mod tests {
                 }
             }
         }
-        let found: Vec<usize> = (0..layout.count())
-            .map(|index| layout.offset(index))
-            .collect();
+        let found: Vec<usize> = (0..layout.count()).map(|index| layout.offset(index)).collect();
         assert_eq!(found, expected);
         let mut seen = vec![0; 17];
         layout.runs(4, 17, |position, offset, stride, run| {

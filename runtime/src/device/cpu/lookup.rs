@@ -18,20 +18,12 @@ pub fn check_ids(ids: &Elements<'_, i32>, rows: usize, origin: &Origin) -> Resul
     let outside = |id: &i32| usize::try_from(*id).map_or(true, |id| id >= rows);
     match (0..ids.count()).map(|index| ids.get(index)).find(outside) {
         None => Ok(()),
-        Some(id) => Err(DeviceError::IdOutOfRange {
-            id: id.into(),
-            vocab: rows as u64,
-            origin: origin.clone(),
-        }),
+        Some(id) => Err(DeviceError::IdOutOfRange { id: id.into(), vocab: rows as u64, origin: origin.clone() }),
     }
 }
 
 /// `(table [V, D], ids [..]) -> [.., D]`
-pub fn gather(
-    operands: &mut Operands<'_>,
-    pool: &Pool,
-    origin: &Origin,
-) -> Result<(), DeviceError> {
+pub fn gather(operands: &mut Operands<'_>, pool: &Pool, origin: &Origin) -> Result<(), DeviceError> {
     let (table, ids) = (operands.rows(0), operands.integers(1));
     check_ids(&ids, table.count(), origin)?;
     let per_task = (PER_TASK / table.length()).max(1);

@@ -25,29 +25,15 @@ pub struct Loop {
 impl Loop {
     /// Compiles the body of a step and checks it against the operands.
     pub fn new(body: &LoopBody, bound: &Bound) -> Result<Self, String> {
-        let shape = bound
-            .writes
-            .first()
-            .map(|write| write.shape.clone())
-            .ok_or("a loop without writes")?;
-        if bound
-            .reads
-            .iter()
-            .chain(&bound.writes)
-            .any(|window| window.shape != shape)
-        {
+        let shape = bound.writes.first().map(|write| write.shape.clone()).ok_or("a loop without writes")?;
+        if bound.reads.iter().chain(&bound.writes).any(|window| window.shape != shape) {
             return Err("a loop's operands must have one shape".to_owned());
         }
         let place = |(read, window): (usize, &Window)| {
             let same = |write: &Window| write.is_same(window);
-            if bound.in_place[read] {
-                bound.writes.iter().position(same)
-            } else {
-                None
-            }
+            if bound.in_place[read] { bound.writes.iter().position(same) } else { None }
         };
-        let direct =
-            |(read, window): (usize, &Window)| window.is_contiguous() && !bound.in_place[read];
+        let direct = |(read, window): (usize, &Window)| window.is_contiguous() && !bound.in_place[read];
         let direct: Vec<bool> = bound.reads.iter().enumerate().map(direct).collect();
         let program = TileProgram::new(body, &direct)?;
         if program.results() != bound.writes.len() {
@@ -55,22 +41,11 @@ impl Loop {
         }
         let copy = |(write, register): (&Window, &usize)| match body.instructions[*register] {
             _ if !write.integer => Ok(None),
-            Instruction::Load(read) if bound.reads[read].integer && !bound.in_place[read] => {
-                Ok(Some(read))
-            }
+            Instruction::Load(read) if bound.reads[read].integer && !bound.in_place[read] => Ok(Some(read)),
             _ => Err("a write of integers must copy a read of integers".to_owned()),
         };
-        let copies = bound
-            .writes
-            .iter()
-            .zip(&body.results)
-            .map(copy)
-            .collect::<Result<_, _>>()?;
-        Ok(Loop {
-            program,
-            places: bound.reads.iter().enumerate().map(place).collect(),
-            copies,
-        })
+        let copies = bound.writes.iter().zip(&body.results).map(copy).collect::<Result<_, _>>()?;
+        Ok(Loop { program, places: bound.reads.iter().enumerate().map(place).collect(), copies })
     }
 
     /// Runs over all elements.
@@ -78,56 +53,40 @@ impl Loop {
         let count = operands.written(0).count();
         let order: SmallVec<[usize; 4]> = (0..operands.written(0).shape.len()).collect();
         let streams: SmallVec<[Option<Stream<'_>>; 6]> = (0..operands.reads())
-            .map(|read| {
-                self.places[read]
-                    .is_none()
-                    .then(|| operands.stream(read, &order))
-            })
+            .map(|read| self.places[read].is_none().then(|| operands.stream(read, &order)))
             .collect();
         let slice = |read: usize, start: usize, length: usize| match &streams[read] {
             Some(stream) => stream.slice(start, length),
             None => &[],
         };
         let program = &self.program;
-        pool.run(
-            count.div_ceil(PER_TASK),
-            operands.streams_mut(PER_TASK),
-            |task, mut pieces, scratch| {
-                let scratch = scratch.floats(program.scratch().max(TILE));
-                program.start(scratch);
-                let first = task * PER_TASK;
-                let end = count.min(first + PER_TASK);
+        pool.run(count.div_ceil(PER_TASK), operands.streams_mut(PER_TASK), |task, mut pieces, scratch| {
+            let scratch = scratch.floats(program.scratch().max(TILE));
+            program.start(scratch);
+            let first = task * PER_TASK;
+            let end = count.min(first + PER_TASK);
+            for start in (first..end).step_by(TILE) {
+                let length = TILE.min(end - start);
+                let slice = |read| slice(read, start, length);
+                program.run(scratch, length, slice, |read, row| match (&streams[read], self.places[read]) {
+                    (Some(stream), _) => stream.load(start, row),
+                    (None, Some(write)) => pieces.load(write, start - first, row),
+                    (None, None) => {}
+                });
+                for write in (0..program.results()).filter(|&write| self.copies[write].is_none()) {
+                    pieces.store(write, start - first, program.result(scratch, write, length, slice));
+                }
+            }
+            for (write, read) in self.copies.iter().enumerate() {
+                let Some(stream) = read.and_then(|read| streams[read].as_ref()) else {
+                    continue;
+                };
                 for start in (first..end).step_by(TILE) {
-                    let length = TILE.min(end - start);
-                    let slice = |read| slice(read, start, length);
-                    program.run(scratch, length, slice, |read, row| {
-                        match (&streams[read], self.places[read]) {
-                            (Some(stream), _) => stream.load(start, row),
-                            (None, Some(write)) => pieces.load(write, start - first, row),
-                            (None, None) => {}
-                        }
-                    });
-                    for write in
-                        (0..program.results()).filter(|&write| self.copies[write].is_none())
-                    {
-                        pieces.store(
-                            write,
-                            start - first,
-                            program.result(scratch, write, length, slice),
-                        );
-                    }
+                    let bits = &mut scratch[..TILE.min(end - start)];
+                    stream.load_bits(start, bits);
+                    pieces.store(write, start - first, bits);
                 }
-                for (write, read) in self.copies.iter().enumerate() {
-                    let Some(stream) = read.and_then(|read| streams[read].as_ref()) else {
-                        continue;
-                    };
-                    for start in (first..end).step_by(TILE) {
-                        let bits = &mut scratch[..TILE.min(end - start)];
-                        stream.load_bits(start, bits);
-                        pieces.store(write, start - first, bits);
-                    }
-                }
-            },
-        );
+            }
+        });
     }
 }

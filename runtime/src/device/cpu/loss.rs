@@ -30,31 +30,16 @@ pub fn softmax(operands: &mut Operands<'_>, pool: &Pool) {
 }
 
 /// A target that names a column, none where it is to be ignored.
-fn check_targets(
-    targets: &Elements<'_, i32>,
-    vocab: usize,
-    origin: &Origin,
-) -> Result<(), DeviceError> {
+fn check_targets(targets: &Elements<'_, i32>, vocab: usize, origin: &Origin) -> Result<(), DeviceError> {
     let outside = |target: &i32| usize::try_from(*target).is_ok_and(|target| target >= vocab);
-    match (0..targets.count())
-        .map(|index| targets.get(index))
-        .find(outside)
-    {
+    match (0..targets.count()).map(|index| targets.get(index)).find(outside) {
         None => Ok(()),
-        Some(id) => Err(DeviceError::IdOutOfRange {
-            id: id.into(),
-            vocab: vocab as u64,
-            origin: origin.clone(),
-        }),
+        Some(id) => Err(DeviceError::IdOutOfRange { id: id.into(), vocab: vocab as u64, origin: origin.clone() }),
     }
 }
 
 /// `(logits [N, V], targets [N]) -> loss [N]`
-pub fn cross_entropy(
-    operands: &mut Operands<'_>,
-    pool: &Pool,
-    origin: &Origin,
-) -> Result<(), DeviceError> {
+pub fn cross_entropy(operands: &mut Operands<'_>, pool: &Pool, origin: &Origin) -> Result<(), DeviceError> {
     let (logits, targets) = (operands.rows(0), operands.integers(1));
     check_targets(&targets, logits.length(), origin)?;
     let per_task = (PER_TASK / logits.length()).max(1);
@@ -77,35 +62,27 @@ pub fn cross_entropy(
 }
 
 /// `(logits [N, V], targets [N], dloss [N]) -> [N, V]`
-pub fn cross_entropy_grad(
-    operands: &mut Operands<'_>,
-    pool: &Pool,
-    origin: &Origin,
-) -> Result<(), DeviceError> {
+pub fn cross_entropy_grad(operands: &mut Operands<'_>, pool: &Pool, origin: &Origin) -> Result<(), DeviceError> {
     let (source, targets, dloss) = (operands.source(0), operands.integers(1), operands.floats(2));
     let out = operands.rows_mut(0);
     let (rows, vocab) = (out.count(), out.length());
     check_targets(&targets, vocab, origin)?;
     let per_task = (PER_TASK / vocab).max(1);
-    pool.run(
-        rows.div_ceil(per_task),
-        out.per_task(per_task),
-        |_, mut piece, _| {
-            for row in 0..piece.count() {
-                let index = piece.first() + row;
-                let Ok(target) = usize::try_from(targets.get(index)) else {
-                    piece.row(row).fill(0.0);
-                    continue;
-                };
-                let dloss = dloss.get(index);
-                let values = piece.row_from(row, &source);
-                let sum = exponentials(values);
-                let exponential = f64::from(values[target]);
-                multiply(values, (f64::from(dloss) / sum) as f32);
-                values[target] = ((exponential / sum - 1.0) * f64::from(dloss)) as f32;
-            }
-        },
-    );
+    pool.run(rows.div_ceil(per_task), out.per_task(per_task), |_, mut piece, _| {
+        for row in 0..piece.count() {
+            let index = piece.first() + row;
+            let Ok(target) = usize::try_from(targets.get(index)) else {
+                piece.row(row).fill(0.0);
+                continue;
+            };
+            let dloss = dloss.get(index);
+            let values = piece.row_from(row, &source);
+            let sum = exponentials(values);
+            let exponential = f64::from(values[target]);
+            multiply(values, (f64::from(dloss) / sum) as f32);
+            values[target] = ((exponential / sum - 1.0) * f64::from(dloss)) as f32;
+        }
+    });
     Ok(())
 }
 

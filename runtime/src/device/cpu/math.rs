@@ -73,11 +73,7 @@ pub fn log(x: f32) -> f32 {
     let result = e.mul_add(0.693_359_375, m + y);
     let result = if x == f32::INFINITY { x } else { result };
     let result = if x == 0.0 { f32::NEG_INFINITY } else { result };
-    if x < 0.0 || x.is_nan() {
-        f32::NAN
-    } else {
-        result
-    }
+    if x < 0.0 || x.is_nan() { f32::NAN } else { result }
 }
 
 /// `1 / (1 + e^-x)`, 3 ulp where the result is normal.
@@ -102,11 +98,7 @@ pub fn tanh(x: f32) -> f32 {
     let p = p.mul_add(square, -3.333_328_22e-1);
     let near = (p * square).mul_add(x, x);
     let far = 1.0 - 2.0 / (exp(2.0 * magnitude) + 1.0);
-    if magnitude < 0.625 {
-        near
-    } else {
-        far.copysign(x)
-    }
+    if magnitude < 0.625 { near } else { far.copysign(x) }
 }
 
 /// Error function, 2 ulp.

@@ -45,43 +45,20 @@ impl MatMul {
         }
         let stride = |window: &Window, axis: usize| window.strides[axis];
         let (m, n) = (rank - 2, rank - 1);
-        let mut rows = Axis {
-            size: out.shape[m],
-            a: stride(a, m),
-            b: 0,
-            out: stride(out, m),
-        };
-        let mut columns = Axis {
-            size: out.shape[n],
-            a: 0,
-            b: stride(b, n),
-            out: stride(out, n),
-        };
-        let depth = Axis {
-            size: a.shape[n],
-            a: stride(a, n),
-            b: stride(b, m),
-            out: 0,
-        };
-        let fits =
-            a.shape[m] == rows.size && b.shape[m] == depth.size && b.shape[n] == columns.size;
+        let mut rows = Axis { size: out.shape[m], a: stride(a, m), b: 0, out: stride(out, m) };
+        let mut columns = Axis { size: out.shape[n], a: 0, b: stride(b, n), out: stride(out, n) };
+        let depth = Axis { size: a.shape[n], a: stride(a, n), b: stride(b, m), out: 0 };
+        let fits = a.shape[m] == rows.size && b.shape[m] == depth.size && b.shape[n] == columns.size;
         if !fits || a.shape[..m] != out.shape[..m] || b.shape[..m] != out.shape[..m] {
             return Err("a matrix product's sizes disagree".to_owned());
         }
         let mut batch = Vec::new();
         for axis in (0..m).rev() {
-            let axis = Axis {
-                size: out.shape[axis],
-                a: stride(a, axis),
-                b: stride(b, axis),
-                out: stride(out, axis),
-            };
+            let axis = Axis { size: out.shape[axis], a: stride(a, axis), b: stride(b, axis), out: stride(out, axis) };
             // A batch axis that one operand does not have is more rows or columns of the other.
-            let more_rows =
-                axis.b == 0 && axis.a == rows.size * rows.a && axis.out == rows.size * rows.out;
-            let more_columns = axis.a == 0
-                && axis.b == columns.size * columns.b
-                && axis.out == columns.size * columns.out;
+            let more_rows = axis.b == 0 && axis.a == rows.size * rows.a && axis.out == rows.size * rows.out;
+            let more_columns =
+                axis.a == 0 && axis.b == columns.size * columns.b && axis.out == columns.size * columns.out;
             if axis.size == 1 {
                 continue;
             } else if batch.is_empty() && more_rows {
@@ -94,21 +71,12 @@ impl MatMul {
         }
         let matrices = batch.iter().map(|axis| axis.size).product();
         let tile = tile(rows.size, columns.size, depth.size, matrices);
-        Ok(MatMul {
-            accumulate,
-            rows,
-            columns,
-            depth,
-            batch,
-            tile,
-        })
+        Ok(MatMul { accumulate, rows, columns, depth, batch, tile })
     }
 
     /// Runs all tiles.
     pub fn run(&self, operands: &mut Operands<'_>, pool: &Pool) {
-        let layout = |stride: fn(&Axis) -> usize| {
-            Layout::new(self.batch.iter().map(|axis| (axis.size, stride(axis))))
-        };
+        let layout = |stride: fn(&Axis) -> usize| Layout::new(self.batch.iter().map(|axis| (axis.size, stride(axis))));
         let (a_batch, b_batch) = (layout(|axis| axis.a), layout(|axis| axis.b));
         let tiles = TileLayout {
             batch: layout(|axis| axis.out),
@@ -124,20 +92,10 @@ impl MatMul {
         pool.run(count, out, |task, mut out, _| {
             let place = places.place(task);
             let depth = self.depth.size;
-            let a = reads.0.at(
-                a_batch.offset(place.matrix),
-                (self.rows.size, self.rows.a),
-                (depth, self.depth.a),
-            );
-            let b = reads.1.at(
-                b_batch.offset(place.matrix),
-                (depth, self.depth.b),
-                (self.columns.size, self.columns.b),
-            );
-            let (a, b) = (
-                a.rows_from(place.rows.0, place.rows.1),
-                b.columns_from(place.columns.0, place.columns.1),
-            );
+            let a = reads.0.at(a_batch.offset(place.matrix), (self.rows.size, self.rows.a), (depth, self.depth.a));
+            let b =
+                reads.1.at(b_batch.offset(place.matrix), (depth, self.depth.b), (self.columns.size, self.columns.b));
+            let (a, b) = (a.rows_from(place.rows.0, place.rows.1), b.columns_from(place.columns.0, place.columns.1));
             out.multiply(self.accumulate, 1.0, a, b);
         });
     }
@@ -146,8 +104,7 @@ impl MatMul {
 /// Size of a tile: halves of the larger side until there are enough of them.
 fn tile(rows: usize, columns: usize, depth: usize, matrices: usize) -> (usize, usize) {
     let (mut down, mut across) = (1, 1);
-    let size =
-        |parts: usize, whole: usize, unit: usize| whole.div_ceil(parts).div_ceil(unit) * unit;
+    let size = |parts: usize, whole: usize, unit: usize| whole.div_ceil(parts).div_ceil(unit) * unit;
     loop {
         let (height, width) = (size(down, rows, 16), size(across, columns, 96));
         let work = height * width * depth;

@@ -26,37 +26,19 @@ impl<'a> Matrix<'a> {
     ///
     /// # Safety
     /// Every element may be read for `'a` and is written by nobody.
-    pub unsafe fn from_raw(
-        pointer: *const f32,
-        rows: (usize, usize),
-        columns: (usize, usize),
-    ) -> Self {
-        Matrix {
-            pointer,
-            rows,
-            columns,
-            owner: PhantomData,
-        }
+    pub unsafe fn from_raw(pointer: *const f32, rows: (usize, usize), columns: (usize, usize)) -> Self {
+        Matrix { pointer, rows, columns, owner: PhantomData }
     }
 
     /// The first `rows x columns` values of a slice.
     pub fn from_slice(values: &'a [f32], rows: usize, columns: usize) -> Self {
         assert!(values.len() >= rows * columns);
-        Matrix {
-            pointer: values.as_ptr(),
-            rows: (rows, columns),
-            columns: (columns, 1),
-            owner: PhantomData,
-        }
+        Matrix { pointer: values.as_ptr(), rows: (rows, columns), columns: (columns, 1), owner: PhantomData }
     }
 
     /// Rows and columns exchanged.
     pub fn transposed(self) -> Self {
-        Matrix {
-            rows: self.columns,
-            columns: self.rows,
-            ..self
-        }
+        Matrix { rows: self.columns, columns: self.rows, ..self }
     }
 
     /// `count` rows from `first` on.
@@ -64,11 +46,7 @@ impl<'a> Matrix<'a> {
         assert!(first + count <= self.rows.0);
         // SAFETY: still inside the matrix (the offset of a matrix without elements is never read).
         let pointer = self.pointer.wrapping_add(first * self.rows.1);
-        Matrix {
-            pointer,
-            rows: (count, self.rows.1),
-            ..self
-        }
+        Matrix { pointer, rows: (count, self.rows.1), ..self }
     }
 
     /// `count` columns from `first` on.
@@ -82,35 +60,19 @@ impl<'a> MatrixMut<'a> {
     ///
     /// # Safety
     /// Every element is this matrix's alone for `'a`, and no two elements share memory.
-    pub unsafe fn from_raw(
-        pointer: *mut f32,
-        rows: (usize, usize),
-        columns: (usize, usize),
-    ) -> Self {
-        MatrixMut {
-            pointer,
-            rows,
-            columns,
-            owner: PhantomData,
-        }
+    pub unsafe fn from_raw(pointer: *mut f32, rows: (usize, usize), columns: (usize, usize)) -> Self {
+        MatrixMut { pointer, rows, columns, owner: PhantomData }
     }
 
     /// The first `rows x columns` values of a slice.
     pub fn from_slice(values: &'a mut [f32], rows: usize, columns: usize) -> Self {
         assert!(values.len() >= rows * columns);
-        MatrixMut {
-            pointer: values.as_mut_ptr(),
-            rows: (rows, columns),
-            columns: (columns, 1),
-            owner: PhantomData,
-        }
+        MatrixMut { pointer: values.as_mut_ptr(), rows: (rows, columns), columns: (columns, 1), owner: PhantomData }
     }
 
     /// `self = [self +] factor * a b`, on this thread, each element summed over `k` in an order that depends on the shapes alone.
     pub fn multiply(&mut self, accumulate: bool, factor: f32, a: Matrix<'_>, b: Matrix<'_>) {
-        assert!(
-            a.rows.0 == self.rows.0 && b.columns.0 == self.columns.0 && a.columns.0 == b.rows.0
-        );
+        assert!(a.rows.0 == self.rows.0 && b.columns.0 == self.columns.0 && a.columns.0 == b.rows.0);
         // SAFETY: all three matrices lie in memory that may be read or written, and the sizes agree.
         unsafe {
             gemm::gemm(

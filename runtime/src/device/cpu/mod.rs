@@ -90,78 +90,39 @@ impl Cpu {
         programs: Vec<Program>,
         threads: usize,
     ) -> Result<Cpu, DeviceError> {
-        let scratch_bytes = programs
-            .iter()
-            .map(|program| program.scratch_bytes)
-            .max()
-            .unwrap_or(0);
-        let memory = Memory {
-            persistent: Arena::new(persistent_bytes)?,
-            scratch: Arena::new(scratch_bytes)?,
-        };
+        let scratch_bytes = programs.iter().map(|program| program.scratch_bytes).max().unwrap_or(0);
+        let memory = Memory { persistent: Arena::new(persistent_bytes)?, scratch: Arena::new(scratch_bytes)? };
         let state = |state: &PersistentBuffer| Ok((state.name.clone(), memory.state(state)?));
-        let states = persistent
-            .iter()
-            .map(state)
-            .collect::<Result<_, DeviceError>>()?;
+        let states = persistent.iter().map(state).collect::<Result<_, DeviceError>>()?;
         let launches = |program: &Program| -> Result<Vec<Launch>, DeviceError> {
-            program
-                .steps
-                .iter()
-                .map(|step| Launch::new(&memory, program, step))
-                .collect()
+            program.steps.iter().map(|step| Launch::new(&memory, program, step)).collect()
         };
         let launches = programs.iter().map(launches).collect::<Result<_, _>>()?;
-        let windows = programs
-            .iter()
-            .map(|program| named_windows(&memory, program))
-            .collect::<Result<Vec<_>, _>>()?;
-        let working = RefCell::new(Working {
-            memory,
-            partial: Vec::new(),
-            failure: None,
-        });
-        let core = Rc::new(Core {
-            launches,
-            pool: Pool::new(threads)?,
-            working,
-        });
+        let windows = programs.iter().map(|program| named_windows(&memory, program)).collect::<Result<Vec<_>, _>>()?;
+        let working = RefCell::new(Working { memory, partial: Vec::new(), failure: None });
+        let core = Rc::new(Core { launches, pool: Pool::new(threads)?, working });
         let ready = |(program, (inputs, outputs))| {
             let shared = Rc::clone(&core);
             let launch = move |step| shared.launch(program, step);
             let execution = Execution::new(core.launches[program].len(), Rc::new(launch));
-            Ready {
-                execution,
-                inputs,
-                outputs,
-            }
+            Ready { execution, inputs, outputs }
         };
         let programs = windows.into_iter().enumerate().map(ready).collect();
-        Ok(Cpu {
-            core,
-            programs,
-            states,
-        })
+        Ok(Cpu { core, programs, states })
     }
 }
 
 impl Core {
     /// Runs one step of a program.
     fn launch(&self, program: ProgramId, step: usize) -> Result<(), String> {
-        let Working {
-            memory,
-            partial,
-            failure,
-        } = &mut *self.working.borrow_mut();
+        let Working { memory, partial, failure } = &mut *self.working.borrow_mut();
         let launch = &self.launches[program][step];
         let mut operands = memory.open(launch.bound());
-        launch
-            .run(&mut operands, &self.pool, partial)
-            .map_err(|error| {
-                let reason = error.to_string();
-                *failure = Some(error);
-                reason
-            })
+        launch.run(&mut operands, &self.pool, partial).map_err(|error| {
+            let reason = error.to_string();
+            *failure = Some(error);
+            reason
+        })
     }
 }
 
@@ -169,25 +130,15 @@ type Windows = Vec<(String, Window)>;
 
 /// Windows of a program's inputs and outputs.
 fn named_windows(memory: &Memory, program: &Program) -> Result<(Windows, Windows), DeviceError> {
-    let input =
-        |(name, buffer): &(String, BufferId)| Ok((name.clone(), memory.buffer(program, *buffer)?));
-    let inputs = program
-        .inputs
-        .iter()
-        .map(input)
-        .collect::<Result<_, DeviceError>>()?;
-    let outputs = program
-        .outputs
-        .iter()
-        .map(|(name, view)| Ok((name.clone(), memory.window(program, view)?)));
+    let input = |(name, buffer): &(String, BufferId)| Ok((name.clone(), memory.buffer(program, *buffer)?));
+    let inputs = program.inputs.iter().map(input).collect::<Result<_, DeviceError>>()?;
+    let outputs = program.outputs.iter().map(|(name, view)| Ok((name.clone(), memory.window(program, view)?)));
     Ok((inputs, outputs.collect::<Result<_, DeviceError>>()?))
 }
 
 fn find<'w>(windows: &'w [(String, Window)], name: &str) -> Result<&'w Window, DeviceError> {
     let found = windows.iter().find(|(known, _)| known == name);
-    found
-        .map(|(_, window)| window)
-        .ok_or_else(|| DeviceError::UnknownName(name.to_owned()))
+    found.map(|(_, window)| window).ok_or_else(|| DeviceError::UnknownName(name.to_owned()))
 }
 
 fn unknown_program(program: ProgramId) -> DeviceError {
@@ -203,50 +154,26 @@ impl Device for Cpu {
 
     fn write_state(&mut self, name: &str, values: &[f32]) -> Result<(), DeviceError> {
         let window = find(&self.states, name)?;
-        self.core
-            .working
-            .borrow_mut()
-            .memory
-            .write(name, window, HostTensor::F32(values))
+        self.core.working.borrow_mut().memory.write(name, window, HostTensor::F32(values))
     }
 
     fn read_state(&self, name: &str) -> Result<Vec<f32>, DeviceError> {
-        Ok(self
-            .core
-            .working
-            .borrow()
-            .memory
-            .read(find(&self.states, name)?))
+        Ok(self.core.working.borrow().memory.read(find(&self.states, name)?))
     }
 
     fn zero_states(&mut self, prefix: &str) {
         let memory = &mut self.core.working.borrow_mut().memory;
-        for (_, window) in self
-            .states
-            .iter()
-            .filter(|(name, _)| name.starts_with(prefix))
-        {
+        for (_, window) in self.states.iter().filter(|(name, _)| name.starts_with(prefix)) {
             memory.zero(window);
         }
     }
 
-    fn run(
-        &mut self,
-        program: ProgramId,
-        inputs: &[(&str, HostTensor<'_>)],
-    ) -> Result<(), DeviceError> {
-        let ready = self
-            .programs
-            .get_mut(program)
-            .ok_or_else(|| unknown_program(program))?;
+    fn run(&mut self, program: ProgramId, inputs: &[(&str, HostTensor<'_>)]) -> Result<(), DeviceError> {
+        let ready = self.programs.get_mut(program).ok_or_else(|| unknown_program(program))?;
         for (name, window) in &ready.inputs {
             let given = inputs.iter().find(|(given, _)| given == name);
             let (_, values) = given.ok_or_else(|| DeviceError::MissingInput(name.clone()))?;
-            self.core
-                .working
-                .borrow_mut()
-                .memory
-                .write(name, window, *values)?;
+            self.core.working.borrow_mut().memory.write(name, window, *values)?;
         }
         ready.execution.run().map_err(|reason| {
             let failure = self.core.working.borrow_mut().failure.take();
@@ -255,15 +182,7 @@ impl Device for Cpu {
     }
 
     fn read_output(&self, program: ProgramId, name: &str) -> Result<Vec<f32>, DeviceError> {
-        let ready = self
-            .programs
-            .get(program)
-            .ok_or_else(|| unknown_program(program))?;
-        Ok(self
-            .core
-            .working
-            .borrow()
-            .memory
-            .read(find(&ready.outputs, name)?))
+        let ready = self.programs.get(program).ok_or_else(|| unknown_program(program))?;
+        Ok(self.core.working.borrow().memory.read(find(&ready.outputs, name)?))
     }
 }

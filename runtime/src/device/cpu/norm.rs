@@ -44,13 +44,7 @@ impl Norm {
     }
 
     /// `(x, scale, dy) -> (dx?, dscale?, dshift?)`, the writes present in this order.
-    pub fn gradient(
-        self,
-        writes: [bool; 3],
-        operands: &mut Operands<'_>,
-        pool: &Pool,
-        partial: &mut Vec<f64>,
-    ) {
+    pub fn gradient(self, writes: [bool; 3], operands: &mut Operands<'_>, pool: &Pool, partial: &mut Vec<f64>) {
         let (x, scale, dy) = (operands.rows(0), operands.rows(1).row(0), operands.rows(2));
         let (rows, width) = (x.count(), x.length());
         let per_task = (PER_TASK / width).max(1).max(rows.div_ceil(PARTS));
@@ -59,34 +53,23 @@ impl Norm {
         let mut index = |present: bool| if present { next.next() } else { None };
         let [dx, dscale, dshift] = writes.map(&mut index);
         let dx = dx.map(|write| operands.rows_mut(write).per_task(per_task));
-        let sums = if dscale.is_some() || dshift.is_some() {
-            2 * width
-        } else {
-            0
-        };
+        let sums = if dscale.is_some() || dshift.is_some() { 2 * width } else { 0 };
         partial.resize(partial.len().max(tasks * sums), 0.0);
         let partial = &mut partial[..tasks * sums];
-        pool.run(
-            tasks,
-            (dx, Runs::new(partial, sums)),
-            |task, (mut dx, sums), _| {
-                sums.fill(0.0);
-                let (dscale, dshift) = sums.split_at_mut(sums.len() / 2);
-                for row in task * per_task..rows.min((task + 1) * per_task) {
-                    let (x, dy) = (x.row(row), dy.row(row));
-                    let at = statistics(x, self);
-                    if let Some(dx) = dx
-                        .as_mut()
-                        .map(|dx: &mut Piece<'_>| dx.row(row - task * per_task))
-                    {
-                        row_gradient(dx, x, dy, scale, at, self.centred);
-                    }
-                    if !dscale.is_empty() {
-                        add_products(dscale, dshift, x, dy, at);
-                    }
+        pool.run(tasks, (dx, Runs::new(partial, sums)), |task, (mut dx, sums), _| {
+            sums.fill(0.0);
+            let (dscale, dshift) = sums.split_at_mut(sums.len() / 2);
+            for row in task * per_task..rows.min((task + 1) * per_task) {
+                let (x, dy) = (x.row(row), dy.row(row));
+                let at = statistics(x, self);
+                if let Some(dx) = dx.as_mut().map(|dx: &mut Piece<'_>| dx.row(row - task * per_task)) {
+                    row_gradient(dx, x, dy, scale, at, self.centred);
                 }
-            },
-        );
+                if !dscale.is_empty() {
+                    add_products(dscale, dshift, x, dy, at);
+                }
+            }
+        });
         let partial = &*partial;
         let total = |mut out: ElementsMut<'_>, offset: usize| {
             for column in 0..width {
@@ -106,16 +89,9 @@ impl Norm {
 #[inline(always)]
 fn row_statistics(x: &[f32], norm: Norm) -> Statistics {
     let count = x.len() as f64;
-    let mean = if norm.centred {
-        (lanes::sum_of(x, |x| x) / count) as f32
-    } else {
-        0.0
-    };
+    let mean = if norm.centred { (lanes::sum_of(x, |x| x) / count) as f32 } else { 0.0 };
     let variance = lanes::sum_of(x, |x| (x - mean) * (x - mean)) / count;
-    Statistics {
-        mean,
-        rstd: (1.0 / (variance + norm.eps).sqrt()) as f32,
-    }
+    Statistics { mean, rstd: (1.0 / (variance + norm.eps).sqrt()) as f32 }
 }
 
 vectorised! {

@@ -57,10 +57,7 @@ impl<'a> Operands<'a> {
     }
 
     fn take(&mut self, index: usize) -> &'a Window {
-        assert!(
-            self.taken & (1 << index) == 0,
-            "write {index} is taken twice"
-        );
+        assert!(self.taken & (1 << index) == 0, "write {index} is taken twice");
         self.taken |= 1 << index;
         self.written(index)
     }
@@ -128,10 +125,7 @@ impl<'a> Operands<'a> {
     /// A write as one contiguous slice.
     pub fn slice_mut(&mut self, index: usize) -> &'a mut [f32] {
         let window = self.take(index);
-        assert!(
-            window.layout().is_contiguous(),
-            "write {index} is not contiguous"
-        );
+        assert!(window.layout().is_contiguous(), "write {index} is not contiguous");
         // SAFETY: contiguous, inside its arena, and taken once.
         unsafe { std::slice::from_raw_parts_mut(window.pointer, window.count()) }
     }
@@ -139,10 +133,7 @@ impl<'a> Operands<'a> {
     /// A read as one contiguous slice.
     pub fn slice(&self, index: usize) -> &'a [f32] {
         let window = self.shared(index);
-        assert!(
-            window.layout().is_contiguous(),
-            "read {index} is not contiguous"
-        );
+        assert!(window.layout().is_contiguous(), "read {index} is not contiguous");
         // SAFETY: contiguous, inside its arena, and shared with no write.
         unsafe { std::slice::from_raw_parts(window.pointer, window.count()) }
     }
@@ -176,10 +167,7 @@ impl<'a> Operands<'a> {
     /// A write as a grid of matrices made of its own axes; see [`Tiles`].
     pub fn tiles(&mut self, index: usize, layout: TileLayout) -> Tiles<'a> {
         let window = self.take(index);
-        assert!(
-            layout.reach() == (window.count(), window.last_offset()),
-            "tiles beyond write {index}"
-        );
+        assert!(layout.reach() == (window.count(), window.last_offset()), "tiles beyond write {index}");
         // SAFETY: the tiles hold as many elements as the window and end where it ends; taken once.
         unsafe { Tiles::new(window, layout) }
     }

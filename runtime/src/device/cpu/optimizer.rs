@@ -22,9 +22,7 @@ pub fn sum_squares(operands: &mut Operands<'_>, pool: &Pool, partial: &mut Vec<f
         let end = x.len().min((task + 1) * PER_TASK);
         sum[0] = squares(&x[task * PER_TASK..end]);
     });
-    operands
-        .elements_mut(0)
-        .set(0, partial.iter().sum::<f64>() as f32);
+    operands.elements_mut(0).set(0, partial.iter().sum::<f64>() as f32);
 }
 
 vectorised! {
@@ -36,9 +34,7 @@ vectorised! {
 /// `(step) -> learning rate`
 pub fn learning_rate(operands: &mut Operands<'_>, peak: f64, schedule: &SchedulePlan) {
     let step = operands.scalar(0) as u64;
-    operands
-        .elements_mut(0)
-        .set(0, (peak * schedule.factor(step)) as f32);
+    operands.elements_mut(0).set(0, (peak * schedule.factor(step)) as f32);
 }
 
 /// The factors of one AdamW step, the same for every element.
@@ -75,17 +71,12 @@ pub fn adamw(operands: &mut Operands<'_>, pool: &Pool, constants: &AdamConstants
         epsilon: constants.epsilon as f32,
         keep: (1.0 - learning_rate * constants.weight_decay) as f32,
     };
-    let [weight, first, second] =
-        [0, 1, 2].map(|write| Runs::new(operands.slice_mut(write), PER_TASK));
+    let [weight, first, second] = [0, 1, 2].map(|write| Runs::new(operands.slice_mut(write), PER_TASK));
     let tasks = gradient.len().div_ceil(PER_TASK);
-    pool.run(
-        tasks,
-        (weight, first, second),
-        |task, (weight, first, second), _| {
-            let gradient = &gradient[task * PER_TASK..][..weight.len()];
-            update(weight, first, second, gradient, adam);
-        },
-    );
+    pool.run(tasks, (weight, first, second), |task, (weight, first, second), _| {
+        let gradient = &gradient[task * PER_TASK..][..weight.len()];
+        update(weight, first, second, gradient, adam);
+    });
 }
 
 vectorised! {

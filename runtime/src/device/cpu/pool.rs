@@ -72,12 +72,7 @@ pub struct Runs<'a, T> {
 impl<'a, T> Runs<'a, T> {
     /// Task `i` gets `values[i * run..][..run]`.
     pub fn new(values: &'a mut [T], run: usize) -> Self {
-        Runs {
-            pointer: values.as_mut_ptr(),
-            length: values.len(),
-            run,
-            owner: std::marker::PhantomData,
-        }
+        Runs { pointer: values.as_mut_ptr(), length: values.len(), run, owner: std::marker::PhantomData }
     }
 }
 
@@ -155,11 +150,7 @@ impl Pool {
     /// Starts `threads - 1` threads; the caller is the last one.
     pub fn new(threads: usize) -> Result<Self, DeviceError> {
         let shared = Arc::new(Shared::default());
-        let mut pool = Pool {
-            shared,
-            workers: Vec::new(),
-            scratch: Mutex::default(),
-        };
+        let mut pool = Pool { shared, workers: Vec::new(), scratch: Mutex::default() };
         for index in 1..threads.max(1) {
             let shared = Arc::clone(&pool.shared);
             let worker = std::thread::Builder::new()
@@ -177,12 +168,7 @@ impl Pool {
     }
 
     /// Calls `body` once for every task, each with its piece of `parts` and its thread's scratch memory.
-    pub fn run<P: Partition>(
-        &self,
-        tasks: usize,
-        parts: P,
-        body: impl Fn(usize, P::Piece, &mut Scratch) + Sync,
-    ) {
+    pub fn run<P: Partition>(&self, tasks: usize, parts: P, body: impl Fn(usize, P::Piece, &mut Scratch) + Sync) {
         self.run_erased(tasks, &|task, scratch| {
             // SAFETY: every task number is taken once, so its piece is alive once.
             body(task, unsafe { parts.piece(task) }, scratch);
@@ -215,10 +201,7 @@ impl Pool {
         shared.work(job, &mut scratch);
         let mut state = shared.lock();
         while state.working > 0 {
-            state = shared
-                .done
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state = shared.done.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.job = None;
         drop(state);
@@ -242,10 +225,7 @@ fn serve(shared: &Shared) {
         }
         let mut state = shared.lock();
         while shared.generation.load(Ordering::Acquire) == seen && !state.stop {
-            state = shared
-                .start
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state = shared.start.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         if state.stop {
             return;

@@ -35,41 +35,23 @@ pub struct Reduce {
 
 impl Reduce {
     /// Compiles the body of a step and checks it against the operands.
-    pub fn new(
-        kind: Reduction,
-        axes: &[usize],
-        body: &LoopBody,
-        bound: &Bound,
-    ) -> Result<Self, String> {
+    pub fn new(kind: Reduction, axes: &[usize], body: &LoopBody, bound: &Bound) -> Result<Self, String> {
         let [write] = bound.writes.as_slice() else {
             return Err("a reduction has one write".to_owned());
         };
         let shape = bound.reads.first().unwrap_or(write).shape.clone();
-        let expected: SmallVec<[usize; 4]> = shape
-            .iter()
-            .enumerate()
-            .map(|(axis, &size)| if axes.contains(&axis) { 1 } else { size })
-            .collect();
+        let expected: SmallVec<[usize; 4]> =
+            shape.iter().enumerate().map(|(axis, &size)| if axes.contains(&axis) { 1 } else { size }).collect();
         if bound.reads.iter().any(|read| read.shape != shape) || write.shape != expected {
             return Err("a reduction's operands must have one shape".to_owned());
         }
-        let kept: SmallVec<[usize; 4]> = (0..shape.len())
-            .filter(|axis| !axes.contains(axis))
-            .collect();
+        let kept: SmallVec<[usize; 4]> = (0..shape.len()).filter(|axis| !axes.contains(axis)).collect();
         // The innermost axis of more than one element stays innermost, so that memory is read in order.
         let innermost = (0..shape.len()).rfind(|&axis| shape[axis] > 1);
         let inner_axis = innermost.filter(|axis| kept.contains(axis));
-        let outer_axes = kept
-            .iter()
-            .copied()
-            .filter(|axis| Some(*axis) != inner_axis);
-        let order: SmallVec<[usize; 4]> = outer_axes
-            .chain(axes.iter().copied())
-            .chain(inner_axis)
-            .collect();
-        let contiguous = |window: &super::window::Window| {
-            !window.integer && window.layout_in(&order).is_contiguous()
-        };
+        let outer_axes = kept.iter().copied().filter(|axis| Some(*axis) != inner_axis);
+        let order: SmallVec<[usize; 4]> = outer_axes.chain(axes.iter().copied()).chain(inner_axis).collect();
+        let contiguous = |window: &super::window::Window| !window.integer && window.layout_in(&order).is_contiguous();
         let direct: Vec<bool> = bound.reads.iter().map(contiguous).collect();
         let program = TileProgram::new(body, &direct)?;
         if program.results() != 1 {
@@ -78,56 +60,38 @@ impl Reduce {
         let inner = inner_axis.map_or(1, |axis| shape[axis]);
         let reduced = axes.iter().map(|&axis| shape[axis]).product();
         let outer = shape.iter().product::<usize>() / inner / reduced;
-        Ok(Reduce {
-            kind,
-            program,
-            order,
-            outer,
-            reduced,
-            inner,
-        })
+        Ok(Reduce { kind, program, order, outer, reduced, inner })
     }
 
     /// Runs over all elements.
     pub fn run(&self, operands: &mut Operands<'_>, pool: &Pool, partial: &mut Vec<f64>) {
-        let streams: SmallVec<[Stream<'_>; 6]> = (0..operands.reads())
-            .map(|read| operands.stream(read, &self.order))
-            .collect();
+        let streams: SmallVec<[Stream<'_>; 6]> =
+            (0..operands.reads()).map(|read| operands.stream(read, &self.order)).collect();
         // One result of `outer` is `inner` wide; chunks cut the reduced elements, never the inner ones.
-        let rows_per_chunk = (CHUNK / self.inner)
-            .max(self.reduced.div_ceil(MAX_CHUNKS))
-            .max(1);
+        let rows_per_chunk = (CHUNK / self.inner).max(self.reduced.div_ceil(MAX_CHUNKS)).max(1);
         let chunks = self.reduced.div_ceil(rows_per_chunk);
         let units = self.outer * chunks;
         // Short reductions go to a task by the dozen.
         let per_task = (CHUNK / self.inner / self.reduced.min(rows_per_chunk)).max(1);
         partial.resize(partial.len().max(units * self.inner), 0.0);
         let partial = &mut partial[..units * self.inner];
-        pool.run(
-            units.div_ceil(per_task),
-            Runs::new(partial, per_task * self.inner),
-            |task, sums, scratch| {
-                for (step, sums) in sums.chunks_exact_mut(self.inner).enumerate() {
-                    let unit = task * per_task + step;
-                    let (outer, chunk) = (unit / chunks, unit % chunks);
-                    let rows =
-                        chunk * rows_per_chunk..self.reduced.min((chunk + 1) * rows_per_chunk);
-                    let first = (outer * self.reduced + rows.start) * self.inner;
-                    self.chunk(&streams, first, rows.len(), sums, scratch);
-                }
-            },
-        );
+        pool.run(units.div_ceil(per_task), Runs::new(partial, per_task * self.inner), |task, sums, scratch| {
+            for (step, sums) in sums.chunks_exact_mut(self.inner).enumerate() {
+                let unit = task * per_task + step;
+                let (outer, chunk) = (unit / chunks, unit % chunks);
+                let rows = chunk * rows_per_chunk..self.reduced.min((chunk + 1) * rows_per_chunk);
+                let first = (outer * self.reduced + rows.start) * self.inner;
+                self.chunk(&streams, first, rows.len(), sums, scratch);
+            }
+        });
         let partial = &*partial;
         let mut out = operands.elements_mut(0);
         for outer in 0..self.outer {
             for inner in 0..self.inner {
-                let parts =
-                    (0..chunks).map(|chunk| partial[(outer * chunks + chunk) * self.inner + inner]);
+                let parts = (0..chunks).map(|chunk| partial[(outer * chunks + chunk) * self.inner + inner]);
                 let value = match self.kind {
                     Reduction::Sum => parts.sum::<f64>() as f32,
-                    Reduction::Max => parts
-                        .map(|x| x as f32)
-                        .fold(f32::NEG_INFINITY, math::maximum),
+                    Reduction::Max => parts.map(|x| x as f32).fold(f32::NEG_INFINITY, math::maximum),
                 };
                 out.set(outer * self.inner + inner, value);
             }
@@ -135,14 +99,7 @@ impl Reduce {
     }
 
     /// Reduces `rows` rows of `inner` elements from element `first` of the walk on into `sums`.
-    fn chunk(
-        &self,
-        streams: &[Stream<'_>],
-        first: usize,
-        rows: usize,
-        sums: &mut [f64],
-        scratch: &mut Scratch,
-    ) {
+    fn chunk(&self, streams: &[Stream<'_>], first: usize, rows: usize, sums: &mut [f64], scratch: &mut Scratch) {
         let tile = scratch.floats(self.program.scratch());
         self.program.start(tile);
         sums.fill(match self.kind {
@@ -160,9 +117,7 @@ impl Reduce {
                 inner => TILE.min(inner - column),
             };
             let slice = |read: usize| streams[read].slice(start, length);
-            self.program.run(tile, length, slice, |read, row| {
-                streams[read].load(start, row)
-            });
+            self.program.run(tile, length, slice, |read, row| streams[read].load(start, row));
             let values = self.program.result(tile, 0, length, slice);
             if self.inner == 1 {
                 sums[0] = match self.kind {

@@ -17,38 +17,30 @@ pub fn rotate(operands: &mut Operands<'_>, pool: &Pool, theta: f64, inverse: boo
     let source = (!operands.in_place(0)).then(|| operands.rows_in_order(0, &order));
     let positions = operands.integers(1);
     let tokens_per_task = (PER_TASK / (batch * heads * width)).max(1);
-    let out = operands
-        .rows_mut_in_order(0, &order)
-        .per_task(tokens_per_task * batch * heads);
+    let out = operands.rows_mut_in_order(0, &order).per_task(tokens_per_task * batch * heads);
     let half = width / 2;
-    pool.run(
-        tokens.div_ceil(tokens_per_task),
-        out,
-        |_, mut piece, scratch| {
-            let (table, frequencies) = scratch.both(width, half);
-            for (index, frequency) in frequencies.iter_mut().enumerate() {
-                *frequency = theta.powf(-2.0 * index as f64 / width as f64);
-            }
-            let (cosines, sines) = table.split_at_mut(half);
-            let mut present = None;
-            for row in 0..piece.count() {
-                let token = (piece.first() + row) / heads;
-                let position = positions.get(token % batch * tokens + token / batch);
-                if present != Some(position) {
-                    present = Some(position);
-                    for ((cosine, sine), frequency) in
-                        cosines.iter_mut().zip(sines.iter_mut()).zip(&*frequencies)
-                    {
-                        let angle = f64::from(position) * frequency;
-                        let (s, c) = if inverse { -angle } else { angle }.sin_cos();
-                        (*sine, *cosine) = (s as f32, c as f32);
-                    }
+    pool.run(tokens.div_ceil(tokens_per_task), out, |_, mut piece, scratch| {
+        let (table, frequencies) = scratch.both(width, half);
+        for (index, frequency) in frequencies.iter_mut().enumerate() {
+            *frequency = theta.powf(-2.0 * index as f64 / width as f64);
+        }
+        let (cosines, sines) = table.split_at_mut(half);
+        let mut present = None;
+        for row in 0..piece.count() {
+            let token = (piece.first() + row) / heads;
+            let position = positions.get(token % batch * tokens + token / batch);
+            if present != Some(position) {
+                present = Some(position);
+                for ((cosine, sine), frequency) in cosines.iter_mut().zip(sines.iter_mut()).zip(&*frequencies) {
+                    let angle = f64::from(position) * frequency;
+                    let (s, c) = if inverse { -angle } else { angle }.sin_cos();
+                    (*sine, *cosine) = (s as f32, c as f32);
                 }
-                let (low, high) = piece.row_from(row, &source).split_at_mut(half);
-                turn(low, high, cosines, sines);
             }
-        },
-    );
+            let (low, high) = piece.row_from(row, &source).split_at_mut(half);
+            turn(low, high, cosines, sines);
+        }
+    });
 }
 
 vectorised! {

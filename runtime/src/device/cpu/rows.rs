@@ -27,12 +27,7 @@ impl<'a> Rows<'a> {
     /// # Safety
     /// All lie inside the window, whose memory nobody writes for `'a`.
     pub unsafe fn new(window: &'a Window, layout: Layout, length: usize) -> Self {
-        Rows {
-            pointer: window.pointer,
-            layout,
-            length,
-            owner: PhantomData,
-        }
+        Rows { pointer: window.pointer, layout, length, owner: PhantomData }
     }
 
     /// Number of rows.
@@ -50,9 +45,7 @@ impl<'a> Rows<'a> {
     pub fn row(&self, index: usize) -> &'a [f32] {
         assert!(index < self.count());
         // SAFETY: the row lies inside the window, and no write shares its memory.
-        unsafe {
-            std::slice::from_raw_parts(self.pointer.add(self.layout.offset(index)), self.length)
-        }
+        unsafe { std::slice::from_raw_parts(self.pointer.add(self.layout.offset(index)), self.length) }
     }
 
     /// `count` rows from `first` on, which must follow each other at one distance (they lie on the innermost axis).
@@ -60,13 +53,7 @@ impl<'a> Rows<'a> {
         let (size, stride) = self.layout.axes().last().copied().unwrap_or((1, 0));
         assert!(first + count <= self.count() && (count <= 1 || first % size + count <= size));
         // SAFETY: inside the window, shared with no write.
-        unsafe {
-            Matrix::from_raw(
-                self.pointer.add(self.layout.offset(first)),
-                (count, stride),
-                (self.length, 1),
-            )
-        }
+        unsafe { Matrix::from_raw(self.pointer.add(self.layout.offset(first)), (count, stride), (self.length, 1)) }
     }
 }
 
@@ -98,17 +85,8 @@ impl<'a> RowsMut<'a> {
     /// # Safety
     /// All lie inside the window, apart from each other, and its memory belongs to the caller alone for `'a`.
     pub unsafe fn new(window: &'a Window, layout: Layout, length: usize) -> Self {
-        let all = AllRows {
-            pointer: window.pointer,
-            layout,
-            length,
-            owner: PhantomData,
-        };
-        RowsMut {
-            all,
-            group: usize::MAX,
-            per_task: usize::MAX,
-        }
+        let all = AllRows { pointer: window.pointer, layout, length, owner: PhantomData };
+        RowsMut { all, group: usize::MAX, per_task: usize::MAX }
     }
 
     /// Number of rows.
@@ -129,11 +107,7 @@ impl<'a> RowsMut<'a> {
 
     /// Rows come in groups, and each group is cut into blocks of `rows`, the last perhaps smaller: task `i` gets block `i`.
     pub fn blocks(self, group: usize, rows: usize) -> Self {
-        RowsMut {
-            group: group.max(1),
-            per_task: rows.clamp(1, group.max(1)),
-            ..self
-        }
+        RowsMut { group: group.max(1), per_task: rows.clamp(1, group.max(1)), ..self }
     }
 }
 
@@ -145,19 +119,9 @@ unsafe impl<'a> Partition for RowsMut<'a> {
     unsafe fn piece(&self, task: usize) -> Piece<'a> {
         let per_group = self.group.div_ceil(self.per_task);
         let start = task % per_group * self.per_task;
-        let first = (task / per_group)
-            .saturating_mul(self.group)
-            .saturating_add(start)
-            .min(self.count());
-        let count = self
-            .per_task
-            .min(self.group - start)
-            .min(self.count() - first);
-        Piece {
-            rows: self.all.clone(),
-            first,
-            count,
-        }
+        let first = (task / per_group).saturating_mul(self.group).saturating_add(start).min(self.count());
+        let count = self.per_task.min(self.group - start).min(self.count() - first);
+        Piece { rows: self.all.clone(), first, count }
     }
 }
 
@@ -187,10 +151,7 @@ impl Piece<'_> {
         let first = self.first + first;
         let (size, stride) = self.rows.layout.axes().last().copied().unwrap_or((1, 0));
         assert!(count <= 1 || first % size + count <= size);
-        let pointer = self
-            .rows
-            .pointer
-            .wrapping_add(self.rows.layout.offset(first));
+        let pointer = self.rows.pointer.wrapping_add(self.rows.layout.offset(first));
         // SAFETY: rows of this task alone, borrowed from `self`.
         unsafe { MatrixMut::from_raw(pointer, (count, stride), (self.rows.length, 1)) }
     }

@@ -15,10 +15,7 @@ impl Scratch {
 
     /// Both at once.
     pub fn both(&mut self, floats: usize, doubles: usize) -> (&mut [f32], &mut [f64]) {
-        (
-            grow(&mut self.floats, floats),
-            grow(&mut self.doubles, doubles),
-        )
+        (grow(&mut self.floats, floats), grow(&mut self.doubles, doubles))
     }
 }
 

@@ -28,12 +28,7 @@ impl<'a> Stream<'a> {
     /// # Safety
     /// `layout` stays inside the window, whose memory nobody writes for `'a`.
     pub unsafe fn new(window: &'a Window, layout: Layout) -> Self {
-        Stream {
-            pointer: window.pointer,
-            layout,
-            integer: window.integer,
-            owner: PhantomData,
-        }
+        Stream { pointer: window.pointer, layout, integer: window.integer, owner: PhantomData }
     }
 
     /// Elements `start..start + length` of a contiguous stream.
@@ -55,14 +50,12 @@ impl<'a> Stream<'a> {
     pub fn load(&self, start: usize, tile: &mut [f32]) {
         assert!(start + tile.len() <= self.layout.count());
         if self.integer {
-            self.layout
-                .runs(start, tile.len(), |position, offset, stride, run| {
-                    for (step, value) in tile[position..position + run].iter_mut().enumerate() {
-                        // SAFETY: inside the window, whose elements are i32.
-                        *value = unsafe { *self.pointer.cast::<i32>().add(offset + step * stride) }
-                            as f32;
-                    }
-                });
+            self.layout.runs(start, tile.len(), |position, offset, stride, run| {
+                for (step, value) in tile[position..position + run].iter_mut().enumerate() {
+                    // SAFETY: inside the window, whose elements are i32.
+                    *value = unsafe { *self.pointer.cast::<i32>().add(offset + step * stride) } as f32;
+                }
+            });
         } else {
             self.load_bits(start, tile);
         }
@@ -124,21 +117,20 @@ impl StreamMut<'_> {
     /// # Safety
     /// The elements exist, and nobody else touches them meanwhile.
     unsafe fn store(&self, start: usize, tile: &[f32]) {
-        self.layout
-            .runs(start, tile.len(), |position, offset, stride, run| {
-                let part = &tile[position..position + run];
-                // SAFETY: the caller's promise.
-                unsafe {
-                    let to = self.pointer.add(offset);
-                    if stride == 1 {
-                        std::ptr::copy_nonoverlapping(part.as_ptr(), to, run);
-                    } else {
-                        for (step, value) in part.iter().enumerate() {
-                            *to.add(step * stride) = *value;
-                        }
+        self.layout.runs(start, tile.len(), |position, offset, stride, run| {
+            let part = &tile[position..position + run];
+            // SAFETY: the caller's promise.
+            unsafe {
+                let to = self.pointer.add(offset);
+                if stride == 1 {
+                    std::ptr::copy_nonoverlapping(part.as_ptr(), to, run);
+                } else {
+                    for (step, value) in part.iter().enumerate() {
+                        *to.add(step * stride) = *value;
                     }
                 }
-            });
+            }
+        });
     }
 }
 
@@ -154,15 +146,9 @@ impl<'a> StreamsMut<'a> {
     /// # Safety
     /// The windows' memory belongs to the caller alone for `'a`.
     pub unsafe fn new(windows: impl Iterator<Item = &'a Window>, per_task: usize) -> Self {
-        let stream = |window: &Window| StreamMut {
-            pointer: window.pointer,
-            layout: window.layout(),
-            owner: PhantomData,
-        };
-        StreamsMut {
-            streams: windows.map(stream).collect(),
-            per_task,
-        }
+        let stream =
+            |window: &Window| StreamMut { pointer: window.pointer, layout: window.layout(), owner: PhantomData };
+        StreamsMut { streams: windows.map(stream).collect(), per_task }
     }
 }
 
@@ -172,16 +158,9 @@ unsafe impl Sync for StreamsMut<'_> {}
 unsafe impl<'a> Partition for StreamsMut<'a> {
     type Piece = StreamPieces<'a>;
     unsafe fn piece(&self, task: usize) -> StreamPieces<'a> {
-        let whole = self
-            .streams
-            .first()
-            .map_or(0, |stream| stream.layout.count());
+        let whole = self.streams.first().map_or(0, |stream| stream.layout.count());
         let first = task.saturating_mul(self.per_task).min(whole);
-        StreamPieces {
-            streams: self.streams.clone(),
-            first,
-            count: self.per_task.min(whole - first),
-        }
+        StreamPieces { streams: self.streams.clone(), first, count: self.per_task.min(whole - first) }
     }
 }
 

@@ -54,24 +54,15 @@ impl TileProgram {
         for (index, instruction) in body.instructions.iter().enumerate() {
             for register in registers(instruction) {
                 if register >= index {
-                    return Err(format!(
-                        "instruction {index} reads register {register} before it is filled"
-                    ));
+                    return Err(format!("instruction {index} reads register {register} before it is filled"));
                 }
                 last_use[register] = index;
             }
         }
         for &register in &body.results {
-            *last_use
-                .get_mut(register)
-                .ok_or("a result names no register")? = count;
+            *last_use.get_mut(register).ok_or("a result names no register")? = count;
         }
-        let mut program = TileProgram {
-            constants: Vec::new(),
-            acts: Vec::new(),
-            rows: 0,
-            results: Vec::new(),
-        };
+        let mut program = TileProgram { constants: Vec::new(), acts: Vec::new(), rows: 0, results: Vec::new() };
         let mut places = Vec::with_capacity(count);
         let mut free = Vec::new();
         // Constants come first, so that no tile overwrites their rows.
@@ -87,9 +78,7 @@ impl TileProgram {
             let act = match *instruction {
                 Instruction::Load(read) => match direct.get(read) {
                     None => {
-                        return Err(format!(
-                            "instruction {index} loads read {read}, which does not exist"
-                        ));
+                        return Err(format!("instruction {index} loads read {read}, which does not exist"));
                     }
                     Some(true) => {
                         places.push(Place::Read(read));
@@ -115,19 +104,14 @@ impl TileProgram {
             program.acts.push((act, row));
             places.push(Place::Row(row));
             for register in 0..=index {
-                let spent =
-                    last_use[register] == index || (register == index && last_use[index] == 0);
+                let spent = last_use[register] == index || (register == index && last_use[index] == 0);
                 let is_constant = matches!(body.instructions[register], Instruction::Constant(_));
                 if let (true, false, Place::Row(row)) = (spent, is_constant, places[register]) {
                     free.push(row);
                 }
             }
         }
-        program.results = body
-            .results
-            .iter()
-            .map(|&register| places[register])
-            .collect();
+        program.results = body.results.iter().map(|&register| places[register]).collect();
         Ok(program)
     }
 

@@ -14,16 +14,10 @@ impl Memory {
     pub fn state(&self, state: &PersistentBuffer) -> Result<Window, DeviceError> {
         let elements: u64 = state.shape.iter().product();
         let fits = elements.checked_mul(state.dtype.bytes()) == Some(state.bytes)
-            && state
-                .offset
-                .checked_add(state.bytes)
-                .is_some_and(|end| end <= self.persistent.bytes())
+            && state.offset.checked_add(state.bytes).is_some_and(|end| end <= self.persistent.bytes())
             && state.offset % 4 == 0;
         if !fits {
-            return Err(DeviceError::Program(format!(
-                "state {} does not fit its region",
-                state.name
-            )));
+            return Err(DeviceError::Program(format!("state {} does not fit its region", state.name)));
         }
         Ok(Window {
             // SAFETY: inside the arena, as was just checked.
@@ -37,22 +31,12 @@ impl Memory {
     /// The window of a whole buffer.
     pub fn buffer(&self, program: &Program, buffer: BufferId) -> Result<Window, DeviceError> {
         let bytes = program.buffers.get(buffer).map_or(0, |buffer| buffer.bytes);
-        let view = View {
-            buffer,
-            offset: 0,
-            shape: smallvec![bytes / 4],
-            strides: smallvec![1],
-        };
+        let view = View { buffer, offset: 0, shape: smallvec![bytes / 4], strides: smallvec![1] };
         self.window(program, &view)
     }
 
     /// Copies host values into a contiguous window.
-    pub fn write(
-        &mut self,
-        name: &str,
-        window: &Window,
-        values: HostTensor<'_>,
-    ) -> Result<(), DeviceError> {
+    pub fn write(&mut self, name: &str, window: &Window, values: HostTensor<'_>) -> Result<(), DeviceError> {
         let given = match values {
             HostTensor::F32(values) if !window.integer => values.len(),
             HostTensor::I32(values) if window.integer => values.len(),
@@ -60,18 +44,12 @@ impl Memory {
         };
         if given != window.count() {
             let (expected, given) = (window.count() as u64, given as u64);
-            return Err(DeviceError::Size {
-                name: name.to_owned(),
-                expected,
-                given,
-            });
+            return Err(DeviceError::Size { name: name.to_owned(), expected, given });
         }
         // SAFETY: the window has as many elements of this type, and `self` is borrowed alone.
         unsafe {
             match values {
-                HostTensor::F32(values) => {
-                    std::ptr::copy_nonoverlapping(values.as_ptr(), window.pointer, given)
-                }
+                HostTensor::F32(values) => std::ptr::copy_nonoverlapping(values.as_ptr(), window.pointer, given),
                 HostTensor::I32(values) => {
                     std::ptr::copy_nonoverlapping(values.as_ptr(), window.pointer.cast(), given);
                 }

@@ -72,11 +72,7 @@ impl Window {
 
     /// Some axes, in the order given.
     pub fn layout_in(&self, order: &[usize]) -> Layout {
-        Layout::new(
-            order
-                .iter()
-                .map(|&axis| (self.shape[axis], self.strides[axis])),
-        )
+        Layout::new(order.iter().map(|&axis| (self.shape[axis], self.strides[axis])))
     }
 
     /// The axes before the last one.

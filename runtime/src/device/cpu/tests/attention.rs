@@ -29,42 +29,23 @@ fn exact(
     scale: f64,
     sees: impl Fn(usize, usize, usize) -> bool,
 ) -> Exact {
-    let Sizes {
-        batch,
-        queries,
-        keys,
-        heads,
-        groups,
-        width,
-        value_width,
-    } = sizes;
+    let Sizes { batch, queries, keys, heads, groups, width, value_width } = sizes;
     let [q, k, v] = inputs;
     let mut exact = Exact {
         out: vec![0.0; dout.len()],
         stats: vec![f64::NEG_INFINITY; batch * heads * queries],
         gradients: inputs.map(|input| vec![0.0; input.len()]),
     };
-    for (b, h, t) in
-        (0..batch).flat_map(|b| (0..heads).flat_map(move |h| (0..queries).map(move |t| (b, h, t))))
-    {
+    for (b, h, t) in (0..batch).flat_map(|b| (0..heads).flat_map(move |h| (0..queries).map(move |t| (b, h, t)))) {
         let q_row = ((b * queries + t) * heads + h) * width;
         let out_row = ((b * queries + t) * heads + h) * value_width;
         let key = |s: usize| (b * keys + s) * groups + h / (heads / groups);
         let seen: Vec<usize> = (0..keys).filter(|&s| sees(b, t, s)).collect();
-        let score = |s: usize| {
-            (0..width)
-                .map(|i| q[q_row + i] * k[key(s) * width + i])
-                .sum::<f64>()
-                * scale
-        };
+        let score = |s: usize| (0..width).map(|i| q[q_row + i] * k[key(s) * width + i]).sum::<f64>() * scale;
         let sum: f64 = seen.iter().map(|&s| score(s).exp()).sum();
         exact.stats[(b * heads + h) * queries + t] = sum.ln();
         let dout = &dout[out_row..][..value_width];
-        let along = |s: usize| {
-            (0..value_width)
-                .map(|i| dout[i] * v[key(s) * value_width + i])
-                .sum::<f64>()
-        };
+        let along = |s: usize| (0..value_width).map(|i| dout[i] * v[key(s) * value_width + i]).sum::<f64>();
         let mean: f64 = seen.iter().map(|&s| score(s).exp() / sum * along(s)).sum();
         for &s in &seen {
             let p = score(s).exp() / sum;
@@ -84,37 +65,19 @@ fn exact(
 
 /// Forward and backward against plain loops; queries, keys and values are slices of one packed buffer where sizes allow.
 fn check(sizes: Sizes, causal: bool, documents: Option<Vec<i32>>) {
-    let Sizes {
-        batch,
-        queries,
-        keys,
-        heads,
-        groups,
-        width,
-        value_width,
-    } = sizes;
+    let Sizes { batch, queries, keys, heads, groups, width, value_width } = sizes;
     let scale = 1.0 / (width as f64).sqrt();
     let q = normal(1, batch * queries * heads * width);
     let k = normal(2, batch * keys * groups * width);
     let v = normal(3, batch * keys * groups * value_width);
     let dout = normal(4, batch * queries * heads * value_width);
-    let settings = AttentionSettings {
-        causal,
-        scale,
-        documents: documents.is_some(),
-    };
+    let settings = AttentionSettings { causal, scale, documents: documents.is_some() };
     let numbers = documents.clone().unwrap_or_default();
     let sees = |b: usize, t: usize, s: usize| {
         let together = documents.is_none() || numbers[b * queries + t] == numbers[b * queries + s];
         together && (!causal || s <= t)
     };
-    let expected = exact(
-        sizes,
-        [&wide(&q), &wide(&k), &wide(&v)],
-        &wide(&dout),
-        scale,
-        sees,
-    );
+    let expected = exact(sizes, [&wide(&q), &wide(&k), &wide(&v)], &wide(&dout), scale, sees);
 
     let mut bench = Bench::default();
     let mut packed = |values: Vec<f32>, shape: [usize; 4]| -> View {
@@ -128,62 +91,30 @@ fn check(sizes: Sizes, causal: bool, documents: Option<Vec<i32>>) {
         });
         let buffer = bench.floats(spread.collect(), &[values.len() / last * row]);
         let [b, t, h, l] = shape.map(|size| size as u64);
-        window(
-            &buffer,
-            3,
-            &[b, t, h, l],
-            &[t * h * (l + 5), h * (l + 5), l + 5, 1],
-        )
+        window(&buffer, 3, &[b, t, h, l], &[t * h * (l + 5), h * (l + 5), l + 5, 1])
     };
     let q_view = packed(q, [batch, queries, heads, width]);
     let k_view = packed(k, [batch, keys, groups, width]);
     let v_view = packed(v, [batch, keys, groups, value_width]);
     let dout_view = packed(dout, [batch, queries, heads, value_width]);
-    let numbers_view = documents
-        .as_ref()
-        .map(|numbers| bench.integers(numbers.clone(), &[batch, queries]));
+    let numbers_view = documents.as_ref().map(|numbers| bench.integers(numbers.clone(), &[batch, queries]));
     let out = bench.output(&[batch, queries, heads, value_width]);
     let stats = bench.output(&[batch, heads, queries]);
     let mut reads = vec![&q_view, &k_view, &v_view];
     reads.extend(&numbers_view);
-    bench.step(
-        Kernel::Attention {
-            settings,
-            stats: true,
-        },
-        &reads,
-        &[&out, &stats],
-    );
-    let inputs = [
-        AttentionInput::Query,
-        AttentionInput::Key,
-        AttentionInput::Value,
-    ];
-    let shapes = [
-        [batch, queries, heads, width],
-        [batch, keys, groups, width],
-        [batch, keys, groups, value_width],
-    ];
+    bench.step(Kernel::Attention { settings, stats: true }, &reads, &[&out, &stats]);
+    let inputs = [AttentionInput::Query, AttentionInput::Key, AttentionInput::Value];
+    let shapes = [[batch, queries, heads, width], [batch, keys, groups, width], [batch, keys, groups, value_width]];
     let gradients = shapes.map(|shape| bench.output(&shape));
     let alone = shapes.map(|shape| bench.output(&shape));
     let scratch = bench.output(&[batch, heads, queries]);
     let mut reads = vec![&q_view, &k_view, &v_view, &out, &stats, &dout_view];
     reads.extend(&numbers_view);
     let [dq, dk, dv] = &gradients;
-    let all = Kernel::AttentionGrad {
-        settings,
-        writes: inputs.to_vec(),
-    };
+    let all = Kernel::AttentionGrad { settings, writes: inputs.to_vec() };
     bench.step(all, &reads, &[dq, dk, dv, &scratch]);
     for (input, write) in inputs.into_iter().zip(&alone) {
-        bench.step(
-            Kernel::AttentionGrad {
-                settings,
-                writes: vec![input],
-            },
-            &reads,
-            &[write, &scratch],
-        );
+        bench.step(Kernel::AttentionGrad { settings, writes: vec![input] }, &reads, &[write, &scratch]);
     }
     let mut results = vec![&out, &stats];
     results.extend(gradients.iter().chain(&alone));
@@ -194,9 +125,7 @@ fn check(sizes: Sizes, causal: bool, documents: Option<Vec<i32>>) {
     }
     for (index, exact) in expected.gradients.iter().enumerate() {
         // A single key leaves no slope: then only rounding is left, of terms about one.
-        let largest = exact
-            .iter()
-            .fold(1.0, |largest: f64, x| largest.max(x.abs()));
+        let largest = exact.iter().fold(1.0, |largest: f64, x| largest.max(x.abs()));
         assert_within(&found[2 + index], exact, 3e-6 * largest);
         assert_eq!(found[2 + index], found[5 + index]);
     }
@@ -204,25 +133,12 @@ fn check(sizes: Sizes, causal: bool, documents: Option<Vec<i32>>) {
 
 fn square(batch: usize, tokens: usize, heads: [usize; 2], width: usize) -> Sizes {
     let [heads, groups] = heads;
-    Sizes {
-        batch,
-        queries: tokens,
-        keys: tokens,
-        heads,
-        groups,
-        width,
-        value_width: width,
-    }
+    Sizes { batch, queries: tokens, keys: tokens, heads, groups, width, value_width: width }
 }
 
 #[test]
 fn causal_and_full_attention() {
-    for (tokens, heads, width) in [
-        (1, [1, 1], 8),
-        (7, [4, 2], 16),
-        (129, [2, 1], 33),
-        (65, [3, 3], 64),
-    ] {
+    for (tokens, heads, width) in [(1, [1, 1], 8), (7, [4, 2], 16), (129, [2, 1], 33), (65, [3, 3], 64)] {
         for causal in [true, false] {
             check(square(2, tokens, heads, width), causal, None);
         }
@@ -232,15 +148,7 @@ fn causal_and_full_attention() {
 
 #[test]
 fn other_numbers_of_keys_and_widths_of_values() {
-    let sizes = Sizes {
-        batch: 2,
-        queries: 9,
-        keys: 70,
-        heads: 4,
-        groups: 2,
-        width: 10,
-        value_width: 12,
-    };
+    let sizes = Sizes { batch: 2, queries: 9, keys: 70, heads: 4, groups: 2, width: 10, value_width: 12 };
     check(sizes, false, None);
 }
 
@@ -250,19 +158,14 @@ fn documents_limit_what_is_seen() {
     check(square(2, 150, [2, 2], 16), true, Some(rising.clone()));
     check(square(2, 150, [2, 1], 16), false, Some(rising));
     // Documents that come back, and whole tiles that see nothing of each other.
-    let mixed: Vec<i32> = (0..200)
-        .map(|index| (index / 70 % 2) * 3 + index % 2)
-        .collect();
+    let mixed: Vec<i32> = (0..200).map(|index| (index / 70 % 2) * 3 + index % 2).collect();
     check(square(1, 200, [1, 1], 8), true, Some(mixed));
 }
 
 #[test]
 fn decoding_matches_the_whole_sequence() {
     let (batch, heads, groups, width, capacity) = (2, 4, 2, 16, 90);
-    let (k, v) = (
-        normal(2, batch * capacity * groups * width),
-        normal(3, batch * capacity * groups * width),
-    );
+    let (k, v) = (normal(2, batch * capacity * groups * width), normal(3, batch * capacity * groups * width));
     for (length, added) in [(0, 1), (0, 7), (70, 1), (13, 66)] {
         let q = normal(1, batch * added * heads * width);
         let mut bench = Bench::default();
@@ -271,28 +174,10 @@ fn decoding_matches_the_whole_sequence() {
         let v_view = bench.floats(v.clone(), &[batch, capacity, groups, width]);
         let held = bench.floats(vec![length as f32], &[]);
         let out = bench.output(&[batch, added, heads, width]);
-        bench.step(
-            Kernel::CachedAttention { scale: 0.25 },
-            &[&q_view, &k_view, &v_view, &held],
-            &[&out],
-        );
-        let sizes = Sizes {
-            batch,
-            queries: added,
-            keys: capacity,
-            heads,
-            groups,
-            width,
-            value_width: width,
-        };
+        bench.step(Kernel::CachedAttention { scale: 0.25 }, &[&q_view, &k_view, &v_view, &held], &[&out]);
+        let sizes = Sizes { batch, queries: added, keys: capacity, heads, groups, width, value_width: width };
         let dout = vec![0.0; q.len()];
-        let expected = exact(
-            sizes,
-            [&wide(&q), &wide(&k), &wide(&v)],
-            &dout,
-            0.25,
-            |_, t, s| s <= length + t,
-        );
+        let expected = exact(sizes, [&wide(&q), &wide(&k), &wide(&v)], &dout, 0.25, |_, t, s| s <= length + t);
         assert_close(&bench.run(&[&out])[0], &expected.out, 2e-6);
     }
 }
@@ -301,29 +186,16 @@ fn decoding_matches_the_whole_sequence() {
 fn cache_writes_keep_the_rest() {
     let (batch, capacity, groups, width, added, length) = (2, 11, 3, 5, 4, 6);
     let mut bench = Bench::default();
-    let cache = bench.floats(
-        normal(1, batch * capacity * groups * width),
-        &[batch, capacity, groups, width],
-    );
-    let new = bench.floats(
-        normal(2, batch * added * groups * width),
-        &[batch, added, groups, width],
-    );
+    let cache = bench.floats(normal(1, batch * capacity * groups * width), &[batch, capacity, groups, width]);
+    let new = bench.floats(normal(2, batch * added * groups * width), &[batch, added, groups, width]);
     let held = bench.floats(vec![length as f32], &[]);
     bench.step(Kernel::CacheWrite, &[&new, &held], &[&cache]);
     let found = &bench.run(&[&cache])[0];
-    let (before, new) = (
-        normal(1, found.len()),
-        normal(2, batch * added * groups * width),
-    );
+    let (before, new) = (normal(1, found.len()), normal(2, batch * added * groups * width));
     for (index, &value) in found.iter().enumerate() {
-        let (position, batch) = (
-            index / (groups * width) % capacity,
-            index / (groups * width * capacity),
-        );
+        let (position, batch) = (index / (groups * width) % capacity, index / (groups * width * capacity));
         let inside = (length..length + added).contains(&position);
-        let at = (batch * added + position.saturating_sub(length)) * groups * width
-            + index % (groups * width);
+        let at = (batch * added + position.saturating_sub(length)) * groups * width + index % (groups * width);
         assert_eq!(value, if inside { new[at] } else { before[index] });
     }
 }

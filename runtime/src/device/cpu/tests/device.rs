@@ -16,18 +16,8 @@ fn ids_outside_the_table_are_named() {
         let out = bench.output(&[3, 3]);
         bench.step(Kernel::Gather, &[&table, &ids], &[&out]);
         let error = bench.run_on(2, &[&out]).unwrap_err();
-        let origin = Origin {
-            path: "wte".to_owned(),
-            place: "std/gpt2:3".to_owned(),
-        };
-        assert_eq!(
-            error,
-            DeviceError::IdOutOfRange {
-                id: bad,
-                vocab: 5,
-                origin
-            }
-        );
+        let origin = Origin { path: "wte".to_owned(), place: "std/gpt2:3".to_owned() };
+        assert_eq!(error, DeviceError::IdOutOfRange { id: bad, vocab: 5, origin });
         assert!(error.to_string().contains("wte") && error.to_string().contains(&bad.to_string()));
     }
     let mut bench = Bench::default();
@@ -35,14 +25,7 @@ fn ids_outside_the_table_are_named() {
     let targets = bench.integers(vec![-100, 4], &[2]);
     let out = bench.output(&[2]);
     bench.step(Kernel::CrossEntropy, &[&logits, &targets], &[&out]);
-    assert!(matches!(
-        bench.run_on(1, &[&out]),
-        Err(DeviceError::IdOutOfRange {
-            id: 4,
-            vocab: 4,
-            ..
-        })
-    ));
+    assert!(matches!(bench.run_on(1, &[&out]), Err(DeviceError::IdOutOfRange { id: 4, vocab: 4, .. })));
 }
 
 #[test]
@@ -54,26 +37,13 @@ fn a_full_cache_is_an_error() {
         let held = bench.floats(vec![length], &[]);
         bench.step(Kernel::CacheWrite, &[&new, &held], &[&cache]);
         let error = bench.run_on(1, &[&cache]).unwrap_err();
-        assert!(
-            matches!(
-                error,
-                DeviceError::CacheFull {
-                    added: 3,
-                    capacity: 8,
-                    ..
-                }
-            ),
-            "{length}"
-        );
+        assert!(matches!(error, DeviceError::CacheFull { added: 3, capacity: 8, .. }), "{length}");
     }
 }
 
 #[test]
 fn faulty_programs_are_refused() {
-    let copy = || LoopBody {
-        instructions: vec![Instruction::Load(0)],
-        results: vec![0],
-    };
+    let copy = || LoopBody { instructions: vec![Instruction::Load(0)], results: vec![0] };
     let refused = |build: fn(&mut Bench, LoopBody)| {
         let mut bench = Bench::default();
         build(&mut bench, copy());
@@ -88,11 +58,7 @@ fn faulty_programs_are_refused() {
     // A write that overlaps a read without being the same.
     refused(|bench, body| {
         let x = bench.output(&[8]);
-        bench.step(
-            Kernel::Loop(body),
-            &[&window(&x, 0, &[4], &[1])],
-            &[&window(&x, 2, &[4], &[1])],
-        );
+        bench.step(Kernel::Loop(body), &[&window(&x, 0, &[4], &[1])], &[&window(&x, 2, &[4], &[1])]);
     });
     // A write that meets an element twice.
     refused(|bench, body| {
@@ -111,8 +77,7 @@ fn faulty_programs_are_refused() {
         bench.step(Kernel::Softmax, &[&x], &[&x]);
     });
     refused(|bench, mut body| {
-        body.instructions
-            .insert(0, Instruction::Binary(BinaryFunction::Add, 1, 1));
+        body.instructions.insert(0, Instruction::Binary(BinaryFunction::Add, 1, 1));
         let x = bench.output(&[3]);
         let out = bench.output(&[3]);
         bench.step(Kernel::Loop(body), &[&x], &[&out]);
@@ -136,15 +101,8 @@ fn states_inputs_and_outputs_of_a_small_program() {
         buffer("y", Region::Scratch, 64, 6, MemoryKind::Activations),
         buffer("loss", Region::Scratch, 128, 1, MemoryKind::Activations),
     ];
-    let (w, x, y, loss) = (
-        whole(0, &[2, 3]),
-        whole(1, &[2, 2]),
-        whole(2, &[2, 3]),
-        whole(3, &[]),
-    );
-    let step = |kernel,
-                reads: &[&llmc_compiler::program::View],
-                write: &llmc_compiler::program::View| Step {
+    let (w, x, y, loss) = (whole(0, &[2, 3]), whole(1, &[2, 2]), whole(2, &[2, 3]), whole(3, &[]));
+    let step = |kernel, reads: &[&llmc_compiler::program::View], write: &llmc_compiler::program::View| Step {
         kernel,
         reads: reads.iter().map(|view| (*view).clone()).collect(),
         writes: vec![write.clone()],
@@ -181,53 +139,24 @@ fn states_inputs_and_outputs_of_a_small_program() {
         init: Initializer::Zeros,
         kind,
     };
-    let states = [
-        state("gradient/w", 0, MemoryKind::Gradients),
-        state("weight/w", 64, MemoryKind::Weights),
-    ];
+    let states = [state("gradient/w", 0, MemoryKind::Gradients), state("weight/w", 64, MemoryKind::Weights)];
     let mut cpu = Cpu::new(&states, 128, vec![program], 2).unwrap();
     assert!(cpu.describe().starts_with("cpu, 2 threads"));
-    cpu.write_state("weight/w", &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
-        .unwrap();
+    cpu.write_state("weight/w", &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).unwrap();
     cpu.write_state("gradient/w", &[1.0; 6]).unwrap();
     let x = [1.0, 0.0, 0.0, 2.0];
     cpu.run(0, &[("x", HostTensor::F32(&x))]).unwrap();
-    assert_eq!(
-        cpu.read_output(0, "y").unwrap(),
-        [1.0, 2.0, 3.0, 8.0, 10.0, 12.0]
-    );
-    assert_eq!(
-        cpu.read_output(0, "loss").unwrap(),
-        [14.0 + 64.0 + 100.0 + 144.0]
-    );
-    assert_eq!(
-        cpu.read_state("weight/w").unwrap(),
-        [0.0, 0.0, 0.0, -4.0, -5.0, -6.0]
-    );
+    assert_eq!(cpu.read_output(0, "y").unwrap(), [1.0, 2.0, 3.0, 8.0, 10.0, 12.0]);
+    assert_eq!(cpu.read_output(0, "loss").unwrap(), [14.0 + 64.0 + 100.0 + 144.0]);
+    assert_eq!(cpu.read_state("weight/w").unwrap(), [0.0, 0.0, 0.0, -4.0, -5.0, -6.0]);
     cpu.zero_states("gradient/");
     assert_eq!(cpu.read_state("gradient/w").unwrap(), [0.0; 6]);
     assert_eq!(cpu.read_state("weight/w").unwrap()[3], -4.0);
 
-    assert_eq!(
-        cpu.run(0, &[]).unwrap_err(),
-        DeviceError::MissingInput("x".to_owned())
-    );
-    let short = DeviceError::Size {
-        name: "x".to_owned(),
-        expected: 4,
-        given: 3,
-    };
-    assert_eq!(
-        cpu.run(0, &[("x", HostTensor::F32(&x[..3]))]).unwrap_err(),
-        short
-    );
+    assert_eq!(cpu.run(0, &[]).unwrap_err(), DeviceError::MissingInput("x".to_owned()));
+    let short = DeviceError::Size { name: "x".to_owned(), expected: 4, given: 3 };
+    assert_eq!(cpu.run(0, &[("x", HostTensor::F32(&x[..3]))]).unwrap_err(), short);
     assert!(matches!(cpu.run(1, &[]), Err(DeviceError::UnknownName(_))));
-    assert!(matches!(
-        cpu.read_state("weight/v"),
-        Err(DeviceError::UnknownName(_))
-    ));
-    assert!(matches!(
-        cpu.write_state("weight/w", &[0.0]),
-        Err(DeviceError::Size { .. })
-    ));
+    assert!(matches!(cpu.read_state("weight/v"), Err(DeviceError::UnknownName(_))));
+    assert!(matches!(cpu.write_state("weight/w", &[0.0]), Err(DeviceError::Size { .. })));
 }

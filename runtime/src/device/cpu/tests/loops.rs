@@ -19,10 +19,7 @@ fn interpret(body: &LoopBody, reads: &[f32]) -> Vec<f32> {
             Instruction::Select(condition, a, b) => math::select(at(condition), at(a), at(b)),
         });
     }
-    body.results
-        .iter()
-        .map(|&register| registers[register])
-        .collect()
+    body.results.iter().map(|&register| registers[register]).collect()
 }
 
 const UNARY: [UnaryFunction; 17] = [
@@ -69,14 +66,8 @@ fn body(genes: &[(u8, u8, u8, u8)], results: &[u8], reads: usize) -> LoopBody {
         };
         instructions.push(next);
     }
-    let results = results
-        .iter()
-        .map(|&gene| gene as usize % instructions.len())
-        .collect();
-    LoopBody {
-        instructions,
-        results,
-    }
+    let results = results.iter().map(|&gene| gene as usize % instructions.len()).collect();
+    LoopBody { instructions, results }
 }
 
 proptest! {
@@ -158,11 +149,7 @@ fn long_loops_and_loops_in_place() {
         bench.step(Kernel::Loop(double_and_add()), &[&y, &x], &[&x]);
         let found = bench.run(&[&x]);
         let (x, y) = (wide(&normal(1, count)), wide(&normal(2, count)));
-        let expected: Vec<f64> = x
-            .iter()
-            .zip(&y)
-            .map(|(x, y)| y * 2.0 + (x * 2.0 + y))
-            .collect();
+        let expected: Vec<f64> = x.iter().zip(&y).map(|(x, y)| y * 2.0 + (x * 2.0 + y)).collect();
         assert_close(&found[0], &expected, 1e-6);
     }
 }
@@ -173,22 +160,14 @@ fn a_strided_write_leaves_the_rest_alone() {
     let x = bench.floats(normal(1, 30), &[5, 6]);
     let y = bench.floats(normal(2, 30), &[5, 6]);
     let out = bench.floats(vec![9.0; 5 * 20], &[5, 20]);
-    bench.step(
-        Kernel::Loop(double_and_add()),
-        &[&x, &y],
-        &[&window(&out, 7, &[5, 6], &[20, 2])],
-    );
+    bench.step(Kernel::Loop(double_and_add()), &[&x, &y], &[&window(&out, 7, &[5, 6], &[20, 2])]);
     let found = &bench.run(&[&out])[0];
     let (x, y) = (normal(1, 30), normal(2, 30));
     for (index, &value) in found.iter().enumerate() {
         let (row, column) = (index / 20, index % 20);
         let inside = (7..19).contains(&column) && column % 2 == 1;
         let at = row * 6 + column.saturating_sub(7) / 2;
-        assert_eq!(
-            value,
-            if inside { x[at] * 2.0 + y[at] } else { 9.0 },
-            "{index}"
-        );
+        assert_eq!(value, if inside { x[at] * 2.0 + y[at] } else { 9.0 }, "{index}");
     }
 }
 
@@ -199,10 +178,7 @@ fn integers_are_copied() {
     let read = bench.integers(ids.clone(), &[2, 3]);
     let out = bench.integers(vec![0; 6], &[3, 2]);
     let shown = bench.output(&[2, 3]);
-    let body = LoopBody {
-        instructions: vec![Instruction::Load(0)],
-        results: vec![0, 0],
-    };
+    let body = LoopBody { instructions: vec![Instruction::Load(0)], results: vec![0, 0] };
     // Transposed on the way.
     let turned = window(&out, 0, &[2, 3], &[1, 2]);
     bench.step(Kernel::Loop(body), &[&read], &[&turned, &shown]);

@@ -16,24 +16,10 @@ fn ulps(found: f32, exact: f64) -> f64 {
 
 /// Every 997th float and its negative, and the points where things change.
 fn arguments() -> impl Iterator<Item = f32> {
-    let grid = (0..f32::INFINITY.to_bits())
-        .step_by(997)
-        .map(f32::from_bits);
+    let grid = (0..f32::INFINITY.to_bits()).step_by(997).map(f32::from_bits);
     let dense = (0..400_000).map(|index| index as f32 * 0.000_3);
-    let special = [
-        0.0,
-        1.0,
-        87.3,
-        88.722_84,
-        88.73,
-        89.0,
-        103.9,
-        104.1,
-        0.625,
-        0.927_734_375,
-        f32::MAX,
-        f32::MIN_POSITIVE,
-    ];
+    let special =
+        [0.0, 1.0, 87.3, 88.722_84, 88.73, 89.0, 103.9, 104.1, 0.625, 0.927_734_375, f32::MAX, f32::MIN_POSITIVE];
     grid.chain(dense).chain(special).flat_map(|x| [x, -x])
 }
 
@@ -41,11 +27,7 @@ fn arguments() -> impl Iterator<Item = f32> {
 fn worst(function: fn(f32) -> f32, exact: fn(f64) -> f64) -> (f64, f32) {
     arguments().fold((0.0, 0.0), |worst, x| {
         let error = ulps(function(x), exact(f64::from(x)));
-        if error > worst.0 || error.is_nan() {
-            (error, x)
-        } else {
-            worst
-        }
+        if error > worst.0 || error.is_nan() { (error, x) } else { worst }
     })
 }
 
@@ -87,22 +69,10 @@ fn extremes_and_nan() {
         assert!(function(f32::NAN).is_nan());
     }
     let infinity = f32::INFINITY;
-    assert_eq!(
-        [exp(infinity), exp(-infinity), exp(0.0)],
-        [infinity, 0.0, 1.0]
-    );
-    assert_eq!(
-        [log(infinity), log(0.0), log(1.0)],
-        [infinity, -infinity, 0.0]
-    );
+    assert_eq!([exp(infinity), exp(-infinity), exp(0.0)], [infinity, 0.0, 1.0]);
+    assert_eq!([log(infinity), log(0.0), log(1.0)], [infinity, -infinity, 0.0]);
     assert!(log(-1.0).is_nan() && log(-infinity).is_nan());
-    assert_eq!(
-        [sigmoid(infinity), sigmoid(-infinity), sigmoid(0.0)],
-        [1.0, 0.0, 0.5]
-    );
-    assert_eq!(
-        [tanh(infinity), tanh(-infinity), tanh(0.0)],
-        [1.0, -1.0, 0.0]
-    );
+    assert_eq!([sigmoid(infinity), sigmoid(-infinity), sigmoid(0.0)], [1.0, 0.0, 0.5]);
+    assert_eq!([tanh(infinity), tanh(-infinity), tanh(0.0)], [1.0, -1.0, 0.0]);
     assert_eq!([erf(infinity), erf(-infinity), erf(0.0)], [1.0, -1.0, 0.0]);
 }

@@ -3,23 +3,10 @@ use llmc_compiler::program::Kernel;
 use super::{Bench, assert_close, normal, wide, window};
 
 /// `a [batch, m, k] x b [batch, k, n]` with either operand stored transposed, or shared by the batch.
-fn check(
-    batch: usize,
-    sizes: [usize; 3],
-    transposed: [bool; 2],
-    shared: [bool; 2],
-    accumulate: bool,
-) {
+fn check(batch: usize, sizes: [usize; 3], transposed: [bool; 2], shared: [bool; 2], accumulate: bool) {
     let [m, n, k] = sizes;
-    let (a_count, b_count) = (
-        if shared[0] { 1 } else { batch },
-        if shared[1] { 1 } else { batch },
-    );
-    let (a, b, c) = (
-        normal(1, a_count * m * k),
-        normal(2, b_count * k * n),
-        normal(3, batch * m * n),
-    );
+    let (a_count, b_count) = (if shared[0] { 1 } else { batch }, if shared[1] { 1 } else { batch });
+    let (a, b, c) = (normal(1, a_count * m * k), normal(2, b_count * k * n), normal(3, batch * m * n));
     let mut bench = Bench::default();
     let left = bench.floats(a.clone(), &[a_count, m, k]);
     let right = bench.floats(b.clone(), &[b_count, k, n]);
@@ -29,18 +16,8 @@ fn check(
     let b_strides = if transposed[1] { [1, ks] } else { [ns, 1] };
     let a_batch = if shared[0] { 0 } else { ms * ks };
     let b_batch = if shared[1] { 0 } else { ks * ns };
-    let left = window(
-        &left,
-        0,
-        &[bs, ms, ks],
-        &[a_batch, a_strides[0], a_strides[1]],
-    );
-    let right = window(
-        &right,
-        0,
-        &[bs, ks, ns],
-        &[b_batch, b_strides[0], b_strides[1]],
-    );
+    let left = window(&left, 0, &[bs, ms, ks], &[a_batch, a_strides[0], a_strides[1]]);
+    let right = window(&right, 0, &[bs, ks, ns], &[b_batch, b_strides[0], b_strides[1]]);
     bench.step(Kernel::MatMul { accumulate }, &[&left, &right], &[&out]);
     let (a, b, c) = (wide(&a), wide(&b), wide(&c));
     let mut expected = Vec::new();
@@ -48,29 +25,15 @@ fn check(
         for row in 0..m {
             for column in 0..n {
                 let a = |d: usize| {
-                    let at = if transposed[0] {
-                        d * m + row
-                    } else {
-                        row * k + d
-                    };
+                    let at = if transposed[0] { d * m + row } else { row * k + d };
                     a[if shared[0] { at } else { i * m * k + at }]
                 };
                 let b = |d: usize| {
-                    let at = if transposed[1] {
-                        column * k + d
-                    } else {
-                        d * n + column
-                    };
+                    let at = if transposed[1] { column * k + d } else { d * n + column };
                     b[if shared[1] { at } else { i * k * n + at }]
                 };
                 let sum: f64 = (0..k).map(|d| a(d) * b(d)).sum();
-                expected.push(
-                    sum + if accumulate {
-                        c[(i * m + row) * n + column]
-                    } else {
-                        0.0
-                    },
-                );
+                expected.push(sum + if accumulate { c[(i * m + row) * n + column] } else { 0.0 });
             }
         }
     }
@@ -79,16 +42,7 @@ fn check(
 
 #[test]
 fn odd_sizes_transposes_and_batches() {
-    for (index, sizes) in [
-        [1, 1, 1],
-        [1, 17, 33],
-        [7, 1, 5],
-        [129, 65, 31],
-        [48, 200, 300],
-    ]
-    .into_iter()
-    .enumerate()
-    {
+    for (index, sizes) in [[1, 1, 1], [1, 17, 33], [7, 1, 5], [129, 65, 31], [48, 200, 300]].into_iter().enumerate() {
         for transposed in [[false, false], [true, false], [false, true], [true, true]] {
             check(1, sizes, transposed, [false, false], index % 2 == 0);
             check(3, sizes, transposed, [false, false], index % 2 == 1);

@@ -53,16 +53,8 @@ impl Bench {
 
     fn step(&mut self, kernel: Kernel, reads: &[&View], writes: &[&View]) {
         let list = |views: &[&View]| views.iter().map(|view| View::clone(view)).collect();
-        let origin = Origin {
-            path: "wte".to_owned(),
-            place: "std/gpt2:3".to_owned(),
-        };
-        self.steps.push(Step {
-            kernel,
-            reads: list(reads),
-            writes: list(writes),
-            origin,
-        });
+        let origin = Origin { path: "wte".to_owned(), place: "std/gpt2:3".to_owned() };
+        self.steps.push(Step { kernel, reads: list(reads), writes: list(writes), origin });
     }
 
     fn program(&self) -> Program {
@@ -75,19 +67,10 @@ impl Bench {
             };
             let bytes = 4 * count as u64;
             let kind = MemoryKind::Activations;
-            buffers.push(Buffer {
-                name: format!("{index}"),
-                region: Region::Scratch,
-                offset,
-                bytes,
-                dtype,
-                kind,
-            });
+            buffers.push(Buffer { name: format!("{index}"), region: Region::Scratch, offset, bytes, dtype, kind });
             offset += bytes.div_ceil(64) * 64;
         }
-        let names = (0..self.buffers.len())
-            .map(|index| (format!("{index}"), index))
-            .collect();
+        let names = (0..self.buffers.len()).map(|index| (format!("{index}"), index)).collect();
         Program {
             name: "test".to_owned(),
             buffers,
@@ -103,28 +86,17 @@ impl Bench {
     /// Runs once and returns the elements of the views.
     fn run_on(&self, threads: usize, results: &[&View]) -> Result<Vec<Vec<f32>>, DeviceError> {
         let mut program = self.program();
-        program.outputs = results
-            .iter()
-            .enumerate()
-            .map(|(i, view)| (format!("{i}"), View::clone(view)))
-            .collect();
+        program.outputs = results.iter().enumerate().map(|(i, view)| (format!("{i}"), View::clone(view))).collect();
         let mut cpu = Cpu::new(&[], 0, vec![program], threads)?;
-        let names: Vec<String> = (0..self.buffers.len())
-            .map(|index| index.to_string())
-            .collect();
+        let names: Vec<String> = (0..self.buffers.len()).map(|index| index.to_string()).collect();
         let tensor = |values| match values {
             &Values::F32(ref values) => HostTensor::F32(values),
             Values::I32(values) => HostTensor::I32(values),
         };
-        let inputs: Vec<(&str, HostTensor<'_>)> = names
-            .iter()
-            .zip(&self.buffers)
-            .map(|(name, values)| (name.as_str(), tensor(values)))
-            .collect();
+        let inputs: Vec<(&str, HostTensor<'_>)> =
+            names.iter().zip(&self.buffers).map(|(name, values)| (name.as_str(), tensor(values))).collect();
         cpu.run(0, &inputs)?;
-        (0..results.len())
-            .map(|index| cpu.read_output(0, &index.to_string()))
-            .collect()
+        (0..results.len()).map(|index| cpu.read_output(0, &index.to_string())).collect()
     }
 
     /// Runs with every thread count, checks that all bits agree, and returns the elements of the views.
@@ -147,38 +119,24 @@ fn whole(buffer: usize, shape: &[usize]) -> View {
     for axis in (1..shape.len()).rev() {
         strides[axis - 1] = strides[axis] * shape[axis];
     }
-    View {
-        buffer,
-        offset: 0,
-        shape,
-        strides,
-    }
+    View { buffer, offset: 0, shape, strides }
 }
 
 /// A view with other offset, sizes and strides.
 fn window(view: &View, offset: u64, shape: &[u64], strides: &[u64]) -> View {
-    View {
-        buffer: view.buffer,
-        offset,
-        shape: shape.into(),
-        strides: strides.into(),
-    }
+    View { buffer: view.buffer, offset, shape: shape.into(), strides: strides.into() }
 }
 
 /// Standard normal values, other ones for every `seed`.
 fn normal(seed: u64, count: usize) -> Vec<f32> {
     let stream = Stream::new(seed, 77);
-    (0..count as u64)
-        .map(|index| stream.normal(index))
-        .collect()
+    (0..count as u64).map(|index| stream.normal(index)).collect()
 }
 
 /// Integers in `0..below`.
 fn integers(seed: u64, count: usize, below: usize) -> Vec<i32> {
     let stream = Stream::new(seed, 78);
-    (0..count as u64)
-        .map(|index| (stream.uniform(index) * below as f32) as i32)
-        .collect()
+    (0..count as u64).map(|index| (stream.uniform(index) * below as f32) as i32).collect()
 }
 
 fn wide(values: &[f32]) -> Vec<f64> {
@@ -188,9 +146,7 @@ fn wide(values: &[f32]) -> Vec<f64> {
 /// Asserts that the distance is at most `tolerance` of the largest expected value.
 #[track_caller]
 fn assert_close(found: &[f32], expected: &[f64], tolerance: f64) {
-    let scale = expected
-        .iter()
-        .fold(1e-30, |largest: f64, x| largest.max(x.abs()));
+    let scale = expected.iter().fold(1e-30, |largest: f64, x| largest.max(x.abs()));
     assert_within(found, expected, tolerance * scale);
 }
 
@@ -200,9 +156,6 @@ fn assert_within(found: &[f32], expected: &[f64], bound: f64) {
     assert_eq!(found.len(), expected.len());
     for (index, (&found, &expected)) in found.iter().zip(expected).enumerate() {
         let distance = (f64::from(found) - expected).abs();
-        assert!(
-            distance <= bound,
-            "element {index}: {found} for {expected} (bound {bound})"
-        );
+        assert!(distance <= bound, "element {index}: {found} for {expected} (bound {bound})");
     }
 }

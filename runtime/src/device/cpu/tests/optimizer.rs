@@ -20,65 +20,33 @@ fn sums_of_squares() {
 
 #[test]
 fn learning_rates_follow_the_schedule() {
-    let schedule = SchedulePlan {
-        kind: ScheduleKind::Cosine,
-        warmup: 3,
-        floor: 0.1,
-        decay: 0,
-        steps: 10,
-    };
+    let schedule = SchedulePlan { kind: ScheduleKind::Cosine, warmup: 3, floor: 0.1, decay: 0, steps: 10 };
     for step in 0..12 {
         let mut bench = Bench::default();
         let now = bench.floats(vec![step as f32], &[]);
         let out = bench.output(&[]);
-        bench.step(
-            Kernel::LearningRate {
-                peak: 6e-4,
-                schedule: schedule.clone(),
-            },
-            &[&now],
-            &[&out],
-        );
-        assert_close(
-            &bench.run(&[&out])[0],
-            &[6e-4 * schedule.factor(step)],
-            1e-7,
-        );
+        bench.step(Kernel::LearningRate { peak: 6e-4, schedule: schedule.clone() }, &[&now], &[&out]);
+        assert_close(&bench.run(&[&out])[0], &[6e-4 * schedule.factor(step)], 1e-7);
     }
 }
 
 #[test]
 fn adamw_steps() {
     let count = 40_003;
-    let constants = AdamConstants {
-        beta1: 0.9,
-        beta2: 0.95,
-        epsilon: 1e-8,
-        weight_decay: 0.1,
-    };
+    let constants = AdamConstants { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weight_decay: 0.1 };
     let mut bench = Bench::default();
     let gradient = bench.floats(normal(1, count), &[count]);
     let rate = bench.floats(vec![1e-2], &[]);
     let factor = bench.floats(vec![0.7], &[]);
     let [weight, first, second] = [2, 3, 4].map(|seed| {
         let values = normal(seed, count);
-        bench.floats(
-            values
-                .into_iter()
-                .map(|x| if seed == 4 { x * x } else { x })
-                .collect(),
-            &[count],
-        )
+        bench.floats(values.into_iter().map(|x| if seed == 4 { x * x } else { x }).collect(), &[count])
     });
     let steps = [0.0, 1.0, 100.0];
     for step in steps {
         let now = bench.floats(vec![step], &[]);
         let reads = [&gradient, &rate, &factor, &now];
-        bench.step(
-            Kernel::AdamW(constants),
-            &reads,
-            &[&weight, &first, &second],
-        );
+        bench.step(Kernel::AdamW(constants), &reads, &[&weight, &first, &second]);
     }
     let found = bench.run(&[&weight, &first, &second]);
     let [gradient, mut w, mut m, v] = [1, 2, 3, 4].map(|seed| wide(&normal(seed, count)));
@@ -89,8 +57,7 @@ fn adamw_steps() {
             let g = gradient[i] * f64::from(0.7f32);
             m[i] = 0.9 * m[i] + 0.1 * g;
             v[i] = 0.95 * v[i] + 0.05 * g * g;
-            let update =
-                m[i] / (1.0 - 0.9f64.powf(t)) / ((v[i] / (1.0 - 0.95f64.powf(t))).sqrt() + 1e-8);
+            let update = m[i] / (1.0 - 0.9f64.powf(t)) / ((v[i] / (1.0 - 0.95f64.powf(t))).sqrt() + 1e-8);
             w[i] -= f64::from(1e-2f32) * (update + 0.1 * w[i]);
         }
     }
@@ -106,11 +73,7 @@ fn dropout_depends_on_the_counter_alone() {
     let x = bench.floats(normal(1, count), &[count]);
     let step = bench.floats(vec![5.0], &[]);
     let out = bench.output(&[count]);
-    let kernel = Kernel::Dropout {
-        rate,
-        seed: 9,
-        site: 3,
-    };
+    let kernel = Kernel::Dropout { rate, seed: 9, site: 3 };
     bench.step(kernel.clone(), &[&x, &step], &[&out]);
     bench.step(kernel, &[&x, &step], &[&x]);
     let found = bench.run(&[&out, &x]);

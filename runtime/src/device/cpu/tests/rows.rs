@@ -24,9 +24,7 @@ fn softmax() {
             .flat_map(|row| {
                 let largest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
                 let sum: f64 = row.iter().map(|x| (x - largest).exp()).sum();
-                row.iter()
-                    .map(|x| (x - largest).exp() / sum)
-                    .collect::<Vec<_>>()
+                row.iter().map(|x| (x - largest).exp() / sum).collect::<Vec<_>>()
             })
             .collect();
         assert_close(&bench.run(&[&out])[0], &expected, 1e-6);
@@ -35,11 +33,7 @@ fn softmax() {
 
 /// Normalised row and reciprocal deviation.
 fn normalised(row: &[f64], centred: bool, eps: f64) -> (Vec<f64>, f64) {
-    let level = if centred {
-        mean(row.iter().copied())
-    } else {
-        0.0
-    };
+    let level = if centred { mean(row.iter().copied()) } else { 0.0 };
     let rstd = 1.0 / (mean(row.iter().map(|x| (x - level).powi(2))) + eps).sqrt();
     (row.iter().map(|x| (x - level) * rstd).collect(), rstd)
 }
@@ -57,21 +51,13 @@ fn normalisations() {
             let terms = bench.floats(shift.clone(), &[width]);
             let out = bench.output(&[1, rows, width]);
             match centred {
-                true => bench.step(
-                    Kernel::LayerNorm { eps: 1e-5 },
-                    &[&input, &factors, &terms],
-                    &[&out],
-                ),
+                true => bench.step(Kernel::LayerNorm { eps: 1e-5 }, &[&input, &factors, &terms], &[&out]),
                 false => bench.step(Kernel::RmsNorm { eps: 1e-5 }, &[&input, &factors], &[&out]),
             }
             let mut expected = Vec::new();
             for row in wide(&x).chunks(width) {
                 for (column, x) in normalised(row, centred, 1e-5).0.into_iter().enumerate() {
-                    let shift = if centred {
-                        f64::from(shift[column])
-                    } else {
-                        0.0
-                    };
+                    let shift = if centred { f64::from(shift[column]) } else { 0.0 };
                     expected.push(x * f64::from(scale[column]) + shift);
                 }
             }
@@ -89,22 +75,10 @@ fn gradients_of_normalisations() {
             let (mut dx, mut dscale, mut dshift) = (Vec::new(), vec![0.0; width], vec![0.0; width]);
             for (row, dy) in wide(&x).chunks(width).zip(wide(&dy).chunks(width)) {
                 let (n, rstd) = normalised(row, centred, 1e-5);
-                let g: Vec<f64> = dy
-                    .iter()
-                    .zip(&scale)
-                    .map(|(dy, &scale)| dy * f64::from(scale))
-                    .collect();
-                let level = if centred {
-                    mean(g.iter().copied())
-                } else {
-                    0.0
-                };
+                let g: Vec<f64> = dy.iter().zip(&scale).map(|(dy, &scale)| dy * f64::from(scale)).collect();
+                let level = if centred { mean(g.iter().copied()) } else { 0.0 };
                 let along = mean(g.iter().zip(&n).map(|(g, n)| g * n));
-                dx.extend(
-                    g.iter()
-                        .zip(&n)
-                        .map(|(g, n)| rstd * (g - level - n * along)),
-                );
+                dx.extend(g.iter().zip(&n).map(|(g, n)| rstd * (g - level - n * along)));
                 for column in 0..width {
                     dscale[column] += dy[column] * n[column];
                     dshift[column] += dy[column];
@@ -121,27 +95,16 @@ fn gradients_of_normalisations() {
                 let shapes: [&[usize]; 3] = [&[rows, width], &[width], &[width]];
                 let all = [&dx, &dscale, &dshift];
                 let chosen: Vec<usize> = (0..3).filter(|&index| asked[index]).collect();
-                let writes: Vec<_> = chosen
-                    .iter()
-                    .map(|&index| bench.output(shapes[index]))
-                    .collect();
+                let writes: Vec<_> = chosen.iter().map(|&index| bench.output(shapes[index])).collect();
                 let writes: Vec<_> = writes.iter().collect();
                 let kernel = match centred {
-                    true => Kernel::LayerNormGrad {
-                        eps: 1e-5,
-                        writes: asked,
-                    },
-                    false => Kernel::RmsNormGrad {
-                        eps: 1e-5,
-                        writes: [asked[0], asked[1]],
-                    },
+                    true => Kernel::LayerNormGrad { eps: 1e-5, writes: asked },
+                    false => Kernel::RmsNormGrad { eps: 1e-5, writes: [asked[0], asked[1]] },
                 };
                 bench.step(kernel, &reads.iter().collect::<Vec<_>>(), &writes);
                 for (found, index) in bench.run(&writes).iter().zip(chosen) {
                     // A width of one has no slope at all: only rounding is left.
-                    let largest = all[index]
-                        .iter()
-                        .fold(1.0, |largest: f64, x| largest.max(x.abs()));
+                    let largest = all[index].iter().fold(1.0, |largest: f64, x| largest.max(x.abs()));
                     assert_within(found, all[index], 4e-6 * largest);
                 }
             }
@@ -160,31 +123,10 @@ fn rotation_and_its_inverse() {
         let input = bench.floats(x.clone(), &shape);
         let places = bench.integers(positions.clone(), &[2, tokens]);
         let out = bench.output(&shape);
-        bench.step(
-            Kernel::Rotate {
-                theta: 10_000.0,
-                inverse: false,
-            },
-            &[&input, &places],
-            &[&out],
-        );
+        bench.step(Kernel::Rotate { theta: 10_000.0, inverse: false }, &[&input, &places], &[&out]);
         let back = bench.output(&shape);
-        bench.step(
-            Kernel::Rotate {
-                theta: 10_000.0,
-                inverse: true,
-            },
-            &[&out, &places],
-            &[&back],
-        );
-        bench.step(
-            Kernel::Rotate {
-                theta: 10_000.0,
-                inverse: false,
-            },
-            &[&input, &places],
-            &[&input],
-        );
+        bench.step(Kernel::Rotate { theta: 10_000.0, inverse: true }, &[&out, &places], &[&back]);
+        bench.step(Kernel::Rotate { theta: 10_000.0, inverse: false }, &[&input, &places], &[&input]);
         let found = bench.run(&[&out, &back, &input]);
         let mut expected = wide(&x);
         for (row, values) in expected.chunks_mut(width).enumerate() {
@@ -218,23 +160,14 @@ fn gather_and_scatter() {
             bench.step(Kernel::Gather, &[&wide_table, &numbers], &[&out]);
             let changes = bench.floats(updates.clone(), &[1, count, width]);
             let sums = bench.floats(table.clone(), &[rows, width]);
-            bench.step(
-                Kernel::ScatterAdd { accumulate },
-                &[&numbers, &changes],
-                &[&sums],
-            );
+            bench.step(Kernel::ScatterAdd { accumulate }, &[&numbers, &changes], &[&sums]);
             let found = bench.run(&[&out, &sums]);
-            let mut expected = if accumulate {
-                wide(&table)
-            } else {
-                vec![0.0; rows * width]
-            };
+            let mut expected = if accumulate { wide(&table) } else { vec![0.0; rows * width] };
             for (index, &id) in ids.iter().enumerate() {
                 let row = &table[id as usize * width..][..width];
                 assert_eq!(&found[0][index * width..][..width], row);
                 for column in 0..width {
-                    expected[id as usize * width + column] +=
-                        f64::from(updates[index * width + column]);
+                    expected[id as usize * width + column] += f64::from(updates[index * width + column]);
                 }
             }
             assert_close(&found[1], &expected, 2e-6);
@@ -256,16 +189,8 @@ fn cross_entropy_and_its_gradient() {
         let loss = bench.output(&[rows]);
         let apart = bench.output(&[rows, vocab]);
         bench.step(Kernel::CrossEntropy, &[&scores, &wanted], &[&loss]);
-        bench.step(
-            Kernel::CrossEntropyGrad,
-            &[&scores, &wanted, &slopes],
-            &[&apart],
-        );
-        bench.step(
-            Kernel::CrossEntropyGrad,
-            &[&scores, &wanted, &slopes],
-            &[&scores],
-        );
+        bench.step(Kernel::CrossEntropyGrad, &[&scores, &wanted, &slopes], &[&apart]);
+        bench.step(Kernel::CrossEntropyGrad, &[&scores, &wanted, &slopes], &[&scores]);
         let found = bench.run(&[&loss, &apart, &scores]);
         let (mut losses, mut gradient) = (Vec::new(), Vec::new());
         for (row, logits) in wide(&logits).chunks(vocab).enumerate() {

@@ -13,18 +13,10 @@ use crate::device::{Device, HostTensor};
 /// Seconds of one run of the bench's only step: of the processor for one thread, by the clock for several.
 fn seconds(bench: &Bench, threads: usize) -> f64 {
     let whole = bench.program();
-    let fill = Program {
-        steps: Vec::new(),
-        ..whole.clone()
-    };
-    let timed = Program {
-        inputs: Vec::new(),
-        ..whole
-    };
+    let fill = Program { steps: Vec::new(), ..whole.clone() };
+    let timed = Program { inputs: Vec::new(), ..whole };
     let mut cpu = Cpu::new(&[], 0, vec![fill, timed], threads).unwrap();
-    let names: Vec<String> = (0..bench.buffers.len())
-        .map(|index| index.to_string())
-        .collect();
+    let names: Vec<String> = (0..bench.buffers.len()).map(|index| index.to_string()).collect();
     let inputs: Vec<(&str, HostTensor<'_>)> = names
         .iter()
         .zip(&bench.buffers)
@@ -90,104 +82,45 @@ fn speed_of_matrix_products() {
     matmul("weight gradient", 384, 1536, 2048, [true, false], true);
     matmul("weight transposed", 2048, 1536, 384, [false, true], false);
     matmul("small forward", 2048, 256, 256, [false, false], false);
-    matmul(
-        "small weight gradient",
-        256,
-        256,
-        2048,
-        [true, false],
-        false,
-    );
+    matmul("small weight gradient", 256, 256, 2048, [true, false], false);
     matmul("logits", 2048, 8192, 256, [false, true], false);
-    matmul(
-        "logits, input gradient",
-        2048,
-        256,
-        8192,
-        [false, false],
-        false,
-    );
-    matmul(
-        "logits, weight gradient",
-        8192,
-        256,
-        2048,
-        [true, false],
-        false,
-    );
+    matmul("logits, input gradient", 2048, 256, 8192, [false, false], false);
+    matmul("logits, weight gradient", 8192, 256, 2048, [true, false], false);
     matmul("decode", 1, 8192, 256, [false, true], false);
 }
 
 #[test]
 #[ignore = "prints timings"]
 fn speed_of_attention() {
-    for (batch, tokens, heads, width) in [
-        (8usize, 256usize, 8usize, 32usize),
-        (4, 512, 6, 64),
-        (1, 2048, 8, 64),
-    ] {
+    for (batch, tokens, heads, width) in [(8usize, 256usize, 8usize, 32usize), (4, 512, 6, 64), (1, 2048, 8, 64)] {
         let mut bench = Bench::default();
         let count = batch * tokens * heads * width;
         let shape = [batch, tokens, heads, width];
         let packed = bench.floats(normal(1, 3 * count), &[3 * count]);
         let [b, t, h, k] = shape.map(|size| size as u64);
-        let part = |index: u64| {
-            window(
-                &packed,
-                index * h * k,
-                &[b, t, h, k],
-                &[t * 3 * h * k, 3 * h * k, k, 1],
-            )
-        };
-        let settings = AttentionSettings {
-            causal: true,
-            scale: 0.125,
-            documents: false,
-        };
+        let part = |index: u64| window(&packed, index * h * k, &[b, t, h, k], &[t * 3 * h * k, 3 * h * k, k, 1]);
+        let settings = AttentionSettings { causal: true, scale: 0.125, documents: false };
         let out = bench.floats(normal(2, count), &shape);
         let stats = bench.floats(vec![0.0; batch * heads * tokens], &[batch, heads, tokens]);
         let views: [View; 3] = [part(0), part(1), part(2)];
-        bench.step(
-            Kernel::Attention {
-                settings,
-                stats: true,
-            },
-            &[&views[0], &views[1], &views[2]],
-            &[&out, &stats],
-        );
+        bench.step(Kernel::Attention { settings, stats: true }, &[&views[0], &views[1], &views[2]], &[&out, &stats]);
         let flops = 2.0 * (batch * heads * tokens * tokens * width) as f64;
-        report(
-            &format!("attention {shape:?}"),
-            &bench,
-            flops,
-            16.0 * count as f64,
-        );
+        report(&format!("attention {shape:?}"), &bench, flops, 16.0 * count as f64);
 
         let dout = bench.floats(normal(3, count), &shape);
-        let writes: Vec<View> = (0..3)
-            .map(|_| bench.floats(vec![0.0; count], &shape))
-            .collect();
+        let writes: Vec<View> = (0..3).map(|_| bench.floats(vec![0.0; count], &shape)).collect();
         let scratch = bench.floats(vec![0.0; batch * heads * tokens], &[batch, heads, tokens]);
         bench.steps.clear();
         let kernel = Kernel::AttentionGrad {
             settings,
-            writes: vec![
-                AttentionInput::Query,
-                AttentionInput::Key,
-                AttentionInput::Value,
-            ],
+            writes: vec![AttentionInput::Query, AttentionInput::Key, AttentionInput::Value],
         };
         bench.step(
             kernel,
             &[&views[0], &views[1], &views[2], &out, &stats, &dout],
             &[&writes[0], &writes[1], &writes[2], &scratch],
         );
-        report(
-            &format!("attention gradient {shape:?}"),
-            &bench,
-            2.5 * flops,
-            32.0 * count as f64,
-        );
+        report(&format!("attention gradient {shape:?}"), &bench, 2.5 * flops, 32.0 * count as f64);
     }
 }
 
@@ -202,10 +135,7 @@ fn speed_of_the_rest() {
             instructions.push(Instruction::Unary(function, instructions.len() - 1));
         }
         let results = vec![instructions.len() - 1];
-        LoopBody {
-            instructions,
-            results,
-        }
+        LoopBody { instructions, results }
     };
     for function in [
         UnaryFunction::Negate,
@@ -221,19 +151,10 @@ fn speed_of_the_rest() {
         let x = bench.floats(normal(1, count), &[count]);
         let out = bench.floats(vec![0.0; count], &[count]);
         bench.step(Kernel::Loop(load(&[function])), &[&x], &[&out]);
-        report(
-            &format!("loop {function:?} {count}"),
-            &bench,
-            count as f64,
-            8.0 * count as f64,
-        );
+        report(&format!("loop {function:?} {count}"), &bench, count as f64, 8.0 * count as f64);
     }
     let add = LoopBody {
-        instructions: vec![
-            Instruction::Load(0),
-            Instruction::Load(1),
-            Instruction::Binary(BinaryFunction::Add, 0, 1),
-        ],
+        instructions: vec![Instruction::Load(0), Instruction::Load(1), Instruction::Binary(BinaryFunction::Add, 0, 1)],
         results: vec![2],
     };
     let mut bench = Bench::default();
@@ -241,26 +162,13 @@ fn speed_of_the_rest() {
     let bias = bench.floats(normal(1, 4 * width), &[4 * width]);
     let bias = window(&bias, 0, &[rows as u64, 4 * width as u64], &[0, 1]);
     bench.step(Kernel::Loop(add), &[&x, &bias], &[&x]);
-    report(
-        "loop bias in place",
-        &bench,
-        count as f64,
-        8.0 * count as f64,
-    );
+    report("loop bias in place", &bench, count as f64, 8.0 * count as f64);
 
     let mut bench = Bench::default();
     let x = bench.floats(normal(1, count), &[rows, 4 * width]);
     let out = bench.floats(vec![0.0; 4 * width], &[1, 4 * width]);
     let kind = llmc_compiler::op::Reduction::Sum;
-    bench.step(
-        Kernel::Reduce {
-            kind,
-            axes: vec![0],
-            body: load(&[]),
-        },
-        &[&x],
-        &[&out],
-    );
+    bench.step(Kernel::Reduce { kind, axes: vec![0], body: load(&[]) }, &[&x], &[&out]);
     report("bias gradient", &bench, count as f64, 4.0 * count as f64);
 
     let mut bench = Bench::default();
@@ -269,26 +177,14 @@ fn speed_of_the_rest() {
     let scale = bench.floats(normal(2, width), &[width]);
     let shift = bench.floats(normal(3, width), &[width]);
     let out = bench.floats(vec![0.0; count], &[rows, width]);
-    bench.step(
-        Kernel::LayerNorm { eps: 1e-5 },
-        &[&x, &scale, &shift],
-        &[&out],
-    );
+    bench.step(Kernel::LayerNorm { eps: 1e-5 }, &[&x, &scale, &shift], &[&out]);
     report("layer norm", &bench, 8.0 * count as f64, 8.0 * count as f64);
     bench.steps.clear();
     let dy = bench.floats(normal(4, count), &[rows, width]);
     let (dscale, dshift) = (bench.output(&[width]), bench.output(&[width]));
-    let kernel = Kernel::LayerNormGrad {
-        eps: 1e-5,
-        writes: [true; 3],
-    };
+    let kernel = Kernel::LayerNormGrad { eps: 1e-5, writes: [true; 3] };
     bench.step(kernel, &[&x, &scale, &dy], &[&out, &dscale, &dshift]);
-    report(
-        "layer norm gradient",
-        &bench,
-        16.0 * count as f64,
-        12.0 * count as f64,
-    );
+    report("layer norm gradient", &bench, 16.0 * count as f64, 12.0 * count as f64);
 
     let mut bench = Bench::default();
     let logits = bench.floats(normal(1, rows * vocab), &[rows, vocab]);
@@ -296,45 +192,16 @@ fn speed_of_the_rest() {
     let loss = bench.output(&[rows]);
     let dloss = bench.floats(vec![1.0; rows], &[rows]);
     bench.step(Kernel::CrossEntropy, &[&logits, &targets], &[&loss]);
-    report(
-        "cross-entropy",
-        &bench,
-        (rows * vocab) as f64,
-        4.0 * (rows * vocab) as f64,
-    );
+    report("cross-entropy", &bench, (rows * vocab) as f64, 4.0 * (rows * vocab) as f64);
     bench.steps.clear();
-    bench.step(
-        Kernel::CrossEntropyGrad,
-        &[&logits, &targets, &dloss],
-        &[&logits],
-    );
-    report(
-        "cross-entropy gradient",
-        &bench,
-        (rows * vocab) as f64,
-        8.0 * (rows * vocab) as f64,
-    );
+    bench.step(Kernel::CrossEntropyGrad, &[&logits, &targets, &dloss], &[&logits]);
+    report("cross-entropy gradient", &bench, (rows * vocab) as f64, 8.0 * (rows * vocab) as f64);
 
     let mut bench = Bench::default();
     let count = 4_000_000;
-    let [gradient, weight, first, second] =
-        [1, 2, 3, 4].map(|seed| bench.floats(normal(seed, count), &[count]));
+    let [gradient, weight, first, second] = [1, 2, 3, 4].map(|seed| bench.floats(normal(seed, count), &[count]));
     let [rate, factor, step] = [1e-3, 1.0, 3.0].map(|value| bench.floats(vec![value], &[]));
-    let constants = AdamConstants {
-        beta1: 0.9,
-        beta2: 0.95,
-        epsilon: 1e-8,
-        weight_decay: 0.1,
-    };
-    bench.step(
-        Kernel::AdamW(constants),
-        &[&gradient, &rate, &factor, &step],
-        &[&weight, &first, &second],
-    );
-    report(
-        "AdamW, 4M weights",
-        &bench,
-        12.0 * count as f64,
-        28.0 * count as f64,
-    );
+    let constants = AdamConstants { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weight_decay: 0.1 };
+    bench.step(Kernel::AdamW(constants), &[&gradient, &rate, &factor, &step], &[&weight, &first, &second]);
+    report("AdamW, 4M weights", &bench, 12.0 * count as f64, 28.0 * count as f64);
 }

@@ -64,7 +64,7 @@ fn training_step() -> Graph {
         up_bias,
         down,
     ] = weights;
-    let mut input = |b: &mut Builder<'_>, name: &str, ty: Type| {
+    let input = |b: &mut Builder<'_>, name: &str, ty: Type| {
         b.add_op(
             Op::Input {
                 name: name.to_owned(),

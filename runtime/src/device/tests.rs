@@ -43,7 +43,7 @@ fn training_step() -> Graph {
     let mut b = Builder::new(&mut graph, Origin::default());
     let weights = WEIGHTS.map(|(name, shape)| state(&mut b, "weight", name, shape));
     let [wte, wpe, ln_scale, ln_shift, q, k, v, o, rms_scale, up, up_bias, down] = weights;
-    let mut input = |b: &mut Builder<'_>, name: &str, ty: Type| b.add_op(Op::Input { name: name.to_owned(), ty }, &[]);
+    let input = |b: &mut Builder<'_>, name: &str, ty: Type| b.add_op(Op::Input { name: name.to_owned(), ty }, &[]);
     let [tokens, targets, positions, documents] =
         ["tokens", "targets", "positions", "documents"].map(|name| input(&mut b, name, Type::i32(&[BATCH, TOKENS])));
     let [loss_scale, step] = ["loss_scale", "step"].map(|name| input(&mut b, name, Type::f32(&[])));

@@ -13,6 +13,8 @@ use crate::device::DeviceError;
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Extent {
     region: Region,
+    /// First element of the buffer, at which the digits of [`Extent::digits`] count from zero.
+    base: u64,
     first: u64,
     axes: SmallVec<[(u64, u64); 4]>,
 }
@@ -26,6 +28,11 @@ impl Extent {
                 .iter()
                 .map(|(size, stride)| (size - 1) * stride)
                 .sum::<u64>()
+    }
+
+    /// True if both are the same elements in the same order.
+    fn is_same(&self, other: &Extent) -> bool {
+        self.region == other.region && self.first == other.first && self.axes == other.axes
     }
 
     /// True if no element is met twice, as far as this can be told from nested axes.
@@ -61,7 +68,9 @@ impl Extent {
             .collect();
         radix.sort_unstable_by(|a, b| b.cmp(a));
         radix.dedup();
-        let (Some(mine), Some(theirs)) = (self.digits(&radix), other.digits(&radix)) else {
+        let base = self.base.min(other.base);
+        let (Some(mine), Some(theirs)) = (self.digits(base, &radix), other.digits(base, &radix))
+        else {
             return false;
         };
         mine.iter()
@@ -69,9 +78,9 @@ impl Extent {
             .any(|(a, b)| a.1 < b.0 || b.1 < a.0)
     }
 
-    /// First and last value of every digit in a mixed radix (descending), the units last; none if digits would carry.
-    fn digits(&self, radix: &[u64]) -> Option<SmallVec<[(u64, u64); 8]>> {
-        let mut rest = self.first;
+    /// First and last value of every digit of the distances from `base` in a mixed radix (descending), the units last; none if digits would carry.
+    fn digits(&self, base: u64, radix: &[u64]) -> Option<SmallVec<[(u64, u64); 8]>> {
+        let mut rest = self.first - base;
         let mut digits: SmallVec<[(u64, u64); 8]> = SmallVec::new();
         for &unit in radix {
             let grow: u64 = self
@@ -129,7 +138,7 @@ impl Memory {
             .get(view.buffer)
             .ok_or_else(|| fault("unknown buffer"))?;
         let arena = self.arena(buffer.region);
-        if view.shape.len() != view.strides.len() || buffer.offset % 4 != 0 {
+        if view.shape.len() != view.strides.len() || !buffer.offset.is_multiple_of(4) {
             return Err(fault("malformed view"));
         }
         if view.shape.contains(&0) {
@@ -156,7 +165,8 @@ impl Memory {
         if end > buffer.bytes || !inside {
             return Err(fault("view outside its buffer"));
         }
-        let first = buffer.offset / 4 + view.offset;
+        let base = buffer.offset / 4;
+        let first = base + view.offset;
         let window = Window {
             // SAFETY: the first element lies inside the arena, as was just checked.
             pointer: unsafe { arena.pointer().add(first as usize) },
@@ -168,6 +178,7 @@ impl Memory {
             window,
             Extent {
                 region: buffer.region,
+                base,
                 first,
                 axes,
             },
@@ -213,7 +224,7 @@ impl Memory {
                 if extent.is_apart(read) {
                     continue;
                 }
-                if extent != read || !may_be_in_place(&step.kernel, other) {
+                if !extent.is_same(read) || !may_be_in_place(&step.kernel, other) {
                     return Err(fault(format!("read {other} and write {index} overlap")));
                 }
                 in_place[other] = true;
@@ -245,6 +256,7 @@ mod tests {
     fn extent(first: u64, axes: &[(u64, u64)]) -> Extent {
         Extent {
             region: Region::Scratch,
+            base: 0,
             first,
             axes: axes.iter().copied().collect(),
         }

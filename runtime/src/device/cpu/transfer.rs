@@ -18,7 +18,7 @@ impl Memory {
                 .offset
                 .checked_add(state.bytes)
                 .is_some_and(|end| end <= self.persistent.bytes())
-            && state.offset % 4 == 0;
+            && state.offset.is_multiple_of(4);
         if !fits {
             return Err(DeviceError::Program(format!(
                 "state {} does not fit its region",

@@ -30,7 +30,7 @@ fn arguments() -> impl Iterator<Item = f32> {
         103.9,
         104.1,
         0.625,
-        0.927_734_375,
+        0.927_734_4,
         f32::MAX,
         f32::MIN_POSITIVE,
     ];

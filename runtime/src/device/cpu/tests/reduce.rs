@@ -56,7 +56,7 @@ fn all_sets_of_axes() {
                     f64::NEG_INFINITY
                 };
                 let mut expected = vec![start; kept.iter().product()];
-                for index in 0..count {
+                for (index, &element) in x.iter().enumerate() {
                     let at = [
                         index / shape[2] / shape[1],
                         index / shape[2] % shape[1],
@@ -66,7 +66,7 @@ fn all_sets_of_axes() {
                         .iter()
                         .zip(&kept)
                         .fold(0, |to, (&i, &size)| to * size + i % size);
-                    let value = f64::from(x[index]) * f64::from(y[at[0]]);
+                    let value = f64::from(element) * f64::from(y[at[0]]);
                     expected[to] = if kind == Reduction::Sum {
                         expected[to] + value
                     } else {

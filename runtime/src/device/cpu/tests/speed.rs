@@ -7,7 +7,7 @@ use llmc_compiler::plan::{BinaryFunction, UnaryFunction};
 use llmc_compiler::program::{Instruction, Kernel, LoopBody, Program, View};
 
 use super::super::Cpu;
-use super::{Bench, Values, normal, window};
+use super::{Bench, normal, window};
 use crate::device::{Device, HostTensor};
 
 /// Seconds of one run of the bench's only step: of the processor for one thread, by the clock for several.
@@ -28,10 +28,7 @@ fn seconds(bench: &Bench, threads: usize) -> f64 {
     let inputs: Vec<(&str, HostTensor<'_>)> = names
         .iter()
         .zip(&bench.buffers)
-        .map(|(name, values)| match values {
-            Values::F32(values) => (name.as_str(), HostTensor::F32(values)),
-            Values::I32(values) => (name.as_str(), HostTensor::I32(values)),
-        })
+        .map(|(name, values)| (name.as_str(), values.tensor()))
         .collect();
     cpu.run(0, &inputs).unwrap();
     cpu.run(1, &[]).unwrap();

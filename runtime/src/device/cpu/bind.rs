@@ -13,6 +13,8 @@ use crate::device::DeviceError;
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Extent {
     region: Region,
+    /// First element of the buffer, at which the digits of [`Extent::digits`] count from zero.
+    base: u64,
     first: u64,
     axes: SmallVec<[(u64, u64); 4]>,
 }
@@ -21,6 +23,11 @@ impl Extent {
     /// Number of the last element.
     fn last(&self) -> u64 {
         self.first + self.axes.iter().map(|(size, stride)| (size - 1) * stride).sum::<u64>()
+    }
+
+    /// True if both are the same elements in the same order.
+    fn is_same(&self, other: &Extent) -> bool {
+        self.region == other.region && self.first == other.first && self.axes == other.axes
     }
 
     /// True if no element is met twice, as far as this can be told from nested axes.
@@ -46,15 +53,16 @@ impl Extent {
             self.axes.iter().chain(&other.axes).filter(|axis| axis.0 > 1 && axis.1 > 0).map(|axis| axis.1).collect();
         radix.sort_unstable_by(|a, b| b.cmp(a));
         radix.dedup();
-        let (Some(mine), Some(theirs)) = (self.digits(&radix), other.digits(&radix)) else {
+        let base = self.base.min(other.base);
+        let (Some(mine), Some(theirs)) = (self.digits(base, &radix), other.digits(base, &radix)) else {
             return false;
         };
         mine.iter().zip(&theirs).any(|(a, b)| a.1 < b.0 || b.1 < a.0)
     }
 
-    /// First and last value of every digit in a mixed radix (descending), the units last; none if digits would carry.
-    fn digits(&self, radix: &[u64]) -> Option<SmallVec<[(u64, u64); 8]>> {
-        let mut rest = self.first;
+    /// First and last value of every digit of the distances from `base` in a mixed radix (descending), the units last; none if digits would carry.
+    fn digits(&self, base: u64, radix: &[u64]) -> Option<SmallVec<[(u64, u64); 8]>> {
+        let mut rest = self.first - base;
         let mut digits: SmallVec<[(u64, u64); 8]> = SmallVec::new();
         for &unit in radix {
             let grow: u64 = self.axes.iter().filter(|axis| axis.1 == unit).map(|axis| axis.0 - 1).sum();
@@ -99,7 +107,7 @@ impl Memory {
         let fault = |reason: &str| DeviceError::Program(format!("{}: {reason}: {view:?}", program.name));
         let buffer = program.buffers.get(view.buffer).ok_or_else(|| fault("unknown buffer"))?;
         let arena = self.arena(buffer.region);
-        if view.shape.len() != view.strides.len() || buffer.offset % 4 != 0 {
+        if view.shape.len() != view.strides.len() || !buffer.offset.is_multiple_of(4) {
             return Err(fault("malformed view"));
         }
         if view.shape.contains(&0) {
@@ -114,7 +122,8 @@ impl Memory {
         if end > buffer.bytes || !inside {
             return Err(fault("view outside its buffer"));
         }
-        let first = buffer.offset / 4 + view.offset;
+        let base = buffer.offset / 4;
+        let first = base + view.offset;
         let window = Window {
             // SAFETY: the first element lies inside the arena, as was just checked.
             pointer: unsafe { arena.pointer().add(first as usize) },
@@ -122,7 +131,7 @@ impl Memory {
             strides: view.strides.iter().map(|&stride| stride as usize).collect(),
             integer: buffer.dtype == DType::I32,
         };
-        Ok((window, Extent { region: buffer.region, first, axes }))
+        Ok((window, Extent { region: buffer.region, base, first, axes }))
     }
 
     /// Binds the operands of a step.
@@ -151,7 +160,7 @@ impl Memory {
                 if extent.is_apart(read) {
                     continue;
                 }
-                if extent != read || !may_be_in_place(&step.kernel, other) {
+                if !extent.is_same(read) || !may_be_in_place(&step.kernel, other) {
                     return Err(fault(format!("read {other} and write {index} overlap")));
                 }
                 in_place[other] = true;
@@ -176,7 +185,7 @@ mod tests {
     use super::*;
 
     fn extent(first: u64, axes: &[(u64, u64)]) -> Extent {
-        Extent { region: Region::Scratch, first, axes: axes.iter().copied().collect() }
+        Extent { region: Region::Scratch, base: 0, first, axes: axes.iter().copied().collect() }
     }
 
     fn elements(extent: &Extent) -> Vec<u64> {

@@ -15,7 +15,7 @@ impl Memory {
         let elements: u64 = state.shape.iter().product();
         let fits = elements.checked_mul(state.dtype.bytes()) == Some(state.bytes)
             && state.offset.checked_add(state.bytes).is_some_and(|end| end <= self.persistent.bytes())
-            && state.offset % 4 == 0;
+            && state.offset.is_multiple_of(4);
         if !fits {
             return Err(DeviceError::Program(format!("state {} does not fit its region", state.name)));
         }

@@ -7,7 +7,7 @@ use llmc_compiler::plan::{BinaryFunction, UnaryFunction};
 use llmc_compiler::program::{Instruction, Kernel, LoopBody, Program, View};
 
 use super::super::Cpu;
-use super::{Bench, Values, normal, window};
+use super::{Bench, normal, window};
 use crate::device::{Device, HostTensor};
 
 /// Seconds of one run of the bench's only step: of the processor for one thread, by the clock for several.
@@ -17,14 +17,8 @@ fn seconds(bench: &Bench, threads: usize) -> f64 {
     let timed = Program { inputs: Vec::new(), ..whole };
     let mut cpu = Cpu::new(&[], 0, vec![fill, timed], threads).unwrap();
     let names: Vec<String> = (0..bench.buffers.len()).map(|index| index.to_string()).collect();
-    let inputs: Vec<(&str, HostTensor<'_>)> = names
-        .iter()
-        .zip(&bench.buffers)
-        .map(|(name, values)| match values {
-            Values::F32(values) => (name.as_str(), HostTensor::F32(values)),
-            Values::I32(values) => (name.as_str(), HostTensor::I32(values)),
-        })
-        .collect();
+    let inputs: Vec<(&str, HostTensor<'_>)> =
+        names.iter().zip(&bench.buffers).map(|(name, values)| (name.as_str(), values.tensor())).collect();
     cpu.run(0, &inputs).unwrap();
     cpu.run(1, &[]).unwrap();
     let (wall, busy) = (Instant::now(), processor_seconds());

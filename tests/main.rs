@@ -3,3 +3,4 @@
 mod architecture;
 mod fidelity;
 mod mutation;
+mod real_model;

@@ -95,13 +95,13 @@ struct Job {
     body: *const (dyn Fn(usize, &mut Scratch) + Sync),
     tasks: usize,
 }
-// SAFETY: the function is `Sync`, and `Pool::run_erased` keeps it alive until every thread is done.
+// SAFETY: the function is `Sync`, and `Pool::run_erased` keeps it alive until no thread is at it.
 unsafe impl Send for Job {}
 
 #[derive(Default)]
 struct State {
+    /// The present job; gone once its tasks are all taken.
     job: Option<Job>,
-    working: usize,
     stop: bool,
 }
 
@@ -110,7 +110,11 @@ struct Shared {
     state: Mutex<State>,
     start: Condvar,
     done: Condvar,
+    /// Number of the present job; changes under the lock.
     generation: AtomicU64,
+    /// Workers at the present job; grows under the lock.
+    active: AtomicUsize,
+    /// The next task to be taken.
     next: AtomicUsize,
     panicked: AtomicBool,
 }
@@ -122,7 +126,7 @@ impl Shared {
 
     /// Takes tasks until none is left.
     fn work(&self, job: Job, scratch: &mut Scratch) {
-        // SAFETY: `run_erased` does not return before all threads have finished.
+        // SAFETY: `run_erased` does not return before the last thread at this job has finished.
         let body = unsafe { &*job.body };
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             loop {
@@ -181,7 +185,7 @@ impl Pool {
             (0..tasks).for_each(|task| body(task, &mut scratch));
             return;
         }
-        // SAFETY: only the lifetime changes; this function waits for all threads before it returns.
+        // SAFETY: only the lifetime changes; below, the job is taken back and its last thread waited for.
         let body: *const (dyn Fn(usize, &mut Scratch) + Sync) = unsafe {
             std::mem::transmute::<
                 *const (dyn Fn(usize, &mut Scratch) + Sync + '_),
@@ -193,17 +197,18 @@ impl Pool {
         {
             let mut state = shared.lock();
             shared.next.store(0, Ordering::Relaxed);
-            state.job = Some(job);
-            state.working = self.workers.len();
             shared.generation.fetch_add(1, Ordering::Release);
-            shared.start.notify_all();
+            state.job = Some(job);
         }
+        shared.start.notify_all();
         shared.work(job, &mut scratch);
+        // A worker that wakes up only now has nothing left to do, and is not waited for.
+        shared.lock().job = None;
+        spin_while(|| shared.active.load(Ordering::Acquire) > 0);
         let mut state = shared.lock();
-        while state.working > 0 {
+        while shared.active.load(Ordering::Acquire) > 0 {
             state = shared.done.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        state.job = None;
         drop(state);
         if shared.panicked.swap(false, Ordering::Relaxed) {
             drop(scratch);
@@ -217,12 +222,7 @@ fn serve(shared: &Shared) {
     let mut scratch = Scratch::default();
     let mut seen = 0;
     loop {
-        for _ in 0..SPINS {
-            if shared.generation.load(Ordering::Acquire) != seen {
-                break;
-            }
-            std::hint::spin_loop();
-        }
+        spin_while(|| shared.generation.load(Ordering::Acquire) == seen);
         let mut state = shared.lock();
         while shared.generation.load(Ordering::Acquire) == seen && !state.stop {
             state = shared.start.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -232,13 +232,24 @@ fn serve(shared: &Shared) {
         }
         seen = shared.generation.load(Ordering::Acquire);
         let Some(job) = state.job else { continue };
+        shared.active.fetch_add(1, Ordering::AcqRel);
         drop(state);
         shared.work(job, &mut scratch);
-        let mut state = shared.lock();
-        state.working -= 1;
-        if state.working == 0 {
+        if shared.active.fetch_sub(1, Ordering::AcqRel) == 1 {
+            // Under the lock, so that the caller is either not asleep yet or hears it.
+            drop(shared.lock());
             shared.done.notify_one();
         }
+    }
+}
+
+/// Waits awake for a short time: most waits are shorter than going to sleep.
+fn spin_while(waiting: impl Fn() -> bool) {
+    for _ in 0..SPINS {
+        if !waiting() {
+            return;
+        }
+        std::hint::spin_loop();
     }
 }
 

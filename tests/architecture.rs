@@ -87,7 +87,17 @@ fn unsafe_stays_in_named_files() {
 fn the_compiler_is_pure() {
     // `compiler/clippy.toml` forbids the calls; this also forbids the modules by name.
     for (path, text) in rust_files("compiler/src") {
-        for forbidden in ["std::fs", "std::env", "std::net", "std::process", "std::time", "println!", "eprintln!", "HashMap", "HashSet"] {
+        for forbidden in [
+            "std::fs",
+            "std::env",
+            "std::net",
+            "std::process",
+            "std::time",
+            "println!",
+            "eprintln!",
+            "HashMap",
+            "HashSet",
+        ] {
             assert!(!code(&text).contains(forbidden), "`{forbidden}` in {path}");
         }
     }

@@ -25,7 +25,11 @@ fn root() -> PathBuf {
 fn references() -> Vec<Reference> {
     let mut found = Vec::new();
     for architecture in ["gpt2", "llama"] {
-        found.push(Reference { architecture, folder: root().join("tests/reference").join(architecture), row_length: 24 });
+        found.push(Reference {
+            architecture,
+            folder: root().join("tests/reference").join(architecture),
+            row_length: 24,
+        });
         let folder = root().join("../shared/refs/arch").join(architecture);
         if folder.is_dir() {
             found.push(Reference { architecture, folder, row_length: 32 });
@@ -75,7 +79,8 @@ fn floats(path: &Path) -> BTreeMap<String, Vec<f64>> {
         .iter()
         .filter(|(_, view)| view.dtype() == Dtype::F32)
         .map(|(name, view)| {
-            let values = view.data().chunks_exact(4).map(|b| f64::from(f32::from_le_bytes(b.try_into().expect("four bytes"))));
+            let values =
+                view.data().chunks_exact(4).map(|b| f64::from(f32::from_le_bytes(b.try_into().expect("four bytes"))));
             (name.to_owned(), values.collect())
         })
         .collect()
@@ -112,7 +117,8 @@ fn probe_agrees(device: &str) {
         assert!(error < 1e-5, "{name}: loss {} against {loss}", found["loss"][0]);
 
         for (path, gradient) in floats(&reference.folder.join("grads.safetensors")) {
-            let ours = found.get(&format!("gradient/{path}")).unwrap_or_else(|| panic!("{name}: no gradient of {path}"));
+            let ours =
+                found.get(&format!("gradient/{path}")).unwrap_or_else(|| panic!("{name}: no gradient of {path}"));
             let error = difference(ours, &gradient) / largest(&gradient);
             assert!(error < 1e-5, "{name}: gradient of {path} differs by {error:e}");
         }
@@ -144,9 +150,13 @@ fn twenty_adamw_steps_agree_with_pytorch() {
         assert_eq!(steps.len(), log.len(), "{name}");
         for (ours, theirs) in steps.iter().zip(log) {
             let rate = theirs.get("learning_rate").or(theirs.get("lr"));
-            for (key, expected) in [("loss", theirs.get("loss")), ("grad_norm", theirs.get("grad_norm")), ("lr", rate)] {
+            for (key, expected) in [("loss", theirs.get("loss")), ("grad_norm", theirs.get("grad_norm")), ("lr", rate)]
+            {
                 let (found, expected) = (ours[key].as_f64().expect(key), expected.and_then(Value::as_f64).expect(key));
-                assert!((found - expected).abs() <= 1e-4 * expected, "{name}: {key} {found} against {expected} at {ours}");
+                assert!(
+                    (found - expected).abs() <= 1e-4 * expected,
+                    "{name}: {key} {found} against {expected} at {ours}"
+                );
             }
         }
 
@@ -172,8 +182,11 @@ fn score_agrees_with_pytorch_on_a_hugging_face_directory() {
         let bytes = fs::read(&path).expect("io.safetensors");
         let tensors = SafeTensors::deserialize(&bytes).expect("a safetensors file");
         let ids = tensors.tensor("input_ids").expect("input_ids");
-        let ids: Vec<usize> =
-            ids.data().chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().expect("eight bytes")) as usize).collect();
+        let ids: Vec<usize> = ids
+            .data()
+            .chunks_exact(8)
+            .map(|b| i64::from_le_bytes(b.try_into().expect("eight bytes")) as usize)
+            .collect();
         let row_length = reference.row_length as usize;
         let vocab = logits.len() / ids.len();
 
@@ -184,8 +197,9 @@ fn score_agrees_with_pytorch_on_a_hugging_face_directory() {
         let rows: Vec<&[usize]> = rows.iter().enumerate().map(|(index, row)| &row[..row_length - 5 * index]).collect();
         let lines: Vec<String> = rows.iter().map(|row| serde_json::json!({ "tokens": row }).to_string()).collect();
         fs::write(&input, lines.join("\n")).expect("rows are written");
-        let printed =
-            succeed(Command::new(env!("CARGO_BIN_EXE_llmc")).arg("score").arg(&reference.folder).arg("--input").arg(&input));
+        let printed = succeed(
+            Command::new(env!("CARGO_BIN_EXE_llmc")).arg("score").arg(&reference.folder).arg("--input").arg(&input),
+        );
         let scores: Vec<Value> = printed.lines().map(|line| serde_json::from_str(line).expect("JSON lines")).collect();
         assert_eq!(scores.len(), rows.len());
 

@@ -16,9 +16,42 @@ const WORKERS: u64 = 2;
 
 /// Pieces of the language that a slip of the hand or of a paste could leave anywhere.
 const PIECES: [&str; 36] = [
-    "{", "}", "(", ")", "[", "]", ",", ":", "=", "\"", "as ", "repeat ", "if ", "else ", "from ", "import ", "let ", "model ",
-    "block ", "stage ", "0", "-1", "18446744073709551616", "1e999", "/", "^", "tokens", "%", " of ", "...", "\u{feff}", "\0",
-    "é", "\r\n", "//", "not ",
+    "{",
+    "}",
+    "(",
+    ")",
+    "[",
+    "]",
+    ",",
+    ":",
+    "=",
+    "\"",
+    "as ",
+    "repeat ",
+    "if ",
+    "else ",
+    "from ",
+    "import ",
+    "let ",
+    "model ",
+    "block ",
+    "stage ",
+    "0",
+    "-1",
+    "18446744073709551616",
+    "1e999",
+    "/",
+    "^",
+    "tokens",
+    "%",
+    " of ",
+    "...",
+    "\u{feff}",
+    "\0",
+    "é",
+    "\r\n",
+    "//",
+    "not ",
 ];
 
 /// Small recipes that use every part of the language.
@@ -26,7 +59,8 @@ fn corpus() -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut texts = Vec::new();
     for folder in ["recipes", "recipes/std", "tests/reference", "tests/wrong"] {
-        let mut paths: Vec<_> = fs::read_dir(root.join(folder)).into_iter().flatten().flatten().map(|e| e.path()).collect();
+        let mut paths: Vec<_> =
+            fs::read_dir(root.join(folder)).into_iter().flatten().flatten().map(|e| e.path()).collect();
         paths.sort();
         for path in paths.into_iter().filter(|path| path.extension().is_some_and(|e| e == "recipe")) {
             texts.push(fs::read_to_string(path).expect("a recipe is readable"));

@@ -174,11 +174,7 @@ mod tests {
     #[test]
     fn a_weight_without_gradient_is_told_by_its_path() {
         let (_, mut stage) = tiny_stages(1).remove(0);
-        let idle = WeightPlan {
-            path: "idle.weight".to_owned(),
-            shape: vec![2],
-            init: Initializer::Zeros,
-        };
+        let idle = WeightPlan { path: "idle.weight".to_owned(), shape: vec![2], init: Initializer::Zeros };
         stage.model.weights.push(idle);
         let reason = lower(&stage).err().unwrap();
         assert_eq!(reason, "the loss does not depend on the weight idle.weight");
@@ -189,10 +185,7 @@ mod tests {
         let (_, mut stage) = tiny_stages(1).remove(0);
         stage.model.nodes[4].shape[0] = crate::dim::Dim::symbol("X");
         let reason = lower(&stage).err().unwrap();
-        assert!(
-            reason.contains("the size X") && reason.contains("test:1"),
-            "{reason}"
-        );
+        assert!(reason.contains("the size X") && reason.contains("test:1"), "{reason}");
     }
 
     #[test]
@@ -207,16 +200,10 @@ mod tests {
         }
         let dropouts = |graph: &Graph| {
             let ids = graph.order();
-            ids.into_iter()
-                .filter(|&id| matches!(graph.op(id), Op::Dropout { .. }))
-                .count()
+            ids.into_iter().filter(|&id| matches!(graph.op(id), Op::Dropout { .. })).count()
         };
         assert_eq!(dropouts(&graphs.update), 4);
-        for graph in [
-            graphs.evaluate,
-            lower_probe(&stage).unwrap(),
-            lower_score(&stage, 1, 3).unwrap(),
-        ] {
+        for graph in [graphs.evaluate, lower_probe(&stage).unwrap(), lower_score(&stage, 1, 3).unwrap()] {
             assert_eq!(dropouts(&graph), 0);
         }
     }

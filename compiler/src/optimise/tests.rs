@@ -18,9 +18,7 @@ fn passes_keep_the_meaning(graph: &mut Graph) {
     let expected = graph.execute(&inputs, &mut expected_states).unwrap();
     for (name, pass) in PASSES {
         pass(graph);
-        graph
-            .verify()
-            .unwrap_or_else(|reason| panic!("{name}: {reason}"));
+        graph.verify().unwrap_or_else(|reason| panic!("{name}: {reason}"));
         let mut found_states = states.clone();
         let found = graph.execute(&inputs, &mut found_states).unwrap();
         assert_close(&expected, &found, 2e-6);
@@ -33,10 +31,7 @@ fn every_pass_keeps_what_tiny_models_compute() {
     for (_, stage) in tiny_stages(1).into_iter().chain(tiny_stages(3)) {
         let graphs = lower(&stage).unwrap();
         let decode = lower_decode(&stage, 2, 3, 6).unwrap();
-        let graphs = graphs
-            .accumulate
-            .into_iter()
-            .chain([graphs.update, graphs.evaluate, decode]);
+        let graphs = graphs.accumulate.into_iter().chain([graphs.update, graphs.evaluate, decode]);
         for mut graph in graphs {
             passes_keep_the_meaning(&mut graph);
         }
@@ -52,11 +47,7 @@ fn decoding_unembeds_the_last_position_only() {
         for id in graph.order() {
             let shape = &graph.ty(id).shape;
             let is_product = matches!(graph.op(id), Op::MatMul { .. });
-            assert!(
-                !is_product || shape[1] != vocab || shape[0] == 2,
-                "{}",
-                graph.print()
-            );
+            assert!(!is_product || shape[1] != vocab || shape[0] == 2, "{}", graph.print());
         }
     }
 }
@@ -65,13 +56,8 @@ fn decoding_unembeds_the_last_position_only() {
 fn random_graph(choices: &[[u8; 4]]) -> Graph {
     let mut graph = Graph::new();
     let origin = Origin::default();
-    let state = |name: &str| Op::State {
-        name: name.to_owned(),
-        ty: Type::f32(&[4, 6]),
-    };
-    let mut values: Vec<Id> = ["a", "b"]
-        .map(|name| graph.add(state(name), &[], &origin))
-        .to_vec();
+    let state = |name: &str| Op::State { name: name.to_owned(), ty: Type::f32(&[4, 6]) };
+    let mut values: Vec<Id> = ["a", "b"].map(|name| graph.add(state(name), &[], &origin)).to_vec();
     for constant in [0.0, 1.0, 0.5] {
         values.push(graph.add(Op::Constant(constant), &[], &origin));
     }
@@ -90,49 +76,19 @@ fn random_graph(choices: &[[u8; 4]]) -> Graph {
             5 => (Op::Permute((0..rank).rev().collect()), vec![a]),
             6 if rank > 0 => {
                 let start = u64::from(detail) % shape[axis];
-                (
-                    Op::Slice {
-                        axis,
-                        start,
-                        length: shape[axis] - start,
-                    },
-                    vec![a],
-                )
+                (Op::Slice { axis, start, length: shape[axis] - start }, vec![a])
             }
-            7 if rank > 0 && shape[axis] < 16 => (
-                Op::Pad {
-                    axis,
-                    before: u64::from(detail % 2),
-                    after: u64::from(detail % 3),
-                },
-                vec![a],
-            ),
+            7 if rank > 0 && shape[axis] < 16 => {
+                (Op::Pad { axis, before: u64::from(detail % 2), after: u64::from(detail % 3) }, vec![a])
+            }
             8 if rank > 0 && shape[axis] < 16 => (Op::Concat { axis }, vec![a, b]),
             9 => {
                 let count: u64 = shape.iter().product();
-                let rows = (1..=u64::from(detail % 6) + 1)
-                    .rev()
-                    .find(|rows| count.is_multiple_of(*rows))
-                    .unwrap_or(1);
-                (
-                    Op::Reshape(Shape::from_slice(&[rows, count / rows])),
-                    vec![a],
-                )
+                let rows = (1..=u64::from(detail % 6) + 1).rev().find(|rows| count.is_multiple_of(*rows)).unwrap_or(1);
+                (Op::Reshape(Shape::from_slice(&[rows, count / rows])), vec![a])
             }
-            10 if rank > 0 => (
-                Op::Reduce {
-                    kind: Reduction::Sum,
-                    axes: vec![axis],
-                },
-                vec![a],
-            ),
-            11 => (
-                Op::MatMul {
-                    transpose_left: detail % 2 == 1,
-                    transpose_right: detail % 4 > 1,
-                },
-                vec![a, b],
-            ),
+            10 if rank > 0 => (Op::Reduce { kind: Reduction::Sum, axes: vec![axis] }, vec![a]),
+            11 => (Op::MatMul { transpose_left: detail % 2 == 1, transpose_right: detail % 4 > 1 }, vec![a, b]),
             _ => continue,
         };
         let types: Vec<&Type> = operands.iter().map(|&operand| graph.ty(operand)).collect();
@@ -144,10 +100,7 @@ fn random_graph(choices: &[[u8; 4]]) -> Graph {
         graph.output(Target::Result(format!("r{index}")), value);
     }
     // A state that is overwritten while others may still need its old value, if one fits.
-    let fits = values
-        .iter()
-        .rev()
-        .find(|&&value| *graph.ty(value) == Type::f32(&[4, 6]));
+    let fits = values.iter().rev().find(|&&value| *graph.ty(value) == Type::f32(&[4, 6]));
     if let Some(&value) = fits {
         graph.output(Target::State("a".to_owned()), value);
     }

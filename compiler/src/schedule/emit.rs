@@ -79,16 +79,12 @@ impl Emitter<'_> {
             Role::Movement | Role::Inline | Role::Addend => {}
             Role::Source => match &value.op {
                 Op::Input { name, ty } => {
-                    if let Some((_, known)) =
-                        self.draft.inputs.iter().find(|(input, _)| input == name)
-                    {
+                    if let Some((_, known)) = self.draft.inputs.iter().find(|(input, _)| input == name) {
                         self.views[id] = Some(View::contiguous(*known, &ty.shape));
                         return;
                     }
                     let kind = MemoryKind::Inputs;
-                    let view = self
-                        .draft
-                        .allocate(name, &ty.shape, ty.dtype, kind, Storage::Input);
+                    let view = self.draft.allocate(name, &ty.shape, ty.dtype, kind, Storage::Input);
                     self.draft.inputs.push((name.clone(), view.buffer));
                     self.views[id] = Some(view);
                 }
@@ -127,10 +123,7 @@ impl Emitter<'_> {
                     if view == place {
                         continue;
                     }
-                    let whole = View {
-                        buffer: place.buffer,
-                        ..view.clone()
-                    } == place;
+                    let whole = View { buffer: place.buffer, ..view.clone() } == place;
                     if whole && initial.as_ref() == Some(name) {
                         continue;
                     }
@@ -157,12 +150,9 @@ impl Emitter<'_> {
         if self.views[base].is_none() {
             self.compute(base);
         }
-        let mut view = self.views[base].clone().unwrap_or_else(|| {
-            unreachable!(
-                "{:?} has no memory, but is read through it",
-                self.flow.op(base)
-            )
-        });
+        let mut view = self.views[base]
+            .clone()
+            .unwrap_or_else(|| unreachable!("{:?} has no memory, but is read through it", self.flow.op(base)));
         for &movement in chain.iter().rev() {
             view = self.moved(view, movement);
             self.views[movement] = Some(view.clone());
@@ -177,11 +167,7 @@ impl Emitter<'_> {
             Op::Reshape(shape) => self.reshaped(view, shape, &flow.values[movement].origin),
             Op::Permute(axes) => view.permute(axes),
             Op::Expand(shape) => view.expand(shape),
-            Op::Slice {
-                axis,
-                start,
-                length,
-            } => view.slice(*axis, *start, *length),
+            Op::Slice { axis, start, length } => view.slice(*axis, *start, *length),
             op => unreachable!("{op:?} is not a movement"),
         }
     }
@@ -192,8 +178,7 @@ impl Emitter<'_> {
             return reshaped;
         }
         let copy = self.copy(&view, origin);
-        copy.reshape(shape)
-            .unwrap_or_else(|| unreachable!("a row-major copy takes every shape"))
+        copy.reshape(shape).unwrap_or_else(|| unreachable!("a row-major copy takes every shape"))
     }
 
     /// The view of an operand, or of a row-major copy where the kernel needs one.
@@ -209,25 +194,14 @@ impl Emitter<'_> {
     /// Where the result of a kernel goes: the place wished for if the kernel can write there, else memory of its own.
     ///
     /// `in_place` says that the kernel may write over the very elements it reads.
-    pub(super) fn result(
-        &mut self,
-        id: ValueId,
-        need: Need,
-        reads: &[View],
-        in_place: bool,
-    ) -> View {
+    pub(super) fn result(&mut self, id: ValueId, need: Need, reads: &[View], in_place: bool) -> View {
         if let Some(wish) = self.places.wishes[id].clone() {
             let old = match &self.draft.buffers[wish.buffer].storage {
                 Storage::Final(name) => self.places.initial.get(name).copied(),
                 _ => None,
             };
             let free = reads.iter().all(|read| {
-                Some(read.buffer) != old
-                    || (in_place
-                        && View {
-                            buffer: wish.buffer,
-                            ..read.clone()
-                        } == wish)
+                Some(read.buffer) != old || (in_place && View { buffer: wish.buffer, ..read.clone() } == wish)
             });
             if need.met_by(&wish) && free {
                 self.views[id] = Some(wish.clone());
@@ -237,23 +211,14 @@ impl Emitter<'_> {
         let value = &self.flow.values[id];
         let kind = self.places.kinds[id];
         let (name, ty) = (&value.origin.path, &value.ty);
-        let view = self
-            .draft
-            .allocate(name, &ty.shape, ty.dtype, kind, Storage::Scratch);
+        let view = self.draft.allocate(name, &ty.shape, ty.dtype, kind, Storage::Scratch);
         self.views[id] = Some(view.clone());
         view
     }
 
     /// Adds a step that comes from `id`.
-    pub(super) fn step(
-        &mut self,
-        id: ValueId,
-        kernel: Kernel,
-        reads: Vec<View>,
-        writes: Vec<View>,
-    ) {
-        self.draft
-            .step(kernel, reads, writes, &self.flow.values[id].origin);
+    pub(super) fn step(&mut self, id: ValueId, kernel: Kernel, reads: Vec<View>, writes: Vec<View>) {
+        self.draft.step(kernel, reads, writes, &self.flow.values[id].origin);
     }
 
     /// Adds the loop that computes an elementwise value or a constant.
@@ -265,12 +230,7 @@ impl Emitter<'_> {
 
     /// A row-major copy of a view; asked again, the same.
     fn copy(&mut self, view: &View, origin: &Origin) -> View {
-        let key = (
-            view.buffer,
-            view.offset,
-            view.shape.clone(),
-            view.strides.clone(),
-        );
+        let key = (view.buffer, view.offset, view.shape.clone(), view.strides.clone());
         if let Some(copy) = self.copies.get(&key) {
             return copy.clone();
         }
@@ -283,35 +243,21 @@ impl Emitter<'_> {
     pub(super) fn fresh_copy(&mut self, view: &View, origin: &Origin) -> View {
         let source = &self.draft.buffers[view.buffer];
         let (dtype, kind) = (source.dtype, source.kind);
-        let kind = if kind == MemoryKind::Gradients {
-            kind
-        } else {
-            MemoryKind::Activations
-        };
-        let copy = self
-            .draft
-            .allocate(&origin.path, &view.shape, dtype, kind, Storage::Scratch);
+        let kind = if kind == MemoryKind::Gradients { kind } else { MemoryKind::Activations };
+        let copy = self.draft.allocate(&origin.path, &view.shape, dtype, kind, Storage::Scratch);
         self.write_copy(view.clone(), copy.clone(), origin);
         copy
     }
 
     /// Adds a loop that copies one view to another.
     pub(super) fn write_copy(&mut self, from: View, to: View, origin: &Origin) {
-        let body = LoopBody {
-            instructions: vec![Instruction::Load(0)],
-            results: vec![0],
-        };
-        self.draft
-            .step(Kernel::Loop(body), vec![from], vec![to], origin);
+        let body = LoopBody { instructions: vec![Instruction::Load(0)], results: vec![0] };
+        self.draft.step(Kernel::Loop(body), vec![from], vec![to], origin);
     }
 
     /// Adds a loop that fills a view with zeros.
     pub(super) fn write_zeros(&mut self, to: View, origin: &Origin) {
-        let body = LoopBody {
-            instructions: vec![Instruction::Constant(0.0)],
-            results: vec![0],
-        };
-        self.draft
-            .step(Kernel::Loop(body), Vec::new(), vec![to], origin);
+        let body = LoopBody { instructions: vec![Instruction::Constant(0.0)], results: vec![0] };
+        self.draft.step(Kernel::Loop(body), Vec::new(), vec![to], origin);
     }
 }

@@ -20,13 +20,7 @@ impl Emitter<'_> {
     }
 
     /// The register of `id` seen through `path`. At the root of a loop the value is computed even though it gets memory.
-    fn evaluate(
-        &mut self,
-        expression: &mut Expression,
-        id: ValueId,
-        path: Path,
-        root: bool,
-    ) -> usize {
+    fn evaluate(&mut self, expression: &mut Expression, id: ValueId, path: Path, root: bool) -> usize {
         if let Some(&register) = expression.known.get(&(id, path)) {
             return register;
         }

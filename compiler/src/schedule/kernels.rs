@@ -32,16 +32,9 @@ impl Emitter<'_> {
             }
             Op::Softmax => self.plain(id, Kernel::Softmax, &[Rows], Rows),
             Op::LayerNorm { eps } => {
-                self.plain(
-                    id,
-                    Kernel::LayerNorm { eps },
-                    &[Rows, Contiguous, Contiguous],
-                    Rows,
-                );
+                self.plain(id, Kernel::LayerNorm { eps }, &[Rows, Contiguous, Contiguous], Rows);
             }
-            Op::RmsNorm { eps } => {
-                self.plain(id, Kernel::RmsNorm { eps }, &[Rows, Contiguous], Rows)
-            }
+            Op::RmsNorm { eps } => self.plain(id, Kernel::RmsNorm { eps }, &[Rows, Contiguous], Rows),
             Op::Rotate { theta, inverse } => {
                 let reads = self.operands(id, &[Rows, Contiguous]);
                 let write = self.result(id, Rows, &reads, true);
@@ -51,25 +44,13 @@ impl Emitter<'_> {
                 let kernel = Kernel::CachedAttention { scale };
                 self.plain(id, kernel, &[Rows, Rows, Rows, Contiguous], Rows);
             }
-            Op::CrossEntropy => {
-                self.plain(id, Kernel::CrossEntropy, &[Rows, Contiguous], Contiguous)
-            }
+            Op::CrossEntropy => self.plain(id, Kernel::CrossEntropy, &[Rows, Contiguous], Contiguous),
             Op::CrossEntropyGrad => {
-                self.plain(
-                    id,
-                    Kernel::CrossEntropyGrad,
-                    &[Rows, Contiguous, Contiguous],
-                    Rows,
-                );
+                self.plain(id, Kernel::CrossEntropyGrad, &[Rows, Contiguous, Contiguous], Rows);
             }
             Op::SumSquares => self.plain(id, Kernel::SumSquares, &[Contiguous], Contiguous),
             Op::LearningRate { peak, schedule } => {
-                self.plain(
-                    id,
-                    Kernel::LearningRate { peak, schedule },
-                    &[Contiguous],
-                    Contiguous,
-                );
+                self.plain(id, Kernel::LearningRate { peak, schedule }, &[Contiguous], Contiguous);
             }
             Op::Dropout { rate, seed, site } => {
                 let reads = self.operands(id, &[Contiguous, Contiguous]);
@@ -83,11 +64,7 @@ impl Emitter<'_> {
             Op::CacheWrite => self.cache_write(id),
             Op::AddScalars => self.add_scalars(id),
             Op::Concat { axis } => self.concat(id, axis),
-            Op::Pad {
-                axis,
-                before,
-                after,
-            } => self.pad(id, axis, before, after),
+            Op::Pad { axis, before, after } => self.pad(id, axis, before, after),
             op => unreachable!("{op:?} has no kernel of its own"),
         }
     }
@@ -96,9 +73,7 @@ impl Emitter<'_> {
     pub(super) fn operands(&mut self, id: ValueId, needs: &[Need]) -> Vec<View> {
         let flow = self.flow;
         let inputs = flow.inputs(id).iter().zip(needs);
-        inputs
-            .map(|(&input, &need)| self.operand(input, need))
-            .collect()
+        inputs.map(|(&input, &need)| self.operand(input, need)).collect()
     }
 
     /// A kernel with one result and nothing special about it.
@@ -110,11 +85,7 @@ impl Emitter<'_> {
 
     /// The operands of a matrix product as `[.., M, K]` and `[.., K, N]`.
     fn product_operands(&mut self, id: ValueId) -> Vec<View> {
-        let &Op::MatMul {
-            transpose_left,
-            transpose_right,
-        } = self.flow.op(id)
-        else {
+        let &Op::MatMul { transpose_left, transpose_right } = self.flow.op(id) else {
             unreachable!("only matrix products have factors");
         };
         let transposed = [transpose_left, transpose_right];
@@ -135,23 +106,15 @@ impl Emitter<'_> {
         let flow = self.flow;
         let base = self.view(sum.base);
         let (kernel, reads) = match flow.op(sum.addend) {
-            Op::MatMul { .. } => (
-                Kernel::MatMul { accumulate: true },
-                self.product_operands(sum.addend),
-            ),
+            Op::MatMul { .. } => (Kernel::MatMul { accumulate: true }, self.product_operands(sum.addend)),
             _ => {
                 let needs = [Need::Contiguous, Need::Rows];
-                (
-                    Kernel::ScatterAdd { accumulate: true },
-                    self.operands(sum.addend, &needs),
-                )
+                (Kernel::ScatterAdd { accumulate: true }, self.operands(sum.addend, &needs))
             }
         };
         if let Some(place) = self.places.wishes[id].clone() {
             let is_there = base == place || self.is_old_value(&base, &place);
-            let free = reads
-                .iter()
-                .all(|read| read.buffer != base.buffer && read.buffer != place.buffer);
+            let free = reads.iter().all(|read| read.buffer != base.buffer && read.buffer != place.buffer);
             if is_there && free {
                 self.views[id] = Some(place.clone());
                 self.step(sum.addend, kernel, reads, vec![place]);
@@ -175,11 +138,7 @@ impl Emitter<'_> {
 
     /// Whether `old` shows the value before the run of the very elements whose value after the run is `new`.
     pub(super) fn is_old_value(&self, old: &View, new: &View) -> bool {
-        self.is_same_state(old, new)
-            && View {
-                buffer: new.buffer,
-                ..old.clone()
-            } == *new
+        self.is_same_state(old, new) && View { buffer: new.buffer, ..old.clone() } == *new
     }
 
     /// Whether `old` belongs to a state as it is before the run, and `new` to the same state as it is after the run.
@@ -192,54 +151,33 @@ impl Emitter<'_> {
     pub(super) fn scratch(&mut self, id: ValueId, shape: &[u64]) -> View {
         let name = &self.flow.values[id].origin.path;
         let shape: Shape = shape.into();
-        self.draft.allocate(
-            name,
-            &shape,
-            DType::F32,
-            MemoryKind::Activations,
-            Storage::Scratch,
-        )
+        self.draft.allocate(name, &shape, DType::F32, MemoryKind::Activations, Storage::Scratch)
     }
 
     /// The member of the family of `id` that satisfies a condition.
     pub(super) fn member(&self, id: ValueId, is_it: impl Fn(&Op) -> bool) -> Option<ValueId> {
         let family = self.families.get(&id)?;
-        family
-            .iter()
-            .copied()
-            .find(|&member| is_it(self.flow.op(member)))
+        family.iter().copied().find(|&member| is_it(self.flow.op(member)))
     }
 
     fn norm_gradient(&mut self, id: ValueId) {
         let reads = self.operands(id, &[Need::Rows, Need::Contiguous, Need::Rows]);
         let mut present = [false; 3];
         let mut writes = Vec::new();
-        for (index, wanted) in [NormInput::Value, NormInput::Scale, NormInput::Shift]
-            .into_iter()
-            .enumerate()
-        {
-            let member = self.member(id, |op| {
-                matches!(op, Op::LayerNormGrad { wrt, .. } | Op::RmsNormGrad { wrt, .. } if *wrt == wanted)
-            });
+        for (index, wanted) in [NormInput::Value, NormInput::Scale, NormInput::Shift].into_iter().enumerate() {
+            let member = self.member(
+                id,
+                |op| matches!(op, Op::LayerNormGrad { wrt, .. } | Op::RmsNormGrad { wrt, .. } if *wrt == wanted),
+            );
             if let Some(member) = member {
-                let need = if index == 0 {
-                    Need::Rows
-                } else {
-                    Need::Contiguous
-                };
+                let need = if index == 0 { Need::Rows } else { Need::Contiguous };
                 present[index] = true;
                 writes.push(self.result(member, need, &reads, false));
             }
         }
         let kernel = match *self.flow.op(id) {
-            Op::RmsNormGrad { eps, .. } => Kernel::RmsNormGrad {
-                eps,
-                writes: [present[0], present[1]],
-            },
-            Op::LayerNormGrad { eps, .. } => Kernel::LayerNormGrad {
-                eps,
-                writes: present,
-            },
+            Op::RmsNormGrad { eps, .. } => Kernel::RmsNormGrad { eps, writes: [present[0], present[1]] },
+            Op::LayerNormGrad { eps, .. } => Kernel::LayerNormGrad { eps, writes: present },
             _ => unreachable!("called for the gradients of normalisations only"),
         };
         self.step(id, kernel, reads, writes);
@@ -264,10 +202,7 @@ impl Emitter<'_> {
         if let Some(stats) = stats {
             writes.push(self.result(stats, Need::Contiguous, &reads, false));
         }
-        let kernel = Kernel::Attention {
-            settings,
-            stats: stats.is_some(),
-        };
+        let kernel = Kernel::Attention { settings, stats: stats.is_some() };
         self.step(id, kernel, reads, writes);
     }
 
@@ -279,15 +214,8 @@ impl Emitter<'_> {
         let reads = self.operands(id, &[Rows, Rows, Rows, Rows, Contiguous, Rows, Contiguous]);
         let mut wanted = Vec::new();
         let mut writes = Vec::new();
-        for input in [
-            AttentionInput::Query,
-            AttentionInput::Key,
-            AttentionInput::Value,
-        ] {
-            let member = self.member(
-                id,
-                |op| matches!(op, Op::AttentionGrad { wrt, .. } if *wrt == input),
-            );
+        for input in [AttentionInput::Query, AttentionInput::Key, AttentionInput::Value] {
+            let member = self.member(id, |op| matches!(op, Op::AttentionGrad { wrt, .. } if *wrt == input));
             if let Some(member) = member {
                 wanted.push(input);
                 writes.push(self.result(member, Rows, &reads, false));
@@ -295,14 +223,6 @@ impl Emitter<'_> {
         }
         let stats = reads[4].shape.clone();
         writes.push(self.scratch(id, &stats));
-        self.step(
-            id,
-            Kernel::AttentionGrad {
-                settings,
-                writes: wanted,
-            },
-            reads,
-            writes,
-        );
+        self.step(id, Kernel::AttentionGrad { settings, writes: wanted }, reads, writes);
     }
 }

@@ -13,18 +13,11 @@ impl Emitter<'_> {
             let place = row.slice(0, position as u64, 1);
             self.settle(input, place);
         }
-        let body = LoopBody {
-            instructions: vec![Instruction::Load(0)],
-            results: vec![0],
-        };
+        let body = LoopBody { instructions: vec![Instruction::Load(0)], results: vec![0] };
         let reads = vec![row];
         let scalar = self.result(id, Need::Any, &reads, false);
         let write = scalar.reshape(&[1]).unwrap_or(scalar);
-        let kernel = Kernel::Reduce {
-            kind: Reduction::Sum,
-            axes: vec![0],
-            body,
-        };
+        let kernel = Kernel::Reduce { kind: Reduction::Sum, axes: vec![0], body };
         self.step(id, kernel, reads, vec![write]);
     }
 

@@ -11,23 +11,13 @@ impl Emitter<'_> {
             unreachable!("called for AdamW only");
         };
         let inputs = self.flow.inputs(id);
-        let reads: Vec<View> = inputs[3..]
-            .iter()
-            .map(|&input| self.operand(input, Need::Contiguous))
-            .collect();
-        let outputs = [
-            AdamOutput::Weight,
-            AdamOutput::FirstMoment,
-            AdamOutput::SecondMoment,
-        ];
+        let reads: Vec<View> = inputs[3..].iter().map(|&input| self.operand(input, Need::Contiguous)).collect();
+        let outputs = [AdamOutput::Weight, AdamOutput::FirstMoment, AdamOutput::SecondMoment];
         let writes = outputs
             .iter()
             .zip(inputs)
             .map(|(wanted, &input)| {
-                let member = self.member(
-                    id,
-                    |op| matches!(op, Op::AdamW { output, .. } if output == wanted),
-                );
+                let member = self.member(id, |op| matches!(op, Op::AdamW { output, .. } if output == wanted));
                 self.overwritten(id, input, member, &reads)
             })
             .collect();
@@ -36,30 +26,18 @@ impl Emitter<'_> {
 
     pub(super) fn cache_write(&mut self, id: ValueId) {
         let inputs = self.flow.inputs(id);
-        let reads = vec![
-            self.operand(inputs[1], Need::Rows),
-            self.operand(inputs[2], Need::Contiguous),
-        ];
+        let reads = vec![self.operand(inputs[1], Need::Rows), self.operand(inputs[2], Need::Contiguous)];
         let write = self.overwritten(id, inputs[0], Some(id), &reads);
         self.step(id, Kernel::CacheWrite, reads, vec![write]);
     }
 
     /// The memory of `input` that a kernel overwrites with `result`: the state itself if the result is its next value,
     /// else a copy.
-    fn overwritten(
-        &mut self,
-        id: ValueId,
-        input: ValueId,
-        result: Option<ValueId>,
-        reads: &[View],
-    ) -> View {
+    fn overwritten(&mut self, id: ValueId, input: ValueId, result: Option<ValueId>, reads: &[View]) -> View {
         let old = self.view(input);
         let place = result.and_then(|result| self.places.wishes[result].clone());
         let view = match place {
-            Some(place)
-                if self.is_old_value(&old, &place)
-                    && reads.iter().all(|read| read.buffer != old.buffer) =>
-            {
+            Some(place) if self.is_old_value(&old, &place) && reads.iter().all(|read| read.buffer != old.buffer) => {
                 place
             }
             _ => {

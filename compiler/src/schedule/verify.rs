@@ -175,23 +175,13 @@ mod tests {
             |program, _| program.scratch_bytes -= 64,
             |program, product| program.buffers[program.steps[product].writes[0].buffer].offset += 4,
             |program, product| program.steps[product].reads[0].shape[0] += 1000,
-            |program, product| {
-                program.steps[product].writes[0] = program.steps[product].reads[0].clone()
-            },
+            |program, product| program.steps[product].writes[0] = program.steps[product].reads[0].clone(),
             // Every value in the same place.
-            |program, _| {
-                program
-                    .buffers
-                    .iter_mut()
-                    .for_each(|buffer| buffer.offset = 0)
-            },
+            |program, _| program.buffers.iter_mut().for_each(|buffer| buffer.offset = 0),
         ];
         for (index, damage) in damages.into_iter().enumerate() {
             let mut program = program();
-            let product = program
-                .steps
-                .iter()
-                .position(|step| matches!(step.kernel, Kernel::MatMul { .. }));
+            let product = program.steps.iter().position(|step| matches!(step.kernel, Kernel::MatMul { .. }));
             damage(&mut program, product.unwrap());
             assert!(verify(&program).is_err(), "damage {index}");
         }

@@ -75,9 +75,15 @@ impl Device for Reference {
         Ok(())
     }
 
-    fn read_state(&self, name: &str) -> Result<Vec<f32>, DeviceError> {
-        let state = self.states.get(name);
-        state.map(Tensor::to_f32).ok_or_else(|| DeviceError::UnknownName(name.to_owned()))
+    fn read_state(&self, name: &str, start: u64, count: u64) -> Result<Vec<f32>, DeviceError> {
+        let unknown = || DeviceError::UnknownName(name.to_owned());
+        let values = self.states.get(name).ok_or_else(unknown)?.to_f32();
+        let part = values.get(start as usize..).and_then(|rest| rest.get(..count as usize));
+        part.map(<[f32]>::to_vec).ok_or_else(|| DeviceError::Size {
+            name: name.to_owned(),
+            expected: values.len() as u64,
+            given: start.saturating_add(count),
+        })
     }
 
     fn zero_states(&mut self, prefix: &str) {

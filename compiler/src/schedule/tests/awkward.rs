@@ -9,23 +9,14 @@ use crate::schedule::fuse::{MOST_INSTRUCTIONS, MOST_READS};
 use crate::schedule::{persistent, schedule_single};
 
 fn state(build: &mut Builder<'_>, name: &str, shape: &[u64]) -> Id {
-    build.add_op(
-        Op::State {
-            name: name.to_owned(),
-            ty: Type::f32(shape),
-        },
-        &[],
-    )
+    build.add_op(Op::State { name: name.to_owned(), ty: Type::f32(shape) }, &[])
 }
 
 /// A graph made by `make` from two square states.
 fn graph(make: impl Fn(&mut Builder<'_>, Id, Id)) -> Graph {
     let mut graph = Graph::new();
     let mut build = Builder::new(&mut graph, Origin::default());
-    let (a, b) = (
-        state(&mut build, "a", &[4, 4]),
-        state(&mut build, "b", &[4, 4]),
-    );
+    let (a, b) = (state(&mut build, "a", &[4, 4]), state(&mut build, "b", &[4, 4]));
     make(&mut build, a, b);
     graph
 }
@@ -85,22 +76,8 @@ fn a_state_adds_products_of_itself() {
 #[test]
 fn a_state_is_shifted_along_an_axis() {
     agree(&mut graph(|build, a, b| {
-        let kept = build.add_op(
-            Op::Slice {
-                axis: 0,
-                start: 1,
-                length: 3,
-            },
-            &[a],
-        );
-        let new = build.add_op(
-            Op::Slice {
-                axis: 0,
-                start: 2,
-                length: 1,
-            },
-            &[b],
-        );
+        let kept = build.add_op(Op::Slice { axis: 0, start: 1, length: 3 }, &[a]);
+        let new = build.add_op(Op::Slice { axis: 0, start: 2, length: 1 }, &[b]);
         let new = build.unary(UnaryFunction::Exp, new);
         let shifted = build.add_op(Op::Concat { axis: 0 }, &[kept, new]);
         write(build, "a", shifted);
@@ -150,11 +127,7 @@ fn loops_stay_within_their_bounds() {
         let Kernel::Loop(body) = &step.kernel else {
             panic!("{:?}", step.kernel);
         };
-        assert!(
-            body.instructions.len() <= MOST_INSTRUCTIONS + MOST_READS,
-            "{}",
-            body.instructions.len()
-        );
+        assert!(body.instructions.len() <= MOST_INSTRUCTIONS + MOST_READS, "{}", body.instructions.len());
         assert!(step.reads.len() <= MOST_READS, "{}", step.reads.len());
     }
     agree(&mut graph);
@@ -196,16 +169,8 @@ fn a_product_adds_to_a_product() {
         give(build, "sum", sum);
     });
     let program = program(&graph);
-    let adds = program
-        .steps
-        .iter()
-        .filter(|step| step.kernel == Kernel::MatMul { accumulate: true });
-    assert_eq!(
-        (adds.count(), program.steps.len()),
-        (1, 2),
-        "{}",
-        program.print()
-    );
+    let adds = program.steps.iter().filter(|step| step.kernel == Kernel::MatMul { accumulate: true });
+    assert_eq!((adds.count(), program.steps.len()), (1, 2), "{}", program.print());
     assert_eq!(program.flops, 2 * 2 * 4 * 4 * 4);
     agree(&mut graph);
 }

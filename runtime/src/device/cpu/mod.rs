@@ -144,8 +144,8 @@ impl Device for Cpu {
         self.core.borrow_mut().memory.write(name, &window, HostTensor::F32(values))
     }
 
-    fn read_state(&self, name: &str) -> Result<Vec<f32>, DeviceError> {
-        Ok(self.core.borrow().memory.read(self.state(name)?))
+    fn read_state(&self, name: &str, start: u64, count: u64) -> Result<Vec<f32>, DeviceError> {
+        self.core.borrow().memory.read_part(name, self.state(name)?, start, count)
     }
 
     fn zero_states(&mut self, prefix: &str) {

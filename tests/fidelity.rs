@@ -117,8 +117,7 @@ fn probe_agrees(device: &str) {
         assert!(error < 1e-5, "{name}: loss {} against {loss}", found["loss"][0]);
 
         for (path, gradient) in floats(&reference.folder.join("grads.safetensors")) {
-            let ours =
-                found.get(&format!("gradient/{path}")).unwrap_or_else(|| panic!("{name}: no gradient of {path}"));
+            let ours = found.get(&path).unwrap_or_else(|| panic!("{name}: no gradient of {path}"));
             let error = difference(ours, &gradient) / largest(&gradient);
             assert!(error < 1e-5, "{name}: gradient of {path} differs by {error:e}");
         }

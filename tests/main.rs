@@ -1,10 +1,11 @@
-//! The integration tests: the real binary, the real files, the source's own rules.
+//! The one integration-test binary: the product from outside, through recipes and the command line.
 
 mod architecture;
 mod cli;
 mod fidelity;
 mod generation;
 mod mutation;
+mod real_model;
 mod scoring;
 mod support;
 mod training;

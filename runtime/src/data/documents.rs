@@ -1,17 +1,17 @@
 //! Text sources as one stream of documents.
 
 use std::collections::VecDeque;
-use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use llmc_compiler::plan::{DatasetPlan, SourcePlan};
 use llmc_grammar::codes;
 use llmc_grammar::diagnostic::Diagnostic;
-use serde_json::{Map, Value};
 
 use super::paths;
+use super::records::Records;
 
 /// A data set's text sources with every file found.
 #[derive(Debug, Clone)]
@@ -176,98 +176,8 @@ impl Iterator for Documents {
 
 /// The largest cut of at most `limit` bytes after a whole line, else after a whole character.
 pub fn cut_point(text: &str, limit: usize) -> usize {
-    let limit = text.floor_char_boundary(limit);
+    let limit = (0..=limit.min(text.len())).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
     text[..limit].rfind('\n').map_or(limit, |newline| newline + 1)
-}
-
-/// The lines of a `.jsonl` file.
-#[derive(Debug)]
-struct Records {
-    path: PathBuf,
-    field: String,
-    reader: BufReader<File>,
-    line: u64,
-}
-
-impl Records {
-    fn open(path: PathBuf, field: String) -> Result<Records, Diagnostic> {
-        let file = File::open(&path).map_err(|error| unreadable(&path, &error))?;
-        Ok(Records { path, field, reader: BufReader::with_capacity(1 << 20, file), line: 0 })
-    }
-
-    fn next_text(&mut self) -> Result<Option<String>, Diagnostic> {
-        let Some(mut record) = self.next_record()? else {
-            return Ok(None);
-        };
-        let field = &self.field;
-        let place = format!("{}, line {}", self.path.display(), self.line);
-        match record.get_mut(field) {
-            Some(Value::String(text)) => Ok(Some(std::mem::take(text))),
-            Some(other) => {
-                let message = format!("{place}: the field `{field}` is {} instead of a string", kind_of(other));
-                Err(Diagnostic::error(codes::RECORD_FIELD, message).help("name a field that holds text"))
-            }
-            None => {
-                let fields: Vec<String> = record.keys().map(|name| format!("`{name}`")).collect();
-                let holds = if fields.is_empty() { "no field".to_owned() } else { fields.join(", ") };
-                let message = format!("{place}: there is no field `{field}`");
-                Err(Diagnostic::error(codes::RECORD_FIELD, message).help(format!("the record holds {holds}")))
-            }
-        }
-    }
-
-    fn next_record(&mut self) -> Result<Option<Map<String, Value>>, Diagnostic> {
-        let mut bytes = Vec::new();
-        loop {
-            bytes.clear();
-            self.line += 1;
-            let read = self.reader.read_until(b'\n', &mut bytes);
-            if read.map_err(|error| unreadable(&self.path, &error))? == 0 {
-                return Ok(None);
-            }
-            let line = std::str::from_utf8(&bytes)
-                .map_err(|error| not_text(&self.path, &format!("line {}, ", self.line), error.valid_up_to()))?;
-            if !line.trim().is_empty() {
-                return self.parse(line).map(Some);
-            }
-        }
-    }
-
-    fn parse(&self, line: &str) -> Result<Map<String, Value>, Diagnostic> {
-        let wrong = |reason: String| {
-            let message = format!("{}, line {}: {reason}", self.path.display(), self.line);
-            Diagnostic::error(codes::RECORD, message)
-                .help("every line is one JSON object, such as `{\"text\": \"...\"}`")
-        };
-        match serde_json::from_str(line) {
-            Ok(Value::Object(record)) => Ok(record),
-            Ok(other) => Err(wrong(format!("{} instead of an object", kind_of(&other)))),
-            Err(error) => {
-                let end = if error.is_eof() { "; the line ends too early: is the file cut off?" } else { "" };
-                Err(wrong(format!("not JSON at column {}{end}", error.column())))
-            }
-        }
-    }
-}
-
-/// The first record of a `.jsonl` file.
-pub fn first_record(path: &Path) -> Result<Map<String, Value>, Diagnostic> {
-    let record = Records::open(path.to_owned(), String::new())?.next_record()?;
-    record.ok_or_else(|| {
-        Diagnostic::error(codes::RECORD, format!("`{}` holds no record", path.display()))
-            .help("every line is one JSON object, such as `{\"text\": \"...\"}`")
-    })
-}
-
-fn kind_of(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a truth value",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    }
 }
 
 /// Path, size and time of change of a file: while they stay, so does its content.
@@ -289,7 +199,8 @@ pub fn unreadable(path: &Path, error: &io::Error) -> Diagnostic {
         .help("relative paths start at the recipe's directory; `--set` can point the recipe at another file")
 }
 
-fn not_text(path: &Path, place: &str, byte: usize) -> Diagnostic {
+/// The diagnostic for a file that is not UTF-8 from `byte` of `place` on.
+pub fn not_text(path: &Path, place: &str, byte: usize) -> Diagnostic {
     let message = format!("`{}` is not UTF-8 text: {place}byte {byte} fits no character", path.display());
     Diagnostic::error(codes::NOT_TEXT, message).help("convert it: `iconv -f latin1 -t utf-8 old > new`")
 }
@@ -304,13 +215,6 @@ mod tests {
 
     fn read(dataset: &DatasetPlan, base: &Path) -> Result<Vec<String>, Diagnostic> {
         Corpus::locate(dataset, base)?.documents().collect()
-    }
-
-    fn jsonl(content: &[u8], field: &str) -> Result<Vec<String>, Diagnostic> {
-        let directory = tempfile::tempdir().unwrap();
-        fs::write(directory.path().join("x.jsonl"), content).unwrap();
-        let source = SourcePlan::Jsonl { path: "x.jsonl".to_owned(), field: field.to_owned() };
-        read(&dataset(vec![source], None), directory.path())
     }
 
     #[test]
@@ -340,28 +244,6 @@ mod tests {
         assert_eq!(limited(12), ["ab\ncd\nef\n", "ab\n"]);
         assert_eq!(limited(0), [""; 0]);
         assert_eq!(cut_point("äö", 3), 2);
-    }
-
-    #[test]
-    fn records_yield_their_field() {
-        let texts = jsonl(b"{\"t\": \"a\", \"n\": 1}\n\n{\"t\": \"\\u00e4\"}", "t").unwrap();
-        assert_eq!(texts, ["a", "ä"]);
-    }
-
-    #[test]
-    fn malformed_records_are_diagnosed() {
-        let fail = |content: &[u8]| jsonl(content, "t").unwrap_err();
-        let cut = fail(b"{\"t\": \"a\"}\n{\"t\": \"b");
-        assert_eq!(cut.code, codes::RECORD);
-        assert!(cut.message.contains("line 2") && cut.message.contains("cut off"), "{}", cut.message);
-        assert_eq!(fail(b"[1]").code, codes::RECORD);
-        assert_eq!(fail(b"{\"t\": 3}").code, codes::RECORD_FIELD);
-        let missing = fail(b"{\"x\": \"a\", \"y\": 0}");
-        assert_eq!(missing.code, codes::RECORD_FIELD);
-        assert_eq!(missing.help.as_deref(), Some("the record holds `x`, `y`"));
-        let invalid = fail(b"{\"t\": \"a\"}\n{\"t\": \"\xff\"}");
-        assert_eq!(invalid.code, codes::NOT_TEXT);
-        assert!(invalid.message.contains("line 2, byte 7"), "{}", invalid.message);
     }
 
     #[test]

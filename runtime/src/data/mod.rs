@@ -8,12 +8,14 @@
 mod batch;
 mod cache;
 mod documents;
+mod fit;
 mod loader;
 mod mapped;
 mod npy;
 mod order;
 mod paths;
 mod prepare;
+mod records;
 mod split;
 mod store;
 #[cfg(test)]
@@ -25,11 +27,12 @@ use serde::{Deserialize, Serialize};
 
 pub use batch::{Batch, IGNORED};
 pub use cache::Cache;
-pub use documents::{Corpus, cut_point, first_record};
+pub use documents::{Corpus, cut_point};
 pub use loader::{Evaluation, Loader};
 pub use order::RowOrder;
 pub use paths::{matching_files, resolve};
 pub use prepare::{prepare, prepare_in};
+pub use records::first_record;
 pub use store::TokenStream;
 pub use token_file::TokenFile;
 

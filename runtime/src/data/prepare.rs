@@ -12,6 +12,7 @@ use rayon::prelude::*;
 
 use super::cache::{Cache, Lookup, WriteError};
 use super::documents::Corpus;
+use super::fit::check_fits;
 use super::split::{Holdout, Survey};
 use super::store::{Split, Store, StoreWriter, TokenStream, Unopened};
 use super::token_rows::TokenRows;
@@ -124,10 +125,9 @@ impl<'a> Preparation<'a> {
         let (corpus, survey) = self.corpus(dataset)?;
         let inputs = format!("{FORMAT} byte_bpe {} {limit} {holdout_share} {:?}", plan.vocab, plan.end_of_text);
         let name = format!("tokenizer-{}", key(&inputs, &[survey.content]));
-        if let Some(entry) = self.cached(&name) {
-            if let Ok(tokenizer) = Tokenizer::from_json(String::from_utf8_lossy(&entry).into_owned(), &name) {
-                return Ok(tokenizer);
-            }
+        let cached = self.cached(&name).and_then(|entry| String::from_utf8(entry).ok());
+        if let Some(Ok(tokenizer)) = cached.map(|json| Tokenizer::from_json(json, &name)) {
+            return Ok(tokenizer);
         }
         (self.progress)(Progress { phase: Phase::TrainingTokenizer, done: 0, total: Some(limit.min(survey.bytes)) });
         let holdout = Holdout::new(holdout_share, &survey);
@@ -290,39 +290,6 @@ fn encode_into(
     for (split, ids, bytes) in encoded?.into_iter().flatten() {
         writer.append(split, &ids, bytes)?;
         writer.end_document(split);
-    }
-    Ok(())
-}
-
-/// Whether the ids fit the model, rows the stage, and there is at least one row.
-fn check_fits(stage: &StagePlan, train: &TokenStream, heldout: Option<&TokenStream>) -> Result<(), Diagnostic> {
-    let ids = train.counts().len().max(heldout.map_or(0, |stream| stream.counts().len())) as u64;
-    if ids > stage.model.vocab {
-        let message = format!(
-            "the data of stage `{}` holds the id {}, but the model's vocabulary is 0..{}",
-            stage.name,
-            ids - 1,
-            stage.model.vocab
-        );
-        return Err(Diagnostic::error(codes::TOKEN_OUT_OF_RANGE, message)
-            .help("make the model's vocabulary as large as the tokenizer's"));
-    }
-    let length = stage.sequence_length;
-    if let Some(row_length) = train.row_length().filter(|&row_length| row_length != length) {
-        let message = format!(
-            "the rows of `{}` are {row_length} tokens long, but stage `{}` trains on rows of {length}",
-            stage.data, stage.name
-        );
-        return Err(Diagnostic::error(codes::ROW_LENGTH, message).help(format!(
-            "say `sequence_length = {row_length} tokens`, or store the ids in one dimension to have them cut into rows"
-        )));
-    }
-    let needed = if train.row_length().is_some() { length } else { length + 1 };
-    if train.len() < needed {
-        let message =
-            format!("the training split of `{}` holds {} tokens; one row needs {needed}", stage.data, train.len());
-        return Err(Diagnostic::error(codes::TOO_LITTLE_DATA, message)
-            .help("add text, or lower `sequence_length`, `holdout` or `limit`"));
     }
     Ok(())
 }

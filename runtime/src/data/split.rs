@@ -137,7 +137,8 @@ impl Holdout {
 /// Where the last `share` of `text` begins: at the next start of a line, else at the one before, else
 /// at the next character.
 fn tail_start(text: &str, share: f64) -> usize {
-    let wanted = text.ceil_char_boundary((text.len() as f64 * (1.0 - share)) as usize);
+    let wanted = (text.len() as f64 * (1.0 - share)) as usize;
+    let wanted = (wanted..text.len()).find(|&start| text.is_char_boundary(start)).unwrap_or(text.len());
     let after = text[wanted..].find('\n').map(|newline| wanted + newline + 1);
     let before = text[..wanted].rfind('\n').map(|newline| newline + 1);
     after.filter(|&start| start < text.len()).or(before).unwrap_or(wanted)

@@ -239,7 +239,7 @@ fn bin_layout(bytes: &[u8], kind: IdType) -> Result<Layout, String> {
             return Ok(Layout { kind, offset: LLM_C_HEADER_BYTES, shape: vec![ids] });
         }
     }
-    if bytes.len() % kind.bytes() != 0 {
+    if !bytes.len().is_multiple_of(kind.bytes()) {
         let width = kind.bytes();
         return Err(format!("{} bytes are no whole number of {width}-byte ids: is it cut off?", bytes.len()));
     }

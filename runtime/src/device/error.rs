@@ -45,7 +45,7 @@ pub enum DeviceError {
         /// Positions there is room for.
         capacity: u64,
     },
-    /// What an operator of the reference device said.
+    /// What the reference device's operator said.
     Reference(String),
     /// The program breaks a rule of its own form: a fault of the compiler.
     Program(String),

@@ -3,6 +3,8 @@
 pub mod cpu;
 mod error;
 mod reference;
+#[cfg(test)]
+mod tests;
 
 pub use cpu::Cpu;
 pub use error::DeviceError;

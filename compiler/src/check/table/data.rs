@@ -21,7 +21,7 @@ pub static DATASET: Form = Form {
             name: "holdout",
             ty: Type::Quantity(&[Dimension::Share], Range::between(0.0, 0.5)),
             presence: Presence::Default("1%"),
-            doc: "Share of the documents kept out of training for evaluation, chosen by a hash of each document.",
+            doc: "Share of the documents kept out of training for evaluation, chosen by a hash of each document; of a single document its last lines.",
             example: "5%",
         },
         Field {

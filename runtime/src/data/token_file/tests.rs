@@ -133,8 +133,7 @@ fn the_limit_cuts_streams_and_leaves_rows_whole() {
     let sizes = |header: &str| -> Vec<usize> {
         fs::write(&path, npy(1, header, &words(&[1, 2, 3, 4, 5, 6], 2))).unwrap();
         let file = TokenFile::open(&path, None).unwrap();
-        let sizes = file.documents(9).map(<[u8]>::len).collect();
-        sizes
+        file.documents(9).map(<[u8]>::len).collect()
     };
     assert_eq!(sizes("{'descr': '<u2', 'fortran_order': False, 'shape': (6,)}"), [8]);
     assert_eq!(sizes("{'descr': '<u2', 'fortran_order': False, 'shape': (2, 3)}"), [6]);

@@ -2,18 +2,20 @@
 
 use llmc_compiler::op::AttentionSettings;
 
+use super::elements::Elements;
 use super::lanes;
 use super::loss::multiply;
 use super::math;
 use super::matrix::{Matrix, MatrixMut};
-use super::operand::{Elements, Operands, Rows};
+use super::operand::Operands;
 use super::pool::Pool;
+use super::rows::Rows;
 use super::simd::vectorised;
 
 /// Queries of a tile.
 pub const QUERIES: usize = 64;
 /// Keys of a tile.
-pub const KEYS: usize = 64;
+pub const KEYS: usize = 128;
 /// Axes of `[B, T, H, K]` in the order of the walk: all tokens of a head follow each other.
 pub const BY_HEAD: [usize; 3] = [0, 2, 1];
 
@@ -164,6 +166,7 @@ fn forward(operands: &mut Operands<'_>, pool: &Pool, scores: &Scores<'_>, with_s
         let tile_scores = scratch.floats(QUERIES * KEYS);
         let mut largest = [f32::NEG_INFINITY; QUERIES];
         let mut sums = [0.0f64; QUERIES];
+        let mut shrink = [1.0; QUERIES];
         (0..queries.1).for_each(|row| out.row(row).fill(0.0));
         let mut first = 0;
         while let Some(tile) = scores.tile(batch, head, queries, first) {
@@ -171,8 +174,9 @@ fn forward(operands: &mut Operands<'_>, pool: &Pool, scores: &Scores<'_>, with_s
             if !scores.compute(&tile, tile_scores) {
                 continue;
             }
-            for (row, scores) in tile_scores.chunks_exact_mut(tile.keys.1).take(queries.1).enumerate() {
-                let shrink = absorb(scores, &mut largest[row], &mut sums[row]);
+            let all = &mut tile_scores[..queries.1 * tile.keys.1];
+            absorb(all, tile.keys.1, &mut largest, &mut sums, &mut shrink);
+            for (row, &shrink) in shrink.iter().enumerate().take(queries.1) {
                 if shrink != 1.0 {
                     multiply(out.row(row), shrink);
                 }
@@ -195,21 +199,32 @@ fn forward(operands: &mut Operands<'_>, pool: &Pool, scores: &Scores<'_>, with_s
 }
 
 vectorised! {
-    /// One row of the online softmax: scores become exponentials below the running maximum.
-    /// The result is the factor by which everything summed before shrinks.
-    fn absorb(scores: &mut [f32], largest: &mut f32, sum: &mut f64) -> f32 {
-        let before = *largest;
-        let now = math::maximum(before, lanes::maximum(scores));
-        if now == f32::NEG_INFINITY {
-            scores.fill(0.0);
-            return 1.0;
+    /// The online softmax of a tile: scores become exponentials below the running maximum of their row.
+    /// `shrink` is the factor by which everything summed for a row before has to shrink.
+    fn absorb(
+        scores: &mut [f32],
+        columns: usize,
+        largest: &mut [f32; QUERIES],
+        sums: &mut [f64; QUERIES],
+        shrink: &mut [f32; QUERIES],
+    ) {
+        let state = largest.iter_mut().zip(sums).zip(shrink);
+        for (scores, ((largest, sum), shrink)) in scores.chunks_exact_mut(columns).zip(state) {
+            let before = *largest;
+            let now = math::maximum(before, lanes::maximum(scores));
+            *shrink = 1.0;
+            if now == f32::NEG_INFINITY {
+                scores.fill(0.0);
+                continue;
+            }
+            if before != now {
+                *shrink = math::exp(before - now);
+            }
+            for score in scores.iter_mut() {
+                *score = math::exp(*score - now);
+            }
+            *sum = *sum * f64::from(*shrink) + lanes::sum_of(scores, |x| x);
+            *largest = now;
         }
-        for score in scores.iter_mut() {
-            *score = math::exp(*score - now);
-        }
-        let shrink = if before == now { 1.0 } else { math::exp(before - now) };
-        *sum = *sum * f64::from(shrink) + lanes::sum_of(scores, |x| x);
-        *largest = now;
-        shrink
     }
 }

@@ -6,8 +6,9 @@ use super::attention::{BY_HEAD, KEYS, QUERIES, Scores};
 use super::lanes;
 use super::math;
 use super::matrix::{Matrix, MatrixMut};
-use super::operand::{Operands, Piece};
+use super::operand::Operands;
 use super::pool::{Pool, Runs};
+use super::rows::Piece;
 use super::simd::vectorised;
 
 /// Rows of `dout . out` of a task.

@@ -72,7 +72,14 @@ pub fn maximum(values: &[f32]) -> f32 {
     for (lane, &x) in lanes.iter_mut().zip(rest) {
         *lane = super::math::maximum(*lane, x);
     }
-    lanes.into_iter().fold(f32::NEG_INFINITY, super::math::maximum)
+    let mut width = LANES / 2;
+    while width > 0 {
+        for lane in 0..width {
+            lanes[lane] = super::math::maximum(lanes[lane], lanes[lane + width]);
+        }
+        width /= 2;
+    }
+    lanes[0]
 }
 
 #[cfg(test)]

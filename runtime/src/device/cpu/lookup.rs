@@ -2,7 +2,8 @@
 
 use llmc_compiler::plan::Origin;
 
-use super::operand::{Elements, Operands};
+use super::elements::Elements;
+use super::operand::Operands;
 use super::pool::Pool;
 use super::simd::vectorised;
 use crate::device::DeviceError;

@@ -1,12 +1,13 @@
 //! Elementwise loops.
 
-use llmc_compiler::program::LoopBody;
+use llmc_compiler::program::{Instruction, LoopBody};
 use smallvec::SmallVec;
 
-use super::operand::{Bound, Operands};
+use super::operand::Operands;
 use super::pool::Pool;
 use super::stream::Stream;
 use super::tile::{TILE, TileProgram};
+use super::window::{Bound, Window};
 
 /// Elements of a task: large enough to pay for the hand-out, small enough to balance.
 const PER_TASK: usize = 16 * TILE;
@@ -17,6 +18,8 @@ pub struct Loop {
     program: TileProgram,
     /// For each read, the write that holds its values when it is in place.
     places: Vec<Option<usize>>,
+    /// For each write of integers, the read whose bits it copies.
+    copies: Vec<Option<usize>>,
 }
 
 impl Loop {
@@ -26,17 +29,23 @@ impl Loop {
         if bound.reads.iter().chain(&bound.writes).any(|window| window.shape != shape) {
             return Err("a loop's operands must have one shape".to_owned());
         }
-        let place = |(read, window): (usize, &super::operand::Window)| {
-            let same = |write: &super::operand::Window| write.is_same(window);
+        let place = |(read, window): (usize, &Window)| {
+            let same = |write: &Window| write.is_same(window);
             if bound.in_place[read] { bound.writes.iter().position(same) } else { None }
         };
-        let direct = |(read, window): (usize, &super::operand::Window)| window.is_contiguous() && !bound.in_place[read];
+        let direct = |(read, window): (usize, &Window)| window.is_contiguous() && !bound.in_place[read];
         let direct: Vec<bool> = bound.reads.iter().enumerate().map(direct).collect();
         let program = TileProgram::new(body, &direct)?;
         if program.results() != bound.writes.len() {
             return Err("a loop needs one result for each write".to_owned());
         }
-        Ok(Loop { program, places: bound.reads.iter().enumerate().map(place).collect() })
+        let copy = |(write, register): (&Window, &usize)| match body.instructions[*register] {
+            _ if !write.integer => Ok(None),
+            Instruction::Load(read) if bound.reads[read].integer && !bound.in_place[read] => Ok(Some(read)),
+            _ => Err("a write of integers must copy a read of integers".to_owned()),
+        };
+        let copies = bound.writes.iter().zip(&body.results).map(copy).collect::<Result<_, _>>()?;
+        Ok(Loop { program, places: bound.reads.iter().enumerate().map(place).collect(), copies })
     }
 
     /// Runs over all elements.
@@ -52,7 +61,7 @@ impl Loop {
         };
         let program = &self.program;
         pool.run(count.div_ceil(PER_TASK), operands.streams_mut(PER_TASK), |task, mut pieces, scratch| {
-            let scratch = scratch.floats(program.scratch());
+            let scratch = scratch.floats(program.scratch().max(TILE));
             program.start(scratch);
             let first = task * PER_TASK;
             let end = count.min(first + PER_TASK);
@@ -64,8 +73,18 @@ impl Loop {
                     (None, Some(write)) => pieces.load(write, start - first, row),
                     (None, None) => {}
                 });
-                for write in 0..program.results() {
+                for write in (0..program.results()).filter(|&write| self.copies[write].is_none()) {
                     pieces.store(write, start - first, program.result(scratch, write, length, slice));
+                }
+            }
+            for (write, read) in self.copies.iter().enumerate() {
+                let Some(stream) = read.and_then(|read| streams[read].as_ref()) else {
+                    continue;
+                };
+                for start in (first..end).step_by(TILE) {
+                    let bits = &mut scratch[..TILE.min(end - start)];
+                    stream.load_bits(start, bits);
+                    pieces.store(write, start - first, bits);
                 }
             }
         });

@@ -2,9 +2,10 @@
 
 use llmc_compiler::plan::Origin;
 
+use super::elements::Elements;
 use super::lanes;
 use super::math;
-use super::operand::{Elements, Operands};
+use super::operand::Operands;
 use super::pool::Pool;
 use super::simd::vectorised;
 use crate::device::DeviceError;

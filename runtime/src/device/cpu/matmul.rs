@@ -1,11 +1,17 @@
-//! Matrix products: batches of strided matrices, cut into tiles that depend on the sizes alone.
+//! Matrix products: batches of strided matrices, cut into tiles for the threads. Where the cut could change bits, it depends on the
+//! sizes alone.
 
+use super::grid::TileLayout;
 use super::layout::Layout;
-use super::operand::{Bound, Operands, TileLayout, Window};
+use super::matrix::is_independent_of_tiling;
+use super::operand::Operands;
 use super::pool::Pool;
+use super::window::{Bound, Window};
 
-/// Tiles a product is cut into, if it is large enough.
+/// Tiles a product is cut into, if it is large enough and its bits could depend on the cut.
 const TILES: usize = 16;
+/// Tiles for each thread otherwise: few, since every tile packs its operands, and more than one, so that threads end together.
+const TILES_PER_THREAD: usize = 2;
 /// Multiply-adds of a tile at least: below, packing the operands costs too much.
 const SMALLEST: usize = 1 << 20;
 /// Multiply-adds of a tile at most, so that many threads find work.
@@ -28,7 +34,6 @@ pub struct MatMul {
     columns: Axis,
     depth: Axis,
     batch: Vec<Axis>,
-    tile: (usize, usize),
 }
 
 impl MatMul {
@@ -67,20 +72,20 @@ impl MatMul {
                 batch.insert(0, axis);
             }
         }
-        let matrices = batch.iter().map(|axis| axis.size).product();
-        let tile = tile(rows.size, columns.size, depth.size, matrices);
-        Ok(MatMul { accumulate, rows, columns, depth, batch, tile })
+        Ok(MatMul { accumulate, rows, columns, depth, batch })
     }
 
     /// Runs all tiles.
     pub fn run(&self, operands: &mut Operands<'_>, pool: &Pool) {
         let layout = |stride: fn(&Axis) -> usize| Layout::new(self.batch.iter().map(|axis| (axis.size, stride(axis))));
         let (a_batch, b_batch) = (layout(|axis| axis.a), layout(|axis| axis.b));
+        let matrices = self.batch.iter().map(|axis| axis.size).product();
+        let enough = if is_independent_of_tiling() { TILES_PER_THREAD * pool.threads() } else { TILES };
         let tiles = TileLayout {
             batch: layout(|axis| axis.out),
             rows: (self.rows.size, self.rows.out),
             columns: (self.columns.size, self.columns.out),
-            tile: self.tile,
+            tile: tile(self.rows.size, self.columns.size, self.depth.size, matrices, enough),
         };
         let count = tiles.count();
         let places = tiles.clone();
@@ -99,15 +104,15 @@ impl MatMul {
     }
 }
 
-/// Size of a tile: halves of the larger side until there are enough of them.
-fn tile(rows: usize, columns: usize, depth: usize, matrices: usize) -> (usize, usize) {
+/// Size of a tile: halves of the larger side until there are `enough` of them.
+fn tile(rows: usize, columns: usize, depth: usize, matrices: usize, enough: usize) -> (usize, usize) {
     let (mut down, mut across) = (1, 1);
     let size = |parts: usize, whole: usize, unit: usize| whole.div_ceil(parts).div_ceil(unit) * unit;
     loop {
-        let (height, width) = (size(down, rows, 16), size(across, columns, 96));
+        let (height, width) = (size(down, rows, 48), size(across, columns, 96));
         let work = height * width * depth;
-        let enough = down * across * matrices >= TILES && work <= LARGEST;
-        if enough || work / 2 < SMALLEST {
+        let plenty = down * across * matrices >= enough && work <= LARGEST;
+        if plenty || work / 2 < SMALLEST {
             return (height, width);
         }
         match (height > 32, width > 192) {

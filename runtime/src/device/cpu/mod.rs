@@ -5,6 +5,9 @@ mod attention;
 mod attention_grad;
 mod bind;
 mod cache;
+mod check;
+mod elements;
+mod grid;
 mod lanes;
 mod launch;
 mod layout;
@@ -20,11 +23,13 @@ mod optimizer;
 mod pool;
 mod reduce;
 mod rotate;
+mod rows;
 mod scratch;
 mod simd;
 mod stream;
 mod tile;
 mod transfer;
+mod window;
 
 #[cfg(test)]
 mod tests;
@@ -38,44 +43,40 @@ use llmc_compiler::program::{BufferId, PersistentBuffer, Program};
 use self::arena::Arena;
 use self::bind::Memory;
 use self::launch::Launch;
-use self::operand::Window;
 use self::pool::Pool;
 use self::simd::Level;
+use self::window::Window;
 use super::{Device, DeviceError, HostTensor, ProgramId};
 
-/// A program made ready to run: a luminal graph whose nodes are its launches.
+/// The CPU device.
+pub struct Cpu {
+    core: Rc<Core>,
+    programs: Vec<Ready>,
+    states: Vec<(String, Window)>,
+}
+
+/// A program made ready to run: a luminal graph whose nodes launch the steps.
 struct Ready {
     execution: Execution,
     inputs: Vec<(String, Window)>,
     outputs: Vec<(String, Window)>,
 }
 
-/// What every launch works on.
+/// What the nodes of all programs share.
 struct Core {
-    memory: Memory,
+    // Windows of the launches point into the memory, whose blocks never move.
+    launches: Vec<Vec<Launch>>,
     pool: Pool,
+    working: RefCell<Working>,
+}
+
+/// What a step changes.
+struct Working {
+    memory: Memory,
+    /// Partial sums of reductions.
     partial: Vec<f64>,
-    /// Why a launch failed: luminal's nodes can only say that one did.
+    /// Why the present run failed.
     failure: Option<DeviceError>,
-}
-
-impl Core {
-    fn launch(&mut self, launch: &Launch) -> Result<(), String> {
-        let mut operands = self.memory.open(launch.bound());
-        launch.run(&mut operands, &self.pool, &mut self.partial).map_err(|error| {
-            let reason = error.to_string();
-            self.failure = Some(error);
-            reason
-        })
-    }
-}
-
-/// The CPU device.
-pub struct Cpu {
-    // Windows point into the core's memory, whose blocks never move.
-    programs: Vec<Ready>,
-    states: Vec<(String, Window)>,
-    core: Rc<RefCell<Core>>,
 }
 
 impl Cpu {
@@ -91,23 +92,48 @@ impl Cpu {
     ) -> Result<Cpu, DeviceError> {
         let scratch_bytes = programs.iter().map(|program| program.scratch_bytes).max().unwrap_or(0);
         let memory = Memory { persistent: Arena::new(persistent_bytes)?, scratch: Arena::new(scratch_bytes)? };
-        let states = persistent
-            .iter()
-            .map(|state| Ok((state.name.clone(), memory.state(state)?)))
-            .collect::<Result<_, DeviceError>>()?;
-        let core = Core { memory, pool: Pool::new(threads)?, partial: Vec::new(), failure: None };
-        let core = Rc::new(RefCell::new(core));
-        let programs = programs.iter().map(|program| ready(&core, program)).collect::<Result<_, _>>()?;
-        Ok(Cpu { programs, states, core })
+        let state = |state: &PersistentBuffer| Ok((state.name.clone(), memory.state(state)?));
+        let states = persistent.iter().map(state).collect::<Result<_, DeviceError>>()?;
+        let launches = |program: &Program| -> Result<Vec<Launch>, DeviceError> {
+            program.steps.iter().map(|step| Launch::new(&memory, program, step)).collect()
+        };
+        let launches = programs.iter().map(launches).collect::<Result<_, _>>()?;
+        let windows = programs.iter().map(|program| named_windows(&memory, program)).collect::<Result<Vec<_>, _>>()?;
+        let working = RefCell::new(Working { memory, partial: Vec::new(), failure: None });
+        let core = Rc::new(Core { launches, pool: Pool::new(threads)?, working });
+        let ready = |(program, (inputs, outputs))| {
+            let shared = Rc::clone(&core);
+            let launch = move |step| shared.launch(program, step);
+            let execution = Execution::new(core.launches[program].len(), Rc::new(launch));
+            Ready { execution, inputs, outputs }
+        };
+        let programs = windows.into_iter().enumerate().map(ready).collect();
+        Ok(Cpu { core, programs, states })
     }
+}
 
-    fn state(&self, name: &str) -> Result<&Window, DeviceError> {
-        find(&self.states, name)
+impl Core {
+    /// Runs one step of a program.
+    fn launch(&self, program: ProgramId, step: usize) -> Result<(), String> {
+        let Working { memory, partial, failure } = &mut *self.working.borrow_mut();
+        let launch = &self.launches[program][step];
+        let mut operands = memory.open(launch.bound());
+        launch.run(&mut operands, &self.pool, partial).map_err(|error| {
+            let reason = error.to_string();
+            *failure = Some(error);
+            reason
+        })
     }
+}
 
-    fn program(&self, program: ProgramId) -> Result<&Ready, DeviceError> {
-        self.programs.get(program).ok_or_else(|| DeviceError::UnknownName(format!("program {program}")))
-    }
+type Windows = Vec<(String, Window)>;
+
+/// Windows of a program's inputs and outputs.
+fn named_windows(memory: &Memory, program: &Program) -> Result<(Windows, Windows), DeviceError> {
+    let input = |(name, buffer): &(String, BufferId)| Ok((name.clone(), memory.buffer(program, *buffer)?));
+    let inputs = program.inputs.iter().map(input).collect::<Result<_, DeviceError>>()?;
+    let outputs = program.outputs.iter().map(|(name, view)| Ok((name.clone(), memory.window(program, view)?)));
+    Ok((inputs, outputs.collect::<Result<_, DeviceError>>()?))
 }
 
 fn find<'w>(windows: &'w [(String, Window)], name: &str) -> Result<&'w Window, DeviceError> {
@@ -115,60 +141,48 @@ fn find<'w>(windows: &'w [(String, Window)], name: &str) -> Result<&'w Window, D
     found.map(|(_, window)| window).ok_or_else(|| DeviceError::UnknownName(name.to_owned()))
 }
 
-/// Binds all that a program names.
-fn ready(core: &Rc<RefCell<Core>>, program: &Program) -> Result<Ready, DeviceError> {
-    let bound = core.borrow();
-    let memory = &bound.memory;
-    let input = |(name, buffer): &(String, BufferId)| Ok((name.clone(), memory.buffer(program, *buffer)?));
-    let output = |(name, view)| Ok((String::clone(name), memory.window(program, view)?));
-    let launches: Vec<Launch> =
-        program.steps.iter().map(|step| Launch::new(memory, program, step)).collect::<Result<_, _>>()?;
-    let inputs = program.inputs.iter().map(input).collect::<Result<_, DeviceError>>()?;
-    let outputs =
-        program.outputs.iter().map(|(name, view)| output((name, view))).collect::<Result<_, DeviceError>>()?;
-    let core = Rc::clone(core);
-    let steps = launches.len();
-    let execution = Execution::new(steps, Rc::new(move |step| core.borrow_mut().launch(&launches[step])));
-    Ok(Ready { execution, inputs, outputs })
+fn unknown_program(program: ProgramId) -> DeviceError {
+    DeviceError::UnknownName(format!("program {program}"))
 }
 
 impl Device for Cpu {
     fn describe(&self) -> String {
-        let threads = self.core.borrow().pool.threads();
+        let threads = self.core.pool.threads();
         let plural = if threads == 1 { "" } else { "s" };
         format!("cpu, {threads} thread{plural}, {}", Level::detected())
     }
 
     fn write_state(&mut self, name: &str, values: &[f32]) -> Result<(), DeviceError> {
-        let window = self.state(name)?.clone();
-        self.core.borrow_mut().memory.write(name, &window, HostTensor::F32(values))
+        let window = find(&self.states, name)?;
+        self.core.working.borrow_mut().memory.write(name, window, HostTensor::F32(values))
     }
 
     fn read_state(&self, name: &str, start: u64, count: u64) -> Result<Vec<f32>, DeviceError> {
-        self.core.borrow().memory.read_part(name, self.state(name)?, start, count)
+        self.core.working.borrow().memory.read_part(name, find(&self.states, name)?, start, count)
     }
 
     fn zero_states(&mut self, prefix: &str) {
+        let memory = &mut self.core.working.borrow_mut().memory;
         for (_, window) in self.states.iter().filter(|(name, _)| name.starts_with(prefix)) {
-            self.core.borrow_mut().memory.zero(window);
+            memory.zero(window);
         }
     }
 
     fn run(&mut self, program: ProgramId, inputs: &[(&str, HostTensor<'_>)]) -> Result<(), DeviceError> {
-        let unknown = || DeviceError::UnknownName(format!("program {program}"));
-        let ready = self.programs.get_mut(program).ok_or_else(unknown)?;
+        let ready = self.programs.get_mut(program).ok_or_else(|| unknown_program(program))?;
         for (name, window) in &ready.inputs {
             let given = inputs.iter().find(|(given, _)| given == name);
             let (_, values) = given.ok_or_else(|| DeviceError::MissingInput(name.clone()))?;
-            self.core.borrow_mut().memory.write(name, window, *values)?;
+            self.core.working.borrow_mut().memory.write(name, window, *values)?;
         }
         ready.execution.run().map_err(|reason| {
-            let failure = self.core.borrow_mut().failure.take();
+            let failure = self.core.working.borrow_mut().failure.take();
             failure.unwrap_or(DeviceError::Program(reason))
         })
     }
 
     fn read_output(&self, program: ProgramId, name: &str) -> Result<Vec<f32>, DeviceError> {
-        Ok(self.core.borrow().memory.read(find(&self.program(program)?.outputs, name)?))
+        let ready = self.programs.get(program).ok_or_else(|| unknown_program(program))?;
+        Ok(self.core.working.borrow().memory.read(find(&ready.outputs, name)?))
     }
 }

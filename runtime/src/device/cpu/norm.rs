@@ -1,8 +1,10 @@
 //! Layer normalisation (Ba et al. 2016) and root-mean-square normalisation (Zhang and Sennrich 2019), and their gradients.
 
+use super::elements::ElementsMut;
 use super::lanes;
-use super::operand::{ElementsMut, Operands, Piece};
+use super::operand::Operands;
 use super::pool::{Pool, Runs};
+use super::rows::Piece;
 use super::simd::vectorised;
 
 /// Elements of a task.

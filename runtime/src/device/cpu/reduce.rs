@@ -8,12 +8,13 @@ use smallvec::SmallVec;
 
 use super::lanes;
 use super::math;
-use super::operand::{Bound, Operands};
+use super::operand::Operands;
 use super::pool::{Pool, Runs};
 use super::scratch::Scratch;
 use super::simd::vectorised;
 use super::stream::Stream;
 use super::tile::{TILE, TileProgram};
+use super::window::Bound;
 
 /// Elements of a chunk at least: the part of a reduction that one task does.
 const CHUNK: usize = 32 * TILE;
@@ -35,8 +36,10 @@ pub struct Reduce {
 impl Reduce {
     /// Compiles the body of a step and checks it against the operands.
     pub fn new(kind: Reduction, axes: &[usize], body: &LoopBody, bound: &Bound) -> Result<Self, String> {
-        let [write] = bound.writes.as_slice() else { return Err("a reduction has one write".to_owned()) };
-        let shape = bound.reads.first().map(|read| read.shape.clone()).ok_or("a reduction without reads")?;
+        let [write] = bound.writes.as_slice() else {
+            return Err("a reduction has one write".to_owned());
+        };
+        let shape = bound.reads.first().unwrap_or(write).shape.clone();
         let expected: SmallVec<[usize; 4]> =
             shape.iter().enumerate().map(|(axis, &size)| if axes.contains(&axis) { 1 } else { size }).collect();
         if bound.reads.iter().any(|read| read.shape != shape) || write.shape != expected {
@@ -48,7 +51,7 @@ impl Reduce {
         let inner_axis = innermost.filter(|axis| kept.contains(axis));
         let outer_axes = kept.iter().copied().filter(|axis| Some(*axis) != inner_axis);
         let order: SmallVec<[usize; 4]> = outer_axes.chain(axes.iter().copied()).chain(inner_axis).collect();
-        let contiguous = |window: &super::operand::Window| !window.integer && window.layout_in(&order).is_contiguous();
+        let contiguous = |window: &super::window::Window| !window.integer && window.layout_in(&order).is_contiguous();
         let direct: Vec<bool> = bound.reads.iter().map(contiguous).collect();
         let program = TileProgram::new(body, &direct)?;
         if program.results() != 1 {

@@ -6,8 +6,8 @@ use std::marker::PhantomData;
 use smallvec::SmallVec;
 
 use super::layout::Layout;
-use super::operand::Window;
 use super::pool::Partition;
+use super::window::Window;
 
 /// A read as a stream of floats (i32 elements are converted).
 #[derive(Debug, Clone)]
@@ -57,9 +57,16 @@ impl<'a> Stream<'a> {
                 }
             });
         } else {
-            // SAFETY: inside the window.
-            unsafe { gather(self.pointer, &self.layout, start, tile) }
+            self.load_bits(start, tile);
         }
+    }
+
+    /// Copies the bits of elements from `start` on into `tile`, whatever their type.
+    #[inline]
+    pub fn load_bits(&self, start: usize, tile: &mut [f32]) {
+        assert!(start + tile.len() <= self.layout.count());
+        // SAFETY: inside the window.
+        unsafe { gather(self.pointer, &self.layout, start, tile) }
     }
 }
 

@@ -77,7 +77,9 @@ impl TileProgram {
             let at = |register: usize| -> Place { places[register] };
             let act = match *instruction {
                 Instruction::Load(read) => match direct.get(read) {
-                    None => return Err(format!("instruction {index} loads read {read}, which does not exist")),
+                    None => {
+                        return Err(format!("instruction {index} loads read {read}, which does not exist"));
+                    }
                     Some(true) => {
                         places.push(Place::Read(read));
                         continue;
@@ -139,7 +141,9 @@ impl TileProgram {
         let (rows, _) = scratch.as_chunks_mut::<TILE>();
         for &(act, row) in &self.acts {
             let (before, rest) = rows.split_at_mut(row);
-            let Some((out, after)) = rest.split_first_mut() else { continue };
+            let Some((out, after)) = rest.split_first_mut() else {
+                continue;
+            };
             let out = &mut out[..length];
             let find = |place| find(before, after, place, length, &slice);
             match act {
@@ -198,27 +202,12 @@ fn registers(instruction: &Instruction) -> impl Iterator<Item = usize> {
     list.into_iter().flatten()
 }
 
-/// `out[i] = f(x[i])`, one loop for each function.
-#[inline(always)]
-fn map(out: &mut [f32], x: &[f32], f: impl Fn(f32) -> f32) {
-    for (out, &x) in out.iter_mut().zip(x) {
-        *out = f(x);
-    }
-}
-
-/// `out[i] = f(a[i], b[i])`.
-#[inline(always)]
-fn zip(out: &mut [f32], a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) {
-    for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
-        *out = f(a, b);
-    }
-}
-
+/// Runs the same code once for each variant, as a constant, so that every function gets a loop of its own.
 macro_rules! each {
-    ($function:expr, $enum:ident, [$($variant:ident),*], |$name:ident| $body:expr) => {
+    ($function:expr, $enum:ident, [$($variant:ident),*], $name:ident => $body:expr) => {
         match $function {
             $($enum::$variant => {
-                let $name = $enum::$variant;
+                const $name: $enum = $enum::$variant;
                 $body
             })*
         }
@@ -235,7 +224,9 @@ vectorised! {
                 Negate, Exp, Log, Sqrt, Rsqrt, Reciprocal, Square, Abs, Sin, Cos, Tanh, Sigmoid, Erf, Relu, Silu, Gelu,
                 GeluTanh
             ],
-            |function| map(out, x, |x| math::unary(function, x))
+            FUNCTION => for (out, &x) in out.iter_mut().zip(x) {
+                *out = math::unary(FUNCTION, x);
+            }
         )
     }
 }
@@ -247,7 +238,9 @@ vectorised! {
             function,
             BinaryFunction,
             [Add, Subtract, Multiply, Divide, Maximum, Minimum, Power],
-            |function| zip(out, a, b, |a, b| math::binary(function, a, b))
+            FUNCTION => for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
+                *out = math::binary(FUNCTION, a, b);
+            }
         )
     }
 }
@@ -255,7 +248,9 @@ vectorised! {
 vectorised! {
     /// One comparison.
     fn greater(out: &mut [f32], a: &[f32], b: &[f32]) {
-        zip(out, a, b, math::greater)
+        for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
+            *out = math::greater(a, b);
+        }
     }
 }
 

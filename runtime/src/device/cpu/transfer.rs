@@ -5,7 +5,8 @@ use llmc_compiler::program::{BufferId, PersistentBuffer, Program, View};
 use smallvec::smallvec;
 
 use super::bind::Memory;
-use super::operand::{Bound, Operands, Window};
+use super::operand::Operands;
+use super::window::{Bound, Window};
 use crate::device::{DeviceError, HostTensor};
 
 impl Memory {
@@ -14,7 +15,7 @@ impl Memory {
         let elements: u64 = state.shape.iter().product();
         let fits = elements.checked_mul(state.dtype.bytes()) == Some(state.bytes)
             && state.offset.checked_add(state.bytes).is_some_and(|end| end <= self.persistent.bytes())
-            && state.offset % 4 == 0;
+            && state.offset.is_multiple_of(4);
         if !fits {
             return Err(DeviceError::Program(format!("state {} does not fit its region", state.name)));
         }
@@ -57,12 +58,16 @@ impl Memory {
         Ok(())
     }
 
-    /// A copy of a window, in row-major order.
+    /// A copy of a window, in row-major order; integers are converted.
     pub fn read(&self, window: &Window) -> Vec<f32> {
         let layout = window.layout();
-        // SAFETY: inside the window; nothing runs meanwhile, because a run borrows the device alone.
+        // SAFETY: inside the window; nothing runs meanwhile, because a run borrows the memory alone.
         let element = |index| unsafe { *window.pointer.add(layout.offset(index)) };
-        (0..layout.count()).map(element).collect()
+        let elements = (0..layout.count()).map(element);
+        match window.integer {
+            true => elements.map(|bits| bits.to_bits() as i32 as f32).collect(),
+            false => elements.collect(),
+        }
     }
 
     /// A copy of the elements `start..start + count` of a contiguous window.

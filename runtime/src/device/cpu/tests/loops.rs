@@ -170,3 +170,19 @@ fn a_strided_write_leaves_the_rest_alone() {
         assert_eq!(value, if inside { x[at] * 2.0 + y[at] } else { 9.0 }, "{index}");
     }
 }
+
+#[test]
+fn integers_are_copied() {
+    let ids = vec![i32::MAX, -1, 0, 16_777_217, -100, 7];
+    let mut bench = Bench::default();
+    let read = bench.integers(ids.clone(), &[2, 3]);
+    let out = bench.integers(vec![0; 6], &[3, 2]);
+    let shown = bench.output(&[2, 3]);
+    let body = LoopBody { instructions: vec![Instruction::Load(0)], results: vec![0, 0] };
+    // Transposed on the way.
+    let turned = window(&out, 0, &[2, 3], &[1, 2]);
+    bench.step(Kernel::Loop(body), &[&read], &[&turned, &shown]);
+    let found = bench.run(&[&turned, &shown]);
+    let expected: Vec<f32> = ids.iter().map(|&id| id as f32).collect();
+    assert_eq!(found, [expected.clone(), expected]);
+}

@@ -19,7 +19,7 @@ fn arguments() -> impl Iterator<Item = f32> {
     let grid = (0..f32::INFINITY.to_bits()).step_by(997).map(f32::from_bits);
     let dense = (0..400_000).map(|index| index as f32 * 0.000_3);
     let special =
-        [0.0, 1.0, 87.3, 88.722_84, 88.73, 89.0, 103.9, 104.1, 0.625, 0.927_734_375, f32::MAX, f32::MIN_POSITIVE];
+        [0.0, 1.0, 87.3, 88.722_84, 88.73, 89.0, 103.9, 104.1, 0.625, 0.927_734_4, f32::MAX, f32::MIN_POSITIVE];
     grid.chain(dense).chain(special).flat_map(|x| [x, -x])
 }
 

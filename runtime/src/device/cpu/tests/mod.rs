@@ -28,6 +28,15 @@ enum Values {
     I32(Vec<i32>),
 }
 
+impl Values {
+    fn tensor(&self) -> HostTensor<'_> {
+        match self {
+            Values::F32(values) => HostTensor::F32(values),
+            Values::I32(values) => HostTensor::I32(values),
+        }
+    }
+}
+
 /// A program of a few steps over buffers with given first values.
 #[derive(Debug, Default)]
 struct Bench {
@@ -52,7 +61,7 @@ impl Bench {
     }
 
     fn step(&mut self, kernel: Kernel, reads: &[&View], writes: &[&View]) {
-        let list = |views: &[&View]| views.iter().map(|view| View::clone(view)).collect();
+        let list = |views: &[&View]| views.iter().copied().cloned().collect();
         let origin = Origin { path: "wte".to_owned(), place: "std/gpt2:3".to_owned() };
         self.steps.push(Step { kernel, reads: list(reads), writes: list(writes), origin });
     }
@@ -89,12 +98,8 @@ impl Bench {
         program.outputs = results.iter().enumerate().map(|(i, view)| (format!("{i}"), View::clone(view))).collect();
         let mut cpu = Cpu::new(&[], 0, vec![program], threads)?;
         let names: Vec<String> = (0..self.buffers.len()).map(|index| index.to_string()).collect();
-        let tensor = |values| match values {
-            &Values::F32(ref values) => HostTensor::F32(values),
-            Values::I32(values) => HostTensor::I32(values),
-        };
         let inputs: Vec<(&str, HostTensor<'_>)> =
-            names.iter().zip(&self.buffers).map(|(name, values)| (name.as_str(), tensor(values))).collect();
+            names.iter().zip(&self.buffers).map(|(name, values)| (name.as_str(), values.tensor())).collect();
         cpu.run(0, &inputs)?;
         (0..results.len()).map(|index| cpu.read_output(0, &index.to_string())).collect()
     }

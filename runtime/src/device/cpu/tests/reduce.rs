@@ -36,10 +36,10 @@ fn all_sets_of_axes() {
                 bench.step(kernel, &[&first, &second], &[&out]);
                 let start = if kind == Reduction::Sum { 0.0 } else { f64::NEG_INFINITY };
                 let mut expected = vec![start; kept.iter().product()];
-                for index in 0..count {
+                for (index, &element) in x.iter().enumerate() {
                     let at = [index / shape[2] / shape[1], index / shape[2] % shape[1], index % shape[2]];
                     let to = at.iter().zip(&kept).fold(0, |to, (&i, &size)| to * size + i % size);
-                    let value = f64::from(x[index]) * f64::from(y[at[0]]);
+                    let value = f64::from(element) * f64::from(y[at[0]]);
                     expected[to] = if kind == Reduction::Sum { expected[to] + value } else { expected[to].max(value) };
                 }
                 assert_close(&bench.run(&[&out])[0], &expected, 1e-6);

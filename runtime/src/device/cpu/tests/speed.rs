@@ -7,32 +7,37 @@ use llmc_compiler::plan::{BinaryFunction, UnaryFunction};
 use llmc_compiler::program::{Instruction, Kernel, LoopBody, Program, View};
 
 use super::super::Cpu;
-use super::{Bench, Values, normal, window};
+use super::{Bench, normal, window};
 use crate::device::{Device, HostTensor};
 
-/// Best seconds of one run of the bench's only step.
+/// Seconds of one run of the bench's only step: of the processor for one thread, by the clock for several.
 fn seconds(bench: &Bench, threads: usize) -> f64 {
     let whole = bench.program();
     let fill = Program { steps: Vec::new(), ..whole.clone() };
     let timed = Program { inputs: Vec::new(), ..whole };
     let mut cpu = Cpu::new(&[], 0, vec![fill, timed], threads).unwrap();
     let names: Vec<String> = (0..bench.buffers.len()).map(|index| index.to_string()).collect();
-    let inputs: Vec<(&str, HostTensor<'_>)> = names
-        .iter()
-        .zip(&bench.buffers)
-        .map(|(name, values)| match values {
-            Values::F32(values) => (name.as_str(), HostTensor::F32(values)),
-            Values::I32(values) => (name.as_str(), HostTensor::I32(values)),
-        })
-        .collect();
+    let inputs: Vec<(&str, HostTensor<'_>)> =
+        names.iter().zip(&bench.buffers).map(|(name, values)| (name.as_str(), values.tensor())).collect();
     cpu.run(0, &inputs).unwrap();
-    let mut best = f64::INFINITY;
-    for _ in 0..15 {
-        let start = Instant::now();
+    cpu.run(1, &[]).unwrap();
+    let (wall, busy) = (Instant::now(), processor_seconds());
+    let mut runs = 0;
+    while runs < 5 || wall.elapsed().as_secs_f64() < 0.3 {
         cpu.run(1, &[]).unwrap();
-        best = best.min(start.elapsed().as_secs_f64());
+        runs += 1;
     }
-    best
+    let busy = match (threads, busy, processor_seconds()) {
+        (1, Some(before), Some(after)) => after - before,
+        _ => wall.elapsed().as_secs_f64(),
+    };
+    busy / f64::from(runs)
+}
+
+/// Seconds that this thread has really run, where the system tells.
+fn processor_seconds() -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    Some(text.split_whitespace().next()?.parse::<f64>().ok()? / 1e9)
 }
 
 fn report(name: &str, bench: &Bench, flops: f64, bytes: f64) {

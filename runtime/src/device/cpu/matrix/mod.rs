@@ -1,5 +1,12 @@
-//! Strided matrices and their product through the `gemm` crate.
+//! Strided matrices and their product: through own kernels where the machine has AVX2 or AVX-512, else through the `gemm` crate.
 #![allow(unsafe_code)]
+
+#[cfg(target_arch = "x86_64")]
+mod blocked;
+#[cfg(target_arch = "x86_64")]
+mod pack;
+#[cfg(target_arch = "x86_64")]
+mod register_tile;
 
 use std::marker::PhantomData;
 
@@ -73,6 +80,10 @@ impl<'a> MatrixMut<'a> {
     /// `self = [self +] factor * a b`, on this thread, each element summed over `k` in an order that depends on the shapes alone.
     pub fn multiply(&mut self, accumulate: bool, factor: f32, a: Matrix<'_>, b: Matrix<'_>) {
         assert!(a.rows.0 == self.rows.0 && b.columns.0 == self.columns.0 && a.columns.0 == b.rows.0);
+        #[cfg(target_arch = "x86_64")]
+        if self.multiply_in_blocks(accumulate, factor, a, b) {
+            return;
+        }
         // SAFETY: all three matrices lie in memory that may be read or written, and the sizes agree.
         unsafe {
             gemm::gemm(
@@ -98,4 +109,28 @@ impl<'a> MatrixMut<'a> {
             );
         }
     }
+
+    /// The product through [`blocked`], where the result's rows or columns lie side by side; false if nothing was done.
+    #[cfg(target_arch = "x86_64")]
+    fn multiply_in_blocks(&mut self, accumulate: bool, factor: f32, a: Matrix<'_>, b: Matrix<'_>) -> bool {
+        let (rows, columns, a, b) = match (self.rows.1, self.columns.1) {
+            (_, 1) => (self.rows, self.columns, a, b),
+            // The transposed product has its columns side by side.
+            (1, _) => (self.columns, self.rows, b.transposed(), a.transposed()),
+            _ => return false,
+        };
+        let strided = |m: Matrix<'_>| blocked::Strided { pointer: m.pointer, row: m.rows.1, column: m.columns.1 };
+        let sizes = blocked::Sizes { m: rows.0, n: columns.0, k: a.columns.0 };
+        let target = blocked::Target { pointer: self.pointer, row_stride: rows.1, accumulate, factor };
+        // SAFETY: all three matrices lie in memory that may be read or written, and the sizes agree.
+        unsafe { blocked::multiply(sizes, strided(a), strided(b), target) }
+    }
+}
+
+/// Whether an element's value is the same however a product is cut into tiles.
+pub fn is_independent_of_tiling() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return blocked::is_available();
+    #[cfg(not(target_arch = "x86_64"))]
+    false
 }

@@ -1,0 +1,40 @@
+//! Whether prepared data fits the stage that is to train on it.
+
+use llmc_compiler::plan::StagePlan;
+use llmc_grammar::codes;
+use llmc_grammar::diagnostic::Diagnostic;
+
+use super::store::TokenStream;
+
+/// Fails unless the ids fit the model, rows fit the stage, and there is at least one row.
+pub fn check_fits(stage: &StagePlan, train: &TokenStream, heldout: Option<&TokenStream>) -> Result<(), Diagnostic> {
+    let ids = train.counts().len().max(heldout.map_or(0, |stream| stream.counts().len())) as u64;
+    if ids > stage.model.vocab {
+        let message = format!(
+            "the data of stage `{}` holds the id {}, but the model's vocabulary is 0..{}",
+            stage.name,
+            ids - 1,
+            stage.model.vocab
+        );
+        return Err(Diagnostic::error(codes::TOKEN_OUT_OF_RANGE, message)
+            .help("make the model's vocabulary as large as the tokenizer's"));
+    }
+    let length = stage.sequence_length;
+    if let Some(row_length) = train.row_length().filter(|&row_length| row_length != length) {
+        let message = format!(
+            "the rows of `{}` are {row_length} tokens long, but stage `{}` trains on rows of {length}",
+            stage.data, stage.name
+        );
+        return Err(Diagnostic::error(codes::ROW_LENGTH, message).help(format!(
+            "say `sequence_length = {row_length} tokens`, or store the ids in one dimension to have them cut into rows"
+        )));
+    }
+    let needed = if train.row_length().is_some() { length } else { length + 1 };
+    if train.len() < needed {
+        let message =
+            format!("the training split of `{}` holds {} tokens; one row needs {needed}", stage.data, train.len());
+        return Err(Diagnostic::error(codes::TOO_LITTLE_DATA, message)
+            .help("add text, or lower `sequence_length`, `holdout` or `limit`"));
+    }
+    Ok(())
+}

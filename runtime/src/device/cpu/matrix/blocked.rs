@@ -1,0 +1,156 @@
+//! Matrix products in cache-sized blocks: panels of both operands are packed, register tiles multiply them.
+//!
+//! The blocking is that of Goto and van de Geijn 2008 ("Anatomy of high-performance matrix multiplication"). Every element of
+//! the result is one chain of fused multiply-adds over `k` for each block of the depth, whatever its place in the result:
+//! cutting the result into parts for threads never changes a bit.
+#![allow(unsafe_code)]
+
+use std::cell::RefCell;
+
+use super::pack::{Lines, SLACK, pack};
+use super::register_tile::{Store, TileFunction, avx2_6x16, avx512_12x32};
+use crate::device::cpu::simd::Level;
+
+/// Longest depth of a panel: a right panel of 32 columns then takes 48 KiB.
+const DEPTH: usize = 384;
+/// Rows of the left operand packed at once (a multiple of both tiles' rows): 360 KiB, for the second-level cache.
+const ROWS: usize = 240;
+/// Columns of the right operand packed at once.
+const COLUMNS: usize = 2048;
+
+/// A matrix by its address, sizes elsewhere.
+#[derive(Debug, Clone, Copy)]
+pub struct Strided {
+    /// First element.
+    pub pointer: *const f32,
+    /// Distance between rows.
+    pub row: usize,
+    /// Distance between columns.
+    pub column: usize,
+}
+
+/// Sizes of a product: the result is `[m, n]`, the operands `[m, k]` and `[k, n]`.
+#[derive(Debug, Clone, Copy)]
+#[allow(missing_docs)]
+pub struct Sizes {
+    pub m: usize,
+    pub n: usize,
+    pub k: usize,
+}
+
+#[derive(Clone, Copy)]
+struct Tile {
+    rows: usize,
+    columns: usize,
+    run: TileFunction,
+}
+
+fn tile(level: Level) -> Option<Tile> {
+    match level {
+        Level::Portable => None,
+        Level::Avx2 => Some(Tile { rows: 6, columns: 16, run: avx2_6x16 }),
+        Level::Avx512 => Some(Tile { rows: 12, columns: 32, run: avx512_12x32 }),
+    }
+}
+
+thread_local! {
+    /// Packed panels of this thread, grown once to the largest need.
+    static PANELS: RefCell<(Vec<f32>, Vec<f32>)> = const { RefCell::new((Vec::new(), Vec::new())) };
+}
+
+/// Where a product goes: its columns side by side, its rows `row_stride` apart.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    /// First element.
+    pub pointer: *mut f32,
+    /// Distance between rows.
+    pub row_stride: usize,
+    /// Add to what is there.
+    pub accumulate: bool,
+    /// Factor on the product.
+    pub factor: f32,
+}
+
+/// Whether this machine has the instructions that [`multiply`] needs.
+pub fn is_available() -> bool {
+    tile(Level::detected()).is_some()
+}
+
+/// `target [m, n] (+)= factor * a [m, k] x b [k, n]` on this thread.
+/// False if there is no depth or the machine lacks the instructions: then nothing was done.
+///
+/// # Safety
+/// All elements of the operands may be read, those of the result written, and they share no memory.
+pub unsafe fn multiply(sizes: Sizes, a: Strided, b: Strided, target: Target) -> bool {
+    let Some(tile) = tile(Level::detected()) else { return false };
+    let Sizes { m, n, k } = sizes;
+    if k == 0 {
+        return false;
+    }
+    // Equal blocks: a depth a little over the limit would else leave a sliver.
+    let depth = k.div_ceil(k.div_ceil(DEPTH));
+    PANELS.with_borrow_mut(|(left, right)| {
+        grow(left, (ROWS.min(m) + tile.rows) * depth + SLACK);
+        grow(right, (COLUMNS.min(n) + tile.columns) * depth + SLACK);
+        let (left, right) = (left.as_mut_ptr(), right.as_mut_ptr());
+        for column in (0..n).step_by(COLUMNS) {
+            let columns = COLUMNS.min(n - column);
+            for start in (0..k).step_by(depth) {
+                let depth = depth.min(k - start);
+                let accumulate = target.accumulate || start > 0;
+                // SAFETY: all offsets stay inside the matrices by their sizes, and the panels were grown to hold a block.
+                unsafe {
+                    let pointer = b.pointer.add(start * b.row + column * b.column);
+                    pack(right, tile.columns, Lines { pointer, count: columns, stride: b.column, depth, step: b.row });
+                    for row in (0..m).step_by(ROWS) {
+                        let rows = ROWS.min(m - row);
+                        let pointer = a.pointer.add(row * a.row + start * a.column);
+                        pack(left, tile.rows, Lines { pointer, count: rows, stride: a.row, depth, step: a.column });
+                        let Target { row_stride, factor, .. } = target;
+                        let result = target.pointer.add(row * row_stride + column);
+                        let store = Store { row_stride, accumulate, factor, rows, columns };
+                        multiply_panels(tile, depth, left, right, result, store);
+                    }
+                }
+            }
+        }
+    });
+    true
+}
+
+/// All register tiles of a packed block; `store` gives the whole block's sizes.
+///
+/// # Safety
+/// As for [`TileFunction`], for the whole block.
+unsafe fn multiply_panels(
+    tile: Tile,
+    depth: usize,
+    left: *const f32,
+    right: *const f32,
+    result: *mut f32,
+    store: Store,
+) {
+    for column in (0..store.columns).step_by(tile.columns) {
+        for row in (0..store.rows).step_by(tile.rows) {
+            let rows = tile.rows.min(store.rows - row);
+            let columns = tile.columns.min(store.columns - column);
+            // SAFETY: the panels of this tile lie inside the packed block, its elements inside the result.
+            unsafe {
+                let place = result.add(row * store.row_stride + column);
+                (tile.run)(
+                    depth,
+                    left.add(row * depth),
+                    right.add(column * depth),
+                    place,
+                    Store { rows, columns, ..store },
+                );
+            }
+        }
+    }
+}
+
+fn grow(panel: &mut Vec<f32>, length: usize) {
+    if panel.len() < length {
+        panel.resize(length, 0.0);
+    }
+}

@@ -1,0 +1,121 @@
+//! Copies blocks of a matrix into the panels that register tiles read.
+#![allow(unsafe_code)]
+
+use std::arch::x86_64::*;
+
+/// Floats that [`pack`] may write past the end of its panels.
+pub const SLACK: usize = 8;
+
+/// A block of a matrix seen as lines of equal depth: rows of the left operand, columns of the right one.
+#[derive(Debug, Clone, Copy)]
+pub struct Lines {
+    /// First element.
+    pub pointer: *const f32,
+    /// How many lines.
+    pub count: usize,
+    /// Distance between lines.
+    pub stride: usize,
+    /// Elements of a line.
+    pub depth: usize,
+    /// Distance between a line's elements.
+    pub step: usize,
+}
+
+/// Packs lines into panels of `width` lines: place `k` of line `l` of a panel goes to `k * width + l`; lines that are missing
+/// in the last panel become 0.
+///
+/// # Safety
+/// The lines may be read, `target` has room for `count.next_multiple_of(width) * depth + SLACK` floats, and the machine has AVX2.
+#[target_feature(enable = "avx2")]
+pub unsafe fn pack(mut target: *mut f32, width: usize, lines: Lines) {
+    let mut first = 0;
+    while first < lines.count {
+        let count = width.min(lines.count - first);
+        // SAFETY: inside the lines and the target by the caller's promise.
+        unsafe {
+            let panel = Lines { pointer: lines.pointer.add(first * lines.stride), count, ..lines };
+            if panel.stride == 1 && count == width {
+                for k in 0..panel.depth {
+                    std::ptr::copy_nonoverlapping(panel.pointer.add(k * panel.step), target.add(k * width), width);
+                }
+            } else if panel.step == 1 {
+                pack_transposed(target, width, panel);
+            } else {
+                pack_elements(target, width, panel, 0);
+            }
+            target = target.add(width * lines.depth);
+        }
+        first += width;
+    }
+}
+
+/// One panel from lines whose elements lie side by side, eight by eight.
+#[target_feature(enable = "avx2")]
+unsafe fn pack_transposed(target: *mut f32, width: usize, panel: Lines) {
+    let whole = panel.depth / 8 * 8;
+    // SAFETY: inside the panel and the target by the caller's promise; a last group that is narrower than eight
+    // writes only its part through a mask.
+    unsafe {
+        for k in (0..whole).step_by(8) {
+            for group in (0..width).step_by(8) {
+                let mut rows = [_mm256_setzero_ps(); 8];
+                for (index, row) in rows.iter_mut().enumerate() {
+                    if group + index < panel.count {
+                        *row = _mm256_loadu_ps(panel.pointer.add((group + index) * panel.stride + k));
+                    }
+                }
+                let columns = transpose(rows);
+                if group + 8 <= width {
+                    for (index, column) in columns.into_iter().enumerate() {
+                        _mm256_storeu_ps(target.add((k + index) * width + group), column);
+                    }
+                } else {
+                    let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+                    let mask = _mm256_cmpgt_epi32(_mm256_set1_epi32((width - group) as i32), lanes);
+                    for (index, column) in columns.into_iter().enumerate() {
+                        _mm256_maskstore_ps(target.add((k + index) * width + group), mask, column);
+                    }
+                }
+            }
+        }
+        pack_elements(target, width, panel, whole);
+    }
+}
+
+/// The places from `start` on of one panel, element by element.
+unsafe fn pack_elements(target: *mut f32, width: usize, panel: Lines, start: usize) {
+    for k in start..panel.depth {
+        for line in 0..width {
+            // SAFETY: inside the panel and the target by the caller's promise.
+            unsafe {
+                *target.add(k * width + line) =
+                    if line < panel.count { *panel.pointer.add(line * panel.stride + k * panel.step) } else { 0.0 };
+            }
+        }
+    }
+}
+
+/// Rows and columns of an 8 x 8 block exchanged.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn transpose(rows: [__m256; 8]) -> [__m256; 8] {
+    let [r0, r1, r2, r3, r4, r5, r6, r7] = rows;
+    let (a0, a1) = (_mm256_unpacklo_ps(r0, r1), _mm256_unpackhi_ps(r0, r1));
+    let (a2, a3) = (_mm256_unpacklo_ps(r2, r3), _mm256_unpackhi_ps(r2, r3));
+    let (a4, a5) = (_mm256_unpacklo_ps(r4, r5), _mm256_unpackhi_ps(r4, r5));
+    let (a6, a7) = (_mm256_unpacklo_ps(r6, r7), _mm256_unpackhi_ps(r6, r7));
+    let (b0, b1) = (_mm256_shuffle_ps::<0x44>(a0, a2), _mm256_shuffle_ps::<0xee>(a0, a2));
+    let (b2, b3) = (_mm256_shuffle_ps::<0x44>(a1, a3), _mm256_shuffle_ps::<0xee>(a1, a3));
+    let (b4, b5) = (_mm256_shuffle_ps::<0x44>(a4, a6), _mm256_shuffle_ps::<0xee>(a4, a6));
+    let (b6, b7) = (_mm256_shuffle_ps::<0x44>(a5, a7), _mm256_shuffle_ps::<0xee>(a5, a7));
+    [
+        _mm256_permute2f128_ps::<0x20>(b0, b4),
+        _mm256_permute2f128_ps::<0x20>(b1, b5),
+        _mm256_permute2f128_ps::<0x20>(b2, b6),
+        _mm256_permute2f128_ps::<0x20>(b3, b7),
+        _mm256_permute2f128_ps::<0x31>(b0, b4),
+        _mm256_permute2f128_ps::<0x31>(b1, b5),
+        _mm256_permute2f128_ps::<0x31>(b2, b6),
+        _mm256_permute2f128_ps::<0x31>(b3, b7),
+    ]
+}

@@ -1,0 +1,103 @@
+//! The innermost piece of a matrix product: one tile of the result held in vector registers over packed panels.
+#![allow(unsafe_code)]
+
+use std::arch::x86_64::*;
+
+/// What is done with a tile of the result.
+#[derive(Debug, Clone, Copy)]
+pub struct Store {
+    /// Distance between rows of the result.
+    pub row_stride: usize,
+    /// Add to what is there.
+    pub accumulate: bool,
+    /// Factor on the product.
+    pub factor: f32,
+    /// Rows that exist.
+    pub rows: usize,
+    /// Columns that exist.
+    pub columns: usize,
+}
+
+/// A register tile: `result [ROWS, COLUMNS] (+)= factor * a x b` for `a` packed as `[depth][ROWS]` and `b` as `[depth][COLUMNS]`.
+///
+/// # Safety
+/// `(depth, a, b, result, store)`: the panels hold `depth` lines, `store.rows x store.columns` elements of the result
+/// may be read and written, and the machine has the instructions.
+pub type TileFunction = unsafe fn(usize, *const f32, *const f32, *mut f32, Store);
+
+/// How far ahead of its use a line of the right panel is fetched.
+const LINES_AHEAD: usize = 6;
+
+macro_rules! register_tile {
+    ($(#[$meta:meta])* $name:ident, $feature:literal, $vector:ty, $lanes:literal, $rows:literal x $vectors:literal,
+     $zero:ident, $load:ident, $broadcast:expr, $fma:ident, $add:ident, $multiply:ident, $store:ident) => {
+        $(#[$meta])*
+        #[target_feature(enable = $feature)]
+        pub unsafe fn $name(depth: usize, mut a: *const f32, mut b: *const f32, result: *mut f32, store: Store) {
+            const ROWS: usize = $rows;
+            const COLUMNS: usize = $lanes * $vectors;
+            // SAFETY: the caller's promise; prefetches may go anywhere, so they use wrapping addresses.
+            unsafe {
+                for row in 0..store.rows {
+                    let line = result.wrapping_add(row * store.row_stride);
+                    _mm_prefetch::<_MM_HINT_T0>(line as *const i8);
+                    _mm_prefetch::<_MM_HINT_T0>(line.wrapping_add(store.columns) as *const i8);
+                }
+                let mut sums: [[$vector; $vectors]; ROWS] = [[$zero(); $vectors]; ROWS];
+                for _ in 0..depth {
+                    let mut right: [$vector; $vectors] = [$zero(); $vectors];
+                    for (index, vector) in right.iter_mut().enumerate() {
+                        *vector = $load(b.add(index * $lanes));
+                        _mm_prefetch::<_MM_HINT_T0>(b.wrapping_add(COLUMNS * LINES_AHEAD + index * $lanes) as *const i8);
+                    }
+                    for (row, sums) in sums.iter_mut().enumerate() {
+                        let left = $broadcast(a.add(row));
+                        for (sum, right) in sums.iter_mut().zip(right) {
+                            *sum = $fma(left, right, *sum);
+                        }
+                    }
+                    a = a.add(ROWS);
+                    b = b.add(COLUMNS);
+                }
+                let factor = $broadcast(&raw const store.factor);
+                for sum in sums.iter_mut().flatten() {
+                    *sum = $multiply(*sum, factor);
+                }
+                if store.rows == ROWS && store.columns == COLUMNS {
+                    for (row, sums) in sums.iter().enumerate() {
+                        for (index, &sum) in sums.iter().enumerate() {
+                            let place = result.add(row * store.row_stride + index * $lanes);
+                            $store(place, if store.accumulate { $add($load(place), sum) } else { sum });
+                        }
+                    }
+                } else {
+                    let mut whole = [0f32; ROWS * COLUMNS];
+                    for (row, sums) in sums.iter().enumerate() {
+                        for (index, &sum) in sums.iter().enumerate() {
+                            $store(whole.as_mut_ptr().add(row * COLUMNS + index * $lanes), sum);
+                        }
+                    }
+                    for row in 0..store.rows {
+                        for column in 0..store.columns {
+                            let place = result.add(row * store.row_stride + column);
+                            let sum = whole[row * COLUMNS + column];
+                            *place = if store.accumulate { *place + sum } else { sum };
+                        }
+                    }
+                }
+            }
+        }
+    };
+}
+
+register_tile!(
+    /// 12 x 32 in 24 of AVX-512's 32 registers.
+    avx512_12x32, "avx512f", __m512, 16, 12 x 2,
+    _mm512_setzero_ps, _mm512_loadu_ps, |p: *const f32| _mm512_set1_ps(*p), _mm512_fmadd_ps, _mm512_add_ps, _mm512_mul_ps, _mm512_storeu_ps
+);
+
+register_tile!(
+    /// 6 x 16 in 12 of AVX2's 16 registers.
+    avx2_6x16, "avx2,fma", __m256, 8, 6 x 2,
+    _mm256_setzero_ps, _mm256_loadu_ps, |p: *const f32| _mm256_broadcast_ss(&*p), _mm256_fmadd_ps, _mm256_add_ps, _mm256_mul_ps, _mm256_storeu_ps
+);

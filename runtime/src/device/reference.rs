@@ -64,8 +64,12 @@ impl Device for Reference {
         Ok(())
     }
 
-    fn read_state(&self, name: &str, start: u64, count: u64) -> Result<Vec<f32>, DeviceError> {
-        let values = self.states.get(name).ok_or_else(|| unknown(name))?.to_f32();
+    fn read_state(&self, name: &str) -> Result<Vec<f32>, DeviceError> {
+        self.states.get(name).map(Tensor::to_f32).ok_or_else(|| unknown(name))
+    }
+
+    fn read_state_part(&self, name: &str, start: u64, count: u64) -> Result<Vec<f32>, DeviceError> {
+        let values = self.read_state(name)?;
         let part = values.get(start as usize..).and_then(|rest| rest.get(..count as usize));
         part.map(<[f32]>::to_vec).ok_or_else(|| DeviceError::Size {
             name: name.to_owned(),

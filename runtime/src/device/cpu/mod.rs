@@ -157,7 +157,11 @@ impl Device for Cpu {
         self.core.working.borrow_mut().memory.write(name, window, HostTensor::F32(values))
     }
 
-    fn read_state(&self, name: &str, start: u64, count: u64) -> Result<Vec<f32>, DeviceError> {
+    fn read_state(&self, name: &str) -> Result<Vec<f32>, DeviceError> {
+        Ok(self.core.working.borrow().memory.read(find(&self.states, name)?))
+    }
+
+    fn read_state_part(&self, name: &str, start: u64, count: u64) -> Result<Vec<f32>, DeviceError> {
         self.core.working.borrow().memory.read_part(name, find(&self.states, name)?, start, count)
     }
 

@@ -1,6 +1,11 @@
 //! The one integration-test binary: the product from outside, through recipes and the command line.
 
 mod architecture;
+mod cli;
 mod fidelity;
+mod generation;
 mod mutation;
 mod real_model;
+mod scoring;
+mod support;
+mod training;

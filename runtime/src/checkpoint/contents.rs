@@ -80,11 +80,12 @@ impl Contents<'_> {
     /// Of the file system or the device.
     pub fn write(&self, directory: &Path, device: &dyn Device) -> Result<(), Failure> {
         let model = &self.stage.model;
-        model_layout(model).write(&directory.join("model.safetensors"), |path| {
-            device.read_state(&format!("weight/{path}")).map_err(Failure::from)
+        model_layout(model).write(&directory.join("model.safetensors"), |path, start, count| {
+            Ok(device.read_state_part(&format!("weight/{path}"), start, count)?)
         })?;
-        optimizer_layout(model)
-            .write(&directory.join("optimizer.safetensors"), |name| device.read_state(name).map_err(Failure::from))?;
+        optimizer_layout(model).write(&directory.join("optimizer.safetensors"), |name, start, count| {
+            Ok(device.read_state_part(name, start, count)?)
+        })?;
         for (name, content) in self.small_files() {
             write_file(&directory.join(name), content.as_bytes())?;
         }

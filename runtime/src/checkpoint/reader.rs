@@ -189,7 +189,9 @@ mod tests {
     fn sample(directory: &Path) -> PathBuf {
         let path = directory.join("model.safetensors");
         let layout = Layout::new([("a".to_owned(), &[2, 2][..]), ("b".to_owned(), &[3][..])]);
-        layout.write(&path, |name| Ok(if name == "a" { vec![1.0, 2.0, 3.0, 4.0] } else { vec![-1.0; 3] })).unwrap();
+        layout
+            .write(&path, |name, _, _| Ok(if name == "a" { vec![1.0, 2.0, 3.0, 4.0] } else { vec![-1.0; 3] }))
+            .unwrap();
         path
     }
 

@@ -10,10 +10,14 @@ use safetensors::tensor::{Metadata, TensorInfo};
 
 use crate::failure::{AtPath, Failure};
 
+/// Elements that are held at a time: four megabytes.
+const PART: u64 = 1 << 20;
+
 /// What a file will hold, fixed before the first value is known.
 #[derive(Debug, Clone)]
 pub struct Layout {
-    names: Vec<String>,
+    /// Names and numbers of elements, in the order of the file.
+    tensors: Vec<(String, u64)>,
     header: Vec<u8>,
     data_bytes: u64,
 }
@@ -21,13 +25,13 @@ pub struct Layout {
 impl Layout {
     /// A file of these float32 tensors, in this order. Names must be distinct.
     pub fn new<'a>(tensors: impl IntoIterator<Item = (String, &'a [u64])>) -> Layout {
-        let mut names = Vec::new();
+        let mut sizes = Vec::new();
         let mut infos = Vec::new();
         let mut offset = 0;
         for (name, shape) in tensors {
             let shape: Vec<usize> = shape.iter().map(|&size| size as usize).collect();
             let end = offset + 4 * shape.iter().product::<usize>();
-            names.push(name.clone());
+            sizes.push((name.clone(), shape.iter().product::<usize>() as u64));
             infos.push((name, TensorInfo { dtype: Dtype::F32, shape, data_offsets: (offset, end) }));
             offset = end;
         }
@@ -38,7 +42,7 @@ impl Layout {
         json.resize(json.len().next_multiple_of(8), b' ');
         let mut header = (json.len() as u64).to_le_bytes().to_vec();
         header.extend(json);
-        Layout { names, header, data_bytes: offset as u64 }
+        Layout { tensors: sizes, header, data_bytes: offset as u64 }
     }
 
     /// Exact size of the file.
@@ -46,20 +50,26 @@ impl Layout {
         self.header.len() as u64 + self.data_bytes
     }
 
-    /// Writes the file and waits until it is on the disk. `read` gives each tensor's values by name; only one is held at a time.
+    /// Writes the file and waits until it is on the disk. `read` gives a part of a tensor by name, first element and number
+    /// of elements; only one part is held at a time.
     ///
     /// # Errors
     /// Of the file system, or of `read`.
-    pub fn write(&self, path: &Path, mut read: impl FnMut(&str) -> Result<Vec<f32>, Failure>) -> Result<(), Failure> {
+    pub fn write(
+        &self,
+        path: &Path,
+        mut read: impl FnMut(&str, u64, u64) -> Result<Vec<f32>, Failure>,
+    ) -> Result<(), Failure> {
         let mut file = BufWriter::with_capacity(1 << 20, File::create(path).at("create", path)?);
         file.write_all(&self.header).at("write", path)?;
-        let mut written = 0;
-        for name in &self.names {
-            let values = read(name)?;
-            written += 4 * values.len() as u64;
-            write_values(&mut file, &values).at("write", path)?;
+        for (name, elements) in &self.tensors {
+            for start in (0..*elements).step_by(PART as usize) {
+                let count = PART.min(elements - start);
+                let values = read(name, start, count)?;
+                assert_eq!(values.len() as u64, count, "{name} has another size than its layout says");
+                write_values(&mut file, &values).at("write", path)?;
+            }
         }
-        assert_eq!(written, self.data_bytes, "a tensor has another size than its layout says");
         let file = file.into_inner().map_err(io::IntoInnerError::into_error).at("write", path)?;
         file.sync_all().at("write", path)
     }
@@ -93,7 +103,9 @@ mod tests {
             "a.weight" => vec![0.5; 5],
             _ => vec![f32::MIN_POSITIVE],
         };
-        layout.write(&path, |name| Ok(values(name))).unwrap();
+        layout
+            .write(&path, |name, start, count| Ok(values(name)[start as usize..][..count as usize].to_vec()))
+            .unwrap();
         let bytes = std::fs::read(&path).unwrap();
         assert_eq!(bytes.len() as u64, layout.bytes());
         assert_eq!((bytes.len() as u64 - layout.data_bytes) % 8, 0);

@@ -33,6 +33,12 @@ pub trait Device {
     /// A copy of a state, in row-major order.
     fn read_state(&self, name: &str) -> Result<Vec<f32>, DeviceError>;
 
+    /// A copy of the elements `start..start + count` of a state, in row-major order.
+    ///
+    /// # Errors
+    /// If there is no such state, or it has fewer elements.
+    fn read_state_part(&self, name: &str, start: u64, count: u64) -> Result<Vec<f32>, DeviceError>;
+
     /// Sets every state whose name starts with `prefix` to zero.
     fn zero_states(&mut self, prefix: &str);
 

@@ -68,6 +68,16 @@ impl Device for Reference {
         self.states.get(name).map(Tensor::to_f32).ok_or_else(|| unknown(name))
     }
 
+    fn read_state_part(&self, name: &str, start: u64, count: u64) -> Result<Vec<f32>, DeviceError> {
+        let values = self.read_state(name)?;
+        let part = values.get(start as usize..).and_then(|rest| rest.get(..count as usize));
+        part.map(<[f32]>::to_vec).ok_or_else(|| DeviceError::Size {
+            name: name.to_owned(),
+            expected: values.len() as u64,
+            given: start.saturating_add(count),
+        })
+    }
+
     fn zero_states(&mut self, prefix: &str) {
         for (_, state) in self.states.iter_mut().filter(|(name, _)| name.starts_with(prefix)) {
             match &mut state.data {

@@ -161,6 +161,10 @@ impl Device for Cpu {
         Ok(self.core.working.borrow().memory.read(find(&self.states, name)?))
     }
 
+    fn read_state_part(&self, name: &str, start: u64, count: u64) -> Result<Vec<f32>, DeviceError> {
+        self.core.working.borrow().memory.read_part(name, find(&self.states, name)?, start, count)
+    }
+
     fn zero_states(&mut self, prefix: &str) {
         let memory = &mut self.core.working.borrow_mut().memory;
         for (_, window) in self.states.iter().filter(|(name, _)| name.starts_with(prefix)) {

@@ -70,6 +70,17 @@ impl Memory {
         }
     }
 
+    /// A copy of the elements `start..start + count` of a contiguous window.
+    pub fn read_part(&self, name: &str, window: &Window, start: u64, count: u64) -> Result<Vec<f32>, DeviceError> {
+        let (elements, given) = (window.count() as u64, start.saturating_add(count));
+        if given > elements {
+            return Err(DeviceError::Size { name: name.to_owned(), expected: elements, given });
+        }
+        // SAFETY: inside the window, as was just checked; nothing runs meanwhile, because a run borrows the device alone.
+        let part = unsafe { std::slice::from_raw_parts(window.pointer.add(start as usize), count as usize) };
+        Ok(part.to_vec())
+    }
+
     /// Fills a state with zeros.
     pub fn zero(&mut self, window: &Window) {
         // SAFETY: the window is contiguous and `self` is borrowed alone.

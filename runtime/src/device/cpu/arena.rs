@@ -28,6 +28,7 @@ impl Arena {
         // SAFETY: the layout's size is not zero.
         let pointer = unsafe { alloc_zeroed(layout) };
         let pointer = NonNull::new(pointer.cast::<f32>()).ok_or(too_much)?;
+        use_large_pages(pointer, size);
         Ok(Arena { pointer, layout })
     }
 
@@ -41,6 +42,23 @@ impl Arena {
         self.layout.size() as u64
     }
 }
+
+/// Asks the system for large pages where the block is large: strided walks then miss the address cache less.
+/// Only advice; whether it is followed makes no difference to any result.
+#[cfg(target_os = "linux")]
+fn use_large_pages(pointer: NonNull<f32>, size: usize) {
+    const PAGE: usize = 2 << 20;
+    let start = (pointer.as_ptr() as usize).next_multiple_of(PAGE);
+    let end = (pointer.as_ptr() as usize + size) / PAGE * PAGE;
+    if start < end {
+        let address = pointer.as_ptr().wrapping_byte_add(start - pointer.as_ptr() as usize);
+        // SAFETY: whole pages inside the block; the advice changes no contents.
+        unsafe { libc::madvise(address.cast(), end - start, libc::MADV_HUGEPAGE) };
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn use_large_pages(_: NonNull<f32>, _: usize) {}
 
 /// As aligned as an arena.
 #[repr(align(64))]

@@ -6,6 +6,7 @@ mod fidelity;
 mod generation;
 mod mutation;
 mod real_model;
+mod recipes;
 mod scoring;
 mod support;
 mod training;

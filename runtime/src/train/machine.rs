@@ -40,6 +40,7 @@ impl Machine {
     ) -> Result<Box<dyn Device>, Failure> {
         Ok(match self.choice {
             DeviceChoice::Auto | DeviceChoice::Cpu => {
+                drop(graphs);
                 Box::new(Cpu::new(persistent, persistent_bytes, programs, self.threads)?)
             }
             DeviceChoice::Reference => Box::new(Reference::new(persistent, graphs)),

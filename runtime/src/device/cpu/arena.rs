@@ -60,6 +60,17 @@ fn use_large_pages(pointer: NonNull<f32>, size: usize) {
 #[cfg(not(target_os = "linux"))]
 fn use_large_pages(_: NonNull<f32>, _: usize) {}
 
+/// Gives memory that was freed back to the system, so that what compiling needed does not stay beside the arenas.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub fn release_freed_memory() {
+    // SAFETY: only free memory is touched.
+    unsafe { libc::malloc_trim(0) };
+}
+
+/// Other allocators give it back by themselves or not at all.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub fn release_freed_memory() {}
+
 /// As aligned as an arena.
 #[repr(align(64))]
 struct Line;

@@ -91,6 +91,7 @@ impl Cpu {
         threads: usize,
     ) -> Result<Cpu, DeviceError> {
         let scratch_bytes = programs.iter().map(|program| program.scratch_bytes).max().unwrap_or(0);
+        arena::release_freed_memory();
         let memory = Memory { persistent: Arena::new(persistent_bytes)?, scratch: Arena::new(scratch_bytes)? };
         let state = |state: &PersistentBuffer| Ok((state.name.clone(), memory.state(state)?));
         let states = persistent.iter().map(state).collect::<Result<_, DeviceError>>()?;

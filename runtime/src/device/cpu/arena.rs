@@ -54,7 +54,9 @@ fn use_large_pages(pointer: NonNull<f32>, size: usize) {
     let start = (pointer.as_ptr() as usize).next_multiple_of(PAGE);
     let end = (pointer.as_ptr() as usize + size) / PAGE * PAGE;
     if start < end {
-        let address = pointer.as_ptr().wrapping_byte_add(start - pointer.as_ptr() as usize);
+        let address = pointer
+            .as_ptr()
+            .wrapping_byte_add(start - pointer.as_ptr() as usize);
         // SAFETY: whole pages inside the block; the advice changes no contents.
         unsafe { libc::madvise(address.cast(), end - start, libc::MADV_HUGEPAGE) };
     }

@@ -6,9 +6,13 @@ use super::operand::Operands;
 use super::pool::Pool;
 use super::window::{Bound, Window};
 
-/// Tiles a product is cut into, if it is large enough.
+/// Tiles a product is cut into, if they stay as large as [`AREA`].
 const TILES: usize = 16;
-/// Multiply-adds of a tile at least: below, packing the operands costs too much.
+/// Tiles it is cut into even if they get smaller.
+const FEW_TILES: usize = 8;
+/// Elements of a tile below which packing the operands takes a notable part of the time.
+const AREA: usize = 1 << 16;
+/// Multiply-adds of a tile at least: below, handing it out costs too much.
 const SMALLEST: usize = 1 << 20;
 /// Multiply-adds of a tile at most, so that many threads find work.
 const LARGEST: usize = 1 << 28;
@@ -151,7 +155,9 @@ fn tile(rows: usize, columns: usize, depth: usize, matrices: usize) -> (usize, u
     loop {
         let (height, width) = (size(down, rows, 16), size(across, columns, 96));
         let work = height * width * depth;
-        let enough = down * across * matrices >= TILES && work <= LARGEST;
+        let tiles = down * across * matrices;
+        let small = height * width / 2 < AREA;
+        let enough = work <= LARGEST && (tiles >= TILES || (tiles >= FEW_TILES && small));
         if enough || work / 2 < SMALLEST {
             return (height, width);
         }

@@ -3,6 +3,7 @@
 pub mod cpu;
 mod error;
 mod reference;
+
 #[cfg(test)]
 mod tests;
 

@@ -6,6 +6,12 @@
 
 use std::fmt;
 use std::sync::OnceLock;
+#[cfg(test)]
+use std::sync::{PoisonError, RwLock};
+
+/// Makes tests run with less than the machine has. As results are the same, other tests need not know.
+#[cfg(test)]
+pub static LOWERED: RwLock<Option<Level>> = RwLock::new(None);
 
 /// The widest instructions that both this crate and the machine know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +30,10 @@ impl Level {
     /// What this machine has.
     #[inline]
     pub fn detected() -> Level {
+        #[cfg(test)]
+        if let Some(level) = *LOWERED.read().unwrap_or_else(PoisonError::into_inner) {
+            return level;
+        }
         static LEVEL: OnceLock<Level> = OnceLock::new();
         *LEVEL.get_or_init(detect)
     }

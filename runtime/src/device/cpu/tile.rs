@@ -11,8 +11,11 @@ use super::simd::vectorised;
 
 /// Elements of a tile.
 pub const TILE: usize = 512;
+/// Floats from row to row: equal places of neighbouring rows differ in the low bits of their address, by which
+/// processors guess whether a load follows a store.
+const PADDED: usize = TILE + 16;
 
-type Row = [f32; TILE];
+type Row = [f32; PADDED];
 
 /// Where a value is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,12 +120,12 @@ impl TileProgram {
 
     /// Floats of scratch memory that [`TileProgram::start`] and [`TileProgram::run`] need.
     pub fn scratch(&self) -> usize {
-        self.rows * TILE
+        self.rows * PADDED
     }
 
     /// Fills the rows of constants.
     pub fn start(&self, scratch: &mut [f32]) {
-        let (rows, _) = scratch.as_chunks_mut::<TILE>();
+        let (rows, _) = scratch.as_chunks_mut::<PADDED>();
         for &(row, value) in &self.constants {
             rows[row].fill(value);
         }
@@ -138,7 +141,7 @@ impl TileProgram {
         slice: impl Fn(usize) -> &'s [f32],
         mut load: impl FnMut(usize, &mut [f32]),
     ) {
-        let (rows, _) = scratch.as_chunks_mut::<TILE>();
+        let (rows, _) = scratch.as_chunks_mut::<PADDED>();
         for &(act, row) in &self.acts {
             let (before, rest) = rows.split_at_mut(row);
             let Some((out, after)) = rest.split_first_mut() else {
@@ -165,7 +168,7 @@ impl TileProgram {
         length: usize,
         slice: impl Fn(usize) -> &'t [f32],
     ) -> &'t [f32] {
-        let (rows, _) = scratch.as_chunks::<TILE>();
+        let (rows, _) = scratch.as_chunks::<PADDED>();
         find(rows, &[], self.results[index], length, &slice)
     }
 

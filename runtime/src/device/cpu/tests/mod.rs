@@ -2,6 +2,7 @@
 
 mod attention;
 mod device;
+mod levels;
 mod loops;
 mod math;
 mod matmul;

@@ -118,6 +118,38 @@ fn speed_of_attention() {
     }
 }
 
+/// `dy * d gelu_tanh(x) / dx`, as the derivative table writes it.
+fn gelu_derivative() -> LoopBody {
+    use BinaryFunction::{Add, Multiply, Subtract};
+    use Instruction::{Binary, Constant, Load, Unary};
+    let instructions = vec![
+        Load(0),
+        Load(1),
+        Unary(UnaryFunction::Square, 1),
+        Constant(0.035_677_407),
+        Binary(Multiply, 2, 3),
+        Constant(0.797_884_6),
+        Binary(Add, 4, 5),
+        Binary(Multiply, 1, 6),
+        Unary(UnaryFunction::Tanh, 7),
+        Constant(1.0),
+        Unary(UnaryFunction::Square, 8),
+        Binary(Subtract, 9, 10),
+        Binary(Multiply, 1, 11),
+        Constant(0.107_032_225),
+        Binary(Multiply, 2, 13),
+        Binary(Add, 14, 5),
+        Binary(Multiply, 12, 15),
+        Binary(Add, 8, 16),
+        Constant(0.5),
+        Binary(Multiply, 17, 18),
+        Binary(Add, 19, 18),
+        Binary(Multiply, 0, 20),
+    ];
+    let results = vec![instructions.len() - 1];
+    LoopBody { instructions, results }
+}
+
 #[test]
 #[ignore = "prints timings"]
 fn speed_of_the_rest() {
@@ -151,6 +183,12 @@ fn speed_of_the_rest() {
         instructions: vec![Instruction::Load(0), Instruction::Load(1), Instruction::Binary(BinaryFunction::Add, 0, 1)],
         results: vec![2],
     };
+    let mut bench = Bench::default();
+    let x = bench.floats(normal(1, count), &[count]);
+    let dy = bench.floats(normal(2, count), &[count]);
+    bench.step(Kernel::Loop(gelu_derivative()), &[&dy, &x], &[&dy]);
+    report("loop GELU derivative in place", &bench, 18.0 * count as f64, 12.0 * count as f64);
+
     let mut bench = Bench::default();
     let x = bench.floats(normal(1, count), &[rows, 4 * width]);
     let bias = bench.floats(normal(1, 4 * width), &[4 * width]);

@@ -6,12 +6,12 @@
 
 use std::fmt;
 use std::sync::OnceLock;
-#[cfg(test)]
-use std::sync::{PoisonError, RwLock};
 
-/// Makes tests run with less than the machine has. As results are the same, other tests need not know.
 #[cfg(test)]
-pub static LOWERED: RwLock<Option<Level>> = RwLock::new(None);
+thread_local! {
+    /// Makes what a test runs on its own thread use less than the machine has.
+    pub static LOWERED: std::cell::Cell<Option<Level>> = const { std::cell::Cell::new(None) };
+}
 
 /// The widest instructions that both this crate and the machine know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +31,7 @@ impl Level {
     #[inline]
     pub fn detected() -> Level {
         #[cfg(test)]
-        if let Some(level) = *LOWERED.read().unwrap_or_else(PoisonError::into_inner) {
+        if let Some(level) = LOWERED.get() {
             return level;
         }
         static LEVEL: OnceLock<Level> = OnceLock::new();

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Stdio;
 
-use crate::support::Workplace;
+use crate::support::{RECIPE, Workplace};
 
 #[test]
 fn exit_codes_tell_success_mistake_and_misuse() {
@@ -103,4 +103,24 @@ fn a_reader_that_goes_away_is_no_error() {
     let output = child.wait_with_output().expect("the child is ours");
     assert!(output.status.success());
     assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn any_number_of_parts_can_be_joined() {
+    let place = Workplace::new();
+    let parts = vec!["x"; 300].join(", ");
+    let model = format!(
+        "model joined(tokens: [B, T], vocab: int) {{
+  table = weight([vocab, 4]) as table
+  x = lookup(table, tokens)
+  y = concat([{parts}], axis: -1)
+  matmul(slice(y, axis: -1, start: 8, length: 4), table, transpose_right: true)
+}}
+"
+    );
+    let (start, end) = (RECIPE.find("model = gpt2").expect("a model"), RECIPE.find("  data = words").expect("data"));
+    let recipe = RECIPE.replace(&RECIPE[start..end], "model = joined(vocab: letters.vocab)\n");
+    let recipe = recipe.replace("import \"std/gpt2\"", &model).replace("param depth: int = 2\n", "");
+    place.write("joined.recipe", &recipe);
+    place.succeed(&["run", "joined.recipe", "--set", "steps=3"]);
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::{Workplace, checkpoint_file};
+use crate::support::{RECIPE, Workplace, checkpoint_file};
 
 /// Every metric that does not measure time, line by line.
 fn curve(run: &Path) -> Vec<String> {
@@ -201,4 +201,32 @@ fn a_longer_run_goes_on_where_the_shorter_ended() {
     assert_eq!(curve(&place.path("run")).len(), 16);
     let again = place.succeed(&["run", "tiny.recipe", "--out", "run", "--resume", "--set", "steps=16"]);
     assert!(again.contains("held-out loss") && again.contains("unigram entropy"), "{again}");
+}
+
+#[test]
+fn resident_memory_is_within_five_percent_of_the_prediction() {
+    let place = Workplace::new();
+    // Large enough that the program itself, some thirty megabytes, does not count.
+    place.write("large.recipe", &RECIPE.replace("width: 16, ", "").replace("heads: 2, ", ""));
+    let large = ["large.recipe", "--set", "depth=8", "--set", "steps=1", "--set", "pretrain.schedule=constant"];
+    let table = place.succeed(&[&["compile", "--out", "predicted"], &large[..]].concat());
+    let line = table.lines().find(|line| line.trim_start().starts_with("peak memory")).expect("a peak");
+    let predicted: f64 = line.split_whitespace().nth(2).expect("bytes").replace(',', "").parse().expect("a number");
+
+    let mut child = place.llmc(&[&["run", "--out", "done"], &large[..]].concat()).spawn().expect("llmc starts");
+    let status = format!("/proc/{}/status", child.id());
+    let mut peak = 0.0;
+    while child.try_wait().expect("a child").is_none() {
+        let text = fs::read_to_string(&status).unwrap_or_default();
+        let resident =
+            text.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
+        peak = f64::max(peak, resident.unwrap_or(0.0) * 1024.0);
+        sleep(Duration::from_millis(2));
+    }
+    assert!(child.wait().expect("a child").success());
+    if !Path::new("/proc/self/status").exists() {
+        return println!("skipped: this system does not tell the resident set of a process");
+    }
+    let ratio = peak / predicted;
+    assert!((0.95..1.05).contains(&ratio), "{peak} bytes resident, {predicted} predicted: {ratio:.3}");
 }

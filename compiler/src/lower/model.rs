@@ -122,7 +122,7 @@ impl Lowering<'_> {
                 },
                 length: pass.size(length, origin)?,
             },
-            ModelOp::Concat { axis } => Op::Concat { axis: *axis },
+            ModelOp::Concat { axis } => return Ok(self.concat(*axis, inputs, origin)),
             ModelOp::Softmax => Op::Softmax,
             ModelOp::LayerNormalize { eps } => Op::LayerNorm { eps: *eps },
             ModelOp::RmsNormalize { eps } => Op::RmsNorm { eps: *eps },
@@ -139,6 +139,16 @@ impl Lowering<'_> {
         let id = self.graph.add(Op::Input { name: name.to_owned(), ty }, &[], origin);
         self.inputs.insert(name.to_owned(), id);
         id
+    }
+
+    /// Parts joined one after another. A node has at most 255 operands, so many parts are joined in groups.
+    fn concat(&mut self, axis: usize, parts: &[Id], origin: &Origin) -> Id {
+        const GROUP: usize = 64;
+        if parts.len() <= GROUP {
+            return self.graph.add(Op::Concat { axis }, parts, origin);
+        }
+        let groups: Vec<Id> = parts.chunks(GROUP).map(|group| self.concat(axis, group, origin)).collect();
+        self.concat(axis, &groups, origin)
     }
 
     fn build(&mut self, origin: &Origin) -> Builder<'_> {

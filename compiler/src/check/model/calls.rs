@@ -1,6 +1,6 @@
 //! Calls: functions of the language become nodes, blocks are written out in place.
 
-use llmc_grammar::codes::{NESTED_TOO_DEEPLY, NO_RESULT, RECURSION, UNKNOWN_FUNCTION, WRONG_ARGUMENT};
+use llmc_grammar::codes::{NESTED_TOO_DEEPLY, NO_RESULT, OUTSIDE_RANGE, RECURSION, UNKNOWN_FUNCTION, WRONG_ARGUMENT};
 use llmc_grammar::diagnostic::Diagnostic;
 use llmc_grammar::source::Span;
 use llmc_grammar::tree::{Argument, Function, Name, Path};
@@ -16,7 +16,8 @@ use super::functions::{self, Default, Rule};
 use super::inputs::{Given, Inputs, Made, Stop};
 use super::rules::{elementwise, reduce};
 use super::table::FUNCTIONS;
-use super::tensor::{Bound, Tensor};
+use super::tensor::{Bound, Tensor, show};
+use crate::dim::Dim;
 use crate::plan::{DType, ModelOp, UnaryFunction};
 
 /// Calls within calls.
@@ -170,6 +171,9 @@ impl<'a> Elaborator<'a, '_> {
         let several = function.name == "split";
         let mut tensors: Vec<Tensor> = Vec::with_capacity(made.len());
         for each in made {
+            if each.shape.iter().any(|size| size.as_constant() == Some(0)) {
+                return Err(empty(function.name, &each.shape, span));
+            }
             tensors.push(self.add(each, span)?);
         }
         match tensors.pop() {
@@ -306,4 +310,11 @@ fn constant_called(name: &str, span: &Span) -> Diagnostic {
     Diagnostic::error(UNKNOWN_FUNCTION, format!("`{name}` is not a function"))
         .label(span, "a constant")
         .help("a parameter that takes a function is declared `name: function`")
+}
+
+fn empty(function: &str, shape: &[Dim], span: &Span) -> Stop {
+    Diagnostic::error(OUTSIDE_RANGE, format!("the result of `{function}` is empty"))
+        .label(span, format!("this is {}", show(shape)))
+        .help("every size must be at least 1")
+        .into()
 }

@@ -163,14 +163,22 @@ fn twenty_adamw_steps_agree_with_pytorch() {
         let expected = floats(&reference.folder.join("final.safetensors"));
         assert_eq!(found.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>(), "{name}");
         for (path, weights) in &expected {
-            // Where the true gradient is zero (a key bias), Adam turns rounding noise into steps: torch's own float32 run
-            // says how far that carries, and two float32 runs may drift that far in opposite directions.
             let drift = train["final_max_abs_diff_float32"][path].as_f64().expect("the drift of a float32 run");
-            let bound = f64::max(1e-4 * largest(weights), 2.0 * drift);
-            let error = difference(&found[path], weights);
-            assert!(error <= bound, "{name}: {path} differs by {error:e}, more than {bound:e}");
+            let bound = f64::max(1e-4 * largest(weights), drift);
+            let (ours, keys) = (&found[path], keys_of(path, weights.len()));
+            for (part, factor) in [(0..keys.start, 1.0), (keys.clone(), 2.0), (keys.end..weights.len(), 1.0)] {
+                let error = difference(&ours[part.clone()], &weights[part.clone()]);
+                assert!(error <= factor * bound, "{name}: {path} {part:?} differs by {error:e}, bound {bound:e}");
+            }
         }
     }
+}
+
+/// The key biases in GPT-2's joint bias. Adding to every key shifts all scores of a row alike, so their true gradient is zero and
+/// Adam turns the rounding noise that is left into steps. `info.json` has how far one float32 run of torch goes that way; another
+/// may go as far the other way.
+fn keys_of(path: &str, length: usize) -> std::ops::Range<usize> {
+    if path.ends_with("attn.c_attn.bias") { length / 3..2 * length / 3 } else { length..length }
 }
 
 #[test]

@@ -80,7 +80,8 @@ impl MatMul {
         let layout = |stride: fn(&Axis) -> usize| Layout::new(self.batch.iter().map(|axis| (axis.size, stride(axis))));
         let (a_batch, b_batch) = (layout(|axis| axis.a), layout(|axis| axis.b));
         let matrices = self.batch.iter().map(|axis| axis.size).product();
-        let enough = if is_independent_of_tiling() { TILES_PER_THREAD * pool.threads() } else { TILES };
+        let independent = is_independent_of_tiling(self.rows.out, self.columns.out);
+        let enough = if independent { TILES_PER_THREAD * pool.threads() } else { TILES };
         let tiles = TileLayout {
             batch: layout(|axis| axis.out),
             rows: (self.rows.size, self.rows.out),

@@ -127,10 +127,14 @@ impl<'a> MatrixMut<'a> {
     }
 }
 
-/// Whether an element's value is the same however a product is cut into tiles.
-pub fn is_independent_of_tiling() -> bool {
+/// Whether an element of a result with these strides is the same however the product is cut into tiles:
+/// it is where [`MatrixMut::multiply`] takes the own kernels.
+pub fn is_independent_of_tiling(row_stride: usize, column_stride: usize) -> bool {
     #[cfg(target_arch = "x86_64")]
-    return blocked::is_available();
+    return (row_stride == 1 || column_stride == 1) && blocked::is_available();
     #[cfg(not(target_arch = "x86_64"))]
-    false
+    {
+        let _ = (row_stride, column_stride);
+        false
+    }
 }

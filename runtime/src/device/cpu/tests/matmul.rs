@@ -65,3 +65,20 @@ fn large_products_are_cut_into_tiles() {
     check(1, [400, 700, 96], [false, true], [false, false], true);
     check(6, [200, 97, 64], [false, false], [false, true], false);
 }
+
+#[test]
+fn results_with_gaps_are_the_same_for_any_number_of_threads() {
+    // Neither rows nor columns of the result lie side by side, so no own kernel takes it; long sums show a different order.
+    let (m, n, k) = (200, 210, 600);
+    let (a, b) = (normal(1, m * k), normal(2, k * n));
+    let mut bench = Bench::default();
+    let left = bench.floats(a.clone(), &[m, k]);
+    let right = bench.floats(b.clone(), &[k, n]);
+    let whole = bench.output(&[m, 2 * n]);
+    let out = window(&whole, 0, &[m as u64, n as u64], &[2 * n as u64, 2]);
+    bench.step(Kernel::MatMul { accumulate: false }, &[&left, &right], &[&out]);
+    let (a, b) = (wide(&a), wide(&b));
+    let sum = |row: usize, column: usize| (0..k).map(|d| a[row * k + d] * b[d * n + column]).sum::<f64>();
+    let expected: Vec<f64> = (0..m * n).map(|at| sum(at / n, at % n)).collect();
+    assert_close(&bench.run(&[&out])[0], &expected, 2e-6);
+}

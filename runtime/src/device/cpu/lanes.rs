@@ -45,6 +45,29 @@ pub fn sum_of_two(left: &[f32], right: &[f32], f: impl Fn(f32, f32) -> f32) -> f
     total
 }
 
+/// Sum of the products of two slices of one length, in f32: for short rows.
+#[inline(always)]
+pub fn dot(left: &[f32], right: &[f32]) -> f32 {
+    let mut lanes = [0.0f32; LANES];
+    let ((a, a_rest), (b, b_rest)) = (left.as_chunks::<LANES>(), right.as_chunks::<LANES>());
+    for (a, b) in a.iter().zip(b) {
+        for (lane, (&x, &y)) in lanes.iter_mut().zip(a.iter().zip(b)) {
+            *lane = x.mul_add(y, *lane);
+        }
+    }
+    for (lane, (&x, &y)) in lanes.iter_mut().zip(a_rest.iter().zip(b_rest)) {
+        *lane = x.mul_add(y, *lane);
+    }
+    let mut width = LANES / 2;
+    while width > 0 {
+        for lane in 0..width {
+            lanes[lane] += lanes[lane + width];
+        }
+        width /= 2;
+    }
+    lanes[0]
+}
+
 /// Sum of the lanes, as a tree in f64.
 #[inline(always)]
 fn fold(lanes: [f32; LANES]) -> f64 {

@@ -12,7 +12,7 @@ use super::operand::Operands;
 use super::pool::Pool;
 use super::reduce::Reduce;
 use super::window::Bound;
-use super::{attention, attention_grad, cache, lookup, loss, optimizer, rotate};
+use super::{attention, cache, lookup, loss, optimizer, rotate};
 use crate::device::DeviceError;
 
 /// What a step does, with whatever could be worked out before the first run.
@@ -88,9 +88,7 @@ impl Launch {
             }
             Kernel::Rotate { theta, inverse } => rotate::rotate(operands, pool, *theta, *inverse),
             Kernel::Attention { settings, stats } => attention::attention(operands, pool, settings, *stats),
-            Kernel::AttentionGrad { settings, writes } => {
-                attention_grad::attention_grad(operands, pool, settings, writes)
-            }
+            Kernel::AttentionGrad { settings, writes } => attention::attention_grad(operands, pool, settings, writes),
             Kernel::CachedAttention { scale } => {
                 let (added, capacity) = (operands.read(0).shape[1], operands.read(1).shape[1]);
                 let length = cache::length(operands, 3, added, capacity)?;

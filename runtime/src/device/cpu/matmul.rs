@@ -116,11 +116,27 @@ fn tile(rows: usize, columns: usize, depth: usize, matrices: usize, enough: usiz
         if plenty || work / 2 < SMALLEST {
             return (height, width);
         }
-        match (height > 32, width > 192) {
+        match (height > 48, width > 192) {
             (true, true) if height >= width => down *= 2,
             (_, true) => across *= 2,
             (true, false) => down *= 2,
             (false, false) => return (height, width),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::tile;
+
+    #[test]
+    fn every_size_has_a_tile() {
+        let sizes = [1, 7, 48, 49, 256, 2048, 50_304, 1 << 20];
+        for (rows, columns) in sizes.iter().flat_map(|rows| sizes.map(|columns| (*rows, columns))) {
+            for (depth, enough) in sizes.iter().flat_map(|depth| [4, 16, 400].map(|enough| (*depth, enough))) {
+                let (height, width) = tile(rows, columns, depth, 1, enough);
+                assert!(height > 0 && width > 0, "{rows} {columns} {depth}");
+            }
         }
     }
 }

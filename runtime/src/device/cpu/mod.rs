@@ -2,7 +2,6 @@
 
 mod arena;
 mod attention;
-mod attention_grad;
 mod bind;
 mod cache;
 mod check;

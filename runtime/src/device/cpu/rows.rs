@@ -4,7 +4,7 @@
 use std::marker::PhantomData;
 
 use super::layout::Layout;
-use super::matrix::{Matrix, MatrixMut};
+use super::matrix::Matrix;
 use super::pool::Partition;
 use super::window::Window;
 
@@ -143,17 +143,6 @@ impl Piece<'_> {
         let offset = self.rows.layout.offset(self.first + index);
         // SAFETY: inside the window, a row of this task alone, borrowed from `self`.
         unsafe { std::slice::from_raw_parts_mut(self.rows.pointer.add(offset), self.rows.length) }
-    }
-
-    /// `count` rows from `first` on as a matrix; they must follow each other at one distance.
-    pub fn block(&mut self, first: usize, count: usize) -> MatrixMut<'_> {
-        assert!(first + count <= self.count);
-        let first = self.first + first;
-        let (size, stride) = self.rows.layout.axes().last().copied().unwrap_or((1, 0));
-        assert!(count <= 1 || first % size + count <= size);
-        let pointer = self.rows.pointer.wrapping_add(self.rows.layout.offset(first));
-        // SAFETY: rows of this task alone, borrowed from `self`.
-        unsafe { MatrixMut::from_raw(pointer, (count, stride), (self.rows.length, 1)) }
     }
 
     /// Row `index` of the piece with the values of the same row of `source`, or its own where it is in place.

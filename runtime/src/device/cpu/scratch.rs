@@ -19,6 +19,16 @@ impl Scratch {
     }
 }
 
+/// Consecutive parts of a thread's floats, with old contents.
+pub fn split<const N: usize>(scratch: &mut Scratch, sizes: [usize; N]) -> [&mut [f32]; N] {
+    let mut rest = scratch.floats(sizes.iter().sum());
+    sizes.map(|size| {
+        let (part, others) = std::mem::take(&mut rest).split_at_mut(size);
+        rest = others;
+        part
+    })
+}
+
 fn grow<T: Default + Clone>(values: &mut Vec<T>, count: usize) -> &mut [T] {
     if values.len() < count {
         values.resize(count, T::default());

@@ -7,7 +7,7 @@
 
 use std::cell::RefCell;
 
-use super::pack::{Lines, SLACK, pack};
+use super::pack::{Lines, pack};
 use super::register_tile::{Store, TileFunction, avx2_6x16, avx512_12x32};
 use crate::device::cpu::simd::Level;
 
@@ -90,8 +90,8 @@ pub unsafe fn multiply(sizes: Sizes, a: Strided, b: Strided, target: Target) -> 
     // Equal blocks: a depth a little over the limit would else leave a sliver.
     let depth = k.div_ceil(k.div_ceil(DEPTH));
     PANELS.with_borrow_mut(|(left, right)| {
-        grow(left, (ROWS.min(m) + tile.rows) * depth + SLACK);
-        grow(right, (COLUMNS.min(n) + tile.columns) * depth + SLACK);
+        grow(left, (ROWS.min(m) + tile.rows) * depth);
+        grow(right, (COLUMNS.min(n) + tile.columns) * depth);
         let (left, right) = (left.as_mut_ptr(), right.as_mut_ptr());
         for column in (0..n).step_by(COLUMNS) {
             let columns = COLUMNS.min(n - column);

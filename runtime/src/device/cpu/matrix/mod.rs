@@ -3,12 +3,13 @@
 
 #[cfg(target_arch = "x86_64")]
 mod blocked;
-#[cfg(target_arch = "x86_64")]
 mod pack;
-#[cfg(target_arch = "x86_64")]
+mod panels;
 mod register_tile;
 
 use std::marker::PhantomData;
+
+pub use panels::{Into, Left, PanelProduct};
 
 /// A matrix to read, with any strides.
 #[derive(Debug, Clone, Copy)]
@@ -56,6 +57,15 @@ impl<'a> Matrix<'a> {
         Matrix { pointer, rows: (count, self.rows.1), ..self }
     }
 
+    /// Packs the rows into panels of `width` rows, `[panel][column][width]`; rows missing in the last panel become 0.
+    pub fn pack(self, width: usize, target: &mut [f32]) {
+        let (count, depth) = (self.rows.0, self.columns.0);
+        assert!(width > 0 && count.next_multiple_of(width) * depth <= target.len());
+        let lines = pack::Lines { pointer: self.pointer, count, stride: self.rows.1, depth, step: self.columns.1 };
+        // SAFETY: the matrix may be read, and the target has the room.
+        unsafe { pack::pack(target.as_mut_ptr(), width, lines) }
+    }
+
     /// `count` columns from `first` on.
     pub fn columns_from(self, first: usize, count: usize) -> Self {
         self.transposed().rows_from(first, count).transposed()
@@ -69,12 +79,6 @@ impl<'a> MatrixMut<'a> {
     /// Every element is this matrix's alone for `'a`, and no two elements share memory.
     pub unsafe fn from_raw(pointer: *mut f32, rows: (usize, usize), columns: (usize, usize)) -> Self {
         MatrixMut { pointer, rows, columns, owner: PhantomData }
-    }
-
-    /// The first `rows x columns` values of a slice.
-    pub fn from_slice(values: &'a mut [f32], rows: usize, columns: usize) -> Self {
-        assert!(values.len() >= rows * columns);
-        MatrixMut { pointer: values.as_mut_ptr(), rows: (rows, columns), columns: (columns, 1), owner: PhantomData }
     }
 
     /// `self = [self +] factor * a b`, on this thread, each element summed over `k` in an order that depends on the shapes alone.

@@ -1,10 +1,10 @@
 //! Copies blocks of a matrix into the panels that register tiles read.
 #![allow(unsafe_code)]
 
+#[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
 
-/// Floats that [`pack`] may write past the end of its panels.
-pub const SLACK: usize = 8;
+use crate::device::cpu::simd::Level;
 
 /// A block of a matrix seen as lines of equal depth: rows of the left operand, columns of the right one.
 #[derive(Debug, Clone, Copy)]
@@ -25,9 +25,34 @@ pub struct Lines {
 /// in the last panel become 0.
 ///
 /// # Safety
-/// The lines may be read, `target` has room for `count.next_multiple_of(width) * depth + SLACK` floats, and the machine has AVX2.
+/// The lines may be read, and `target` has room for `count.next_multiple_of(width) * depth` floats.
+pub unsafe fn pack(target: *mut f32, width: usize, lines: Lines) {
+    // SAFETY: the caller's promise, and the level was detected on this machine.
+    unsafe {
+        match Level::detected() {
+            Level::Portable => pack_portable(target, width, lines),
+            #[cfg(target_arch = "x86_64")]
+            _ => pack_avx2(target, width, lines),
+        }
+    }
+}
+
+/// As [`pack`], element by element.
+unsafe fn pack_portable(target: *mut f32, width: usize, lines: Lines) {
+    for first in (0..lines.count).step_by(width) {
+        let count = width.min(lines.count - first);
+        // SAFETY: inside the lines and the target by the caller's promise.
+        unsafe {
+            let panel = Lines { pointer: lines.pointer.add(first * lines.stride), count, ..lines };
+            pack_elements(target.add(first * lines.depth), width, panel, 0);
+        }
+    }
+}
+
+/// As [`pack`], on a machine with AVX2.
+#[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-pub unsafe fn pack(mut target: *mut f32, width: usize, lines: Lines) {
+unsafe fn pack_avx2(mut target: *mut f32, width: usize, lines: Lines) {
     let mut first = 0;
     while first < lines.count {
         let count = width.min(lines.count - first);
@@ -35,9 +60,7 @@ pub unsafe fn pack(mut target: *mut f32, width: usize, lines: Lines) {
         unsafe {
             let panel = Lines { pointer: lines.pointer.add(first * lines.stride), count, ..lines };
             if panel.stride == 1 && count == width {
-                for k in 0..panel.depth {
-                    std::ptr::copy_nonoverlapping(panel.pointer.add(k * panel.step), target.add(k * width), width);
-                }
+                copy_lines(target, width, panel);
             } else if panel.step == 1 {
                 pack_transposed(target, width, panel);
             } else {
@@ -49,7 +72,27 @@ pub unsafe fn pack(mut target: *mut f32, width: usize, lines: Lines) {
     }
 }
 
+/// One whole panel from lines that lie side by side.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+unsafe fn copy_lines(target: *mut f32, width: usize, panel: Lines) {
+    for k in 0..panel.depth {
+        // SAFETY: inside the panel and the target by the caller's promise.
+        unsafe {
+            let (from, to) = (panel.pointer.add(k * panel.step), target.add(k * width));
+            // A call for so few floats would cost more than the copy.
+            for group in (0..width / 8 * 8).step_by(8) {
+                _mm256_storeu_ps(to.add(group), _mm256_loadu_ps(from.add(group)));
+            }
+            for line in width / 8 * 8..width {
+                *to.add(line) = *from.add(line);
+            }
+        }
+    }
+}
+
 /// One panel from lines whose elements lie side by side, eight by eight.
+#[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 unsafe fn pack_transposed(target: *mut f32, width: usize, panel: Lines) {
     let whole = panel.depth / 8 * 8;
@@ -96,6 +139,7 @@ unsafe fn pack_elements(target: *mut f32, width: usize, panel: Lines, start: usi
 }
 
 /// Rows and columns of an 8 x 8 block exchanged.
+#[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 #[inline]
 fn transpose(rows: [__m256; 8]) -> [__m256; 8] {

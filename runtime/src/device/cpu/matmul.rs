@@ -10,8 +10,12 @@ use super::window::{Bound, Window};
 
 /// Tiles a product is cut into, if it is large enough and its bits could depend on the cut.
 const TILES: usize = 16;
-/// Tiles for each thread otherwise: few, since every tile packs its operands, and more than one, so that threads end together.
-const TILES_PER_THREAD: usize = 2;
+/// What packing an element of an operand costs, in multiply-adds.
+const PACKING: usize = 32;
+/// What handing out a tile costs, in multiply-adds.
+const HANDING_OUT: usize = 20_000;
+/// Units of a tile whose bits do not depend on the cut: rows and columns of the register tiles.
+const UNITS: (usize, usize) = (12, 32);
 /// Multiply-adds of a tile at least: below, packing the operands costs too much.
 const SMALLEST: usize = 1 << 20;
 /// Multiply-adds of a tile at most, so that many threads find work.
@@ -80,13 +84,16 @@ impl MatMul {
         let layout = |stride: fn(&Axis) -> usize| Layout::new(self.batch.iter().map(|axis| (axis.size, stride(axis))));
         let (a_batch, b_batch) = (layout(|axis| axis.a), layout(|axis| axis.b));
         let matrices = self.batch.iter().map(|axis| axis.size).product();
-        let independent = is_independent_of_tiling(self.rows.out, self.columns.out);
-        let enough = if independent { TILES_PER_THREAD * pool.threads() } else { TILES };
+        let sizes = (self.rows.size, self.columns.size, self.depth.size);
+        let tile = match is_independent_of_tiling(self.rows.out, self.columns.out) {
+            true => cheapest_tile(sizes, matrices, pool.threads()),
+            false => fixed_tile(sizes, matrices),
+        };
         let tiles = TileLayout {
             batch: layout(|axis| axis.out),
             rows: (self.rows.size, self.rows.out),
             columns: (self.columns.size, self.columns.out),
-            tile: tile(self.rows.size, self.columns.size, self.depth.size, matrices, enough),
+            tile,
         };
         let count = tiles.count();
         let places = tiles.clone();
@@ -105,14 +112,34 @@ impl MatMul {
     }
 }
 
-/// Size of a tile: halves of the larger side until there are `enough` of them.
-fn tile(rows: usize, columns: usize, depth: usize, matrices: usize, enough: usize) -> (usize, usize) {
+/// The tile that lets `threads` threads finish first. Every tile packs its operands anew; many tiles let threads end together.
+fn cheapest_tile((rows, columns, depth): (usize, usize, usize), matrices: usize, threads: usize) -> (usize, usize) {
+    let most = 4 * threads;
+    let parts = |size: usize, unit: usize| {
+        let most = most.min(size.div_ceil(unit));
+        [1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 24, 32, 48, 64, 96, 128].into_iter().take_while(move |parts| *parts <= most)
+    };
+    let side = |size: usize, parts: usize, unit: usize| size.div_ceil(parts).next_multiple_of(unit);
+    let cost = |&(height, width): &(usize, usize)| {
+        let tiles = matrices * rows.div_ceil(height) * columns.div_ceil(width);
+        let tile = height * width * depth + PACKING * (height + width) * depth + HANDING_OUT;
+        // Threads do not start and run quite alike: one of them ends an eighth of a tile late.
+        tiles.div_ceil(threads) * tile + tile / 8
+    };
+    let heights = parts(rows, UNITS.0).map(|parts| side(rows, parts, UNITS.0));
+    let tiles =
+        heights.flat_map(|height| parts(columns, UNITS.1).map(move |parts| (height, side(columns, parts, UNITS.1))));
+    tiles.min_by_key(cost).unwrap_or((rows, columns))
+}
+
+/// The same tile for any number of threads: halves of the larger side until there are enough of them.
+fn fixed_tile((rows, columns, depth): (usize, usize, usize), matrices: usize) -> (usize, usize) {
     let (mut down, mut across) = (1, 1);
-    let size = |parts: usize, whole: usize, unit: usize| whole.div_ceil(parts).div_ceil(unit) * unit;
+    let size = |parts: usize, whole: usize, unit: usize| whole.div_ceil(parts).next_multiple_of(unit);
     loop {
         let (height, width) = (size(down, rows, 48), size(across, columns, 96));
         let work = height * width * depth;
-        let plenty = down * across * matrices >= enough && work <= LARGEST;
+        let plenty = down * across * matrices >= TILES && work <= LARGEST;
         if plenty || work / 2 < SMALLEST {
             return (height, width);
         }
@@ -127,16 +154,21 @@ fn tile(rows: usize, columns: usize, depth: usize, matrices: usize, enough: usiz
 
 #[cfg(test)]
 mod tests {
-    use super::tile;
+    use super::{cheapest_tile, fixed_tile};
 
     #[test]
     fn every_size_has_a_tile() {
         let sizes = [1, 7, 48, 49, 256, 2048, 50_304, 1 << 20];
         for (rows, columns) in sizes.iter().flat_map(|rows| sizes.map(|columns| (*rows, columns))) {
-            for (depth, enough) in sizes.iter().flat_map(|depth| [4, 16, 400].map(|enough| (*depth, enough))) {
-                let (height, width) = tile(rows, columns, depth, 1, enough);
-                assert!(height > 0 && width > 0, "{rows} {columns} {depth}");
+            for depth in sizes {
+                let size = (rows, columns, depth);
+                for (height, width) in [fixed_tile(size, 1), cheapest_tile(size, 3, 2), cheapest_tile(size, 1, 64)] {
+                    assert!(height > 0 && width > 0, "{size:?}");
+                }
             }
         }
+        // Both threads get the same work.
+        assert_eq!(cheapest_tile((256, 50_304, 768), 1, 2).0, 264);
+        assert_eq!(cheapest_tile((256, 50_304, 768), 1, 2).1 % 32, 0);
     }
 }

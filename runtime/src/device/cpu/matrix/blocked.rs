@@ -13,10 +13,13 @@ use crate::device::cpu::simd::Level;
 
 /// Longest depth of a panel: a right panel of 32 columns then takes 48 KiB.
 const DEPTH: usize = 384;
-/// Rows of the left operand packed at once (a multiple of both tiles' rows): 360 KiB, for the second-level cache.
-const ROWS: usize = 240;
-/// Columns of the right operand packed at once.
+/// Rows of the left operand packed at once, at most (a multiple of both tiles' rows): 396 KiB, for the second-level cache.
+const ROWS: usize = 264;
+/// Columns of the right operand packed at once, at most.
 const COLUMNS: usize = 2048;
+/// The same where the whole left operand is one block: packed columns are then used once, and should not leave the
+/// second-level cache before.
+const FEW_COLUMNS: usize = 128;
 
 /// A matrix by its address, sizes elsewhere.
 #[derive(Debug, Clone, Copy)]
@@ -87,30 +90,50 @@ pub unsafe fn multiply(sizes: Sizes, a: Strided, b: Strided, target: Target) -> 
     if k == 0 {
         return false;
     }
-    // Equal blocks: a depth a little over the limit would else leave a sliver.
-    let depth = k.div_ceil(k.div_ceil(DEPTH));
+    let whole = m <= ROWS;
+    let columns = if whole { FEW_COLUMNS } else { COLUMNS };
+    let (row_block, column_block, depth) =
+        (block(m, ROWS, tile.rows), block(n, columns, tile.columns), block(k, DEPTH, 1));
     PANELS.with_borrow_mut(|(left, right)| {
-        grow(left, (ROWS.min(m) + tile.rows) * depth);
-        grow(right, (COLUMNS.min(n) + tile.columns) * depth);
+        grow(left, row_block * depth);
+        grow(right, column_block * depth);
         let (left, right) = (left.as_mut_ptr(), right.as_mut_ptr());
-        for column in (0..n).step_by(COLUMNS) {
-            let columns = COLUMNS.min(n - column);
+        // SAFETY: all offsets stay inside the matrices by their sizes, and the panels were grown to hold a block.
+        let pack_left = |row: usize, start: usize, depth: usize| unsafe {
+            let pointer = a.pointer.add(row * a.row + start * a.column);
+            let count = row_block.min(m - row);
+            pack(left, tile.rows, Lines { pointer, count, stride: a.row, depth, step: a.column });
+        };
+        let pack_right = |column: usize, start: usize, depth: usize| unsafe {
+            let pointer = b.pointer.add(start * b.row + column * b.column);
+            let count = column_block.min(n - column);
+            pack(right, tile.columns, Lines { pointer, count, stride: b.column, depth, step: b.row });
+        };
+        let multiply = |row: usize, column: usize, start: usize, depth: usize| unsafe {
+            let Target { row_stride, factor, .. } = target;
+            let (rows, columns) = (row_block.min(m - row), column_block.min(n - column));
+            let result = target.pointer.add(row * row_stride + column);
+            let store = Store { row_stride, accumulate: target.accumulate || start > 0, factor, rows, columns };
+            multiply_panels(tile, depth, left, right, result, store);
+        };
+        if whole {
             for start in (0..k).step_by(depth) {
                 let depth = depth.min(k - start);
-                let accumulate = target.accumulate || start > 0;
-                // SAFETY: all offsets stay inside the matrices by their sizes, and the panels were grown to hold a block.
-                unsafe {
-                    let pointer = b.pointer.add(start * b.row + column * b.column);
-                    pack(right, tile.columns, Lines { pointer, count: columns, stride: b.column, depth, step: b.row });
-                    for row in (0..m).step_by(ROWS) {
-                        let rows = ROWS.min(m - row);
-                        let pointer = a.pointer.add(row * a.row + start * a.column);
-                        pack(left, tile.rows, Lines { pointer, count: rows, stride: a.row, depth, step: a.column });
-                        let Target { row_stride, factor, .. } = target;
-                        let result = target.pointer.add(row * row_stride + column);
-                        let store = Store { row_stride, accumulate, factor, rows, columns };
-                        multiply_panels(tile, depth, left, right, result, store);
-                    }
+                pack_left(0, start, depth);
+                for column in (0..n).step_by(column_block) {
+                    pack_right(column, start, depth);
+                    multiply(0, column, start, depth);
+                }
+            }
+            return;
+        }
+        for column in (0..n).step_by(column_block) {
+            for start in (0..k).step_by(depth) {
+                let depth = depth.min(k - start);
+                pack_right(column, start, depth);
+                for row in (0..m).step_by(row_block) {
+                    pack_left(row, start, depth);
+                    multiply(row, column, start, depth);
                 }
             }
         }
@@ -147,6 +170,11 @@ unsafe fn multiply_panels(
             }
         }
     }
+}
+
+/// Size of a block: equal blocks in whole tiles, since a size a little over the limit would else leave a sliver.
+fn block(size: usize, limit: usize, tile: usize) -> usize {
+    size.div_ceil(size.div_ceil(limit)).next_multiple_of(tile)
 }
 
 fn grow(panel: &mut Vec<f32>, length: usize) {

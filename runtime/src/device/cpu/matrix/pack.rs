@@ -6,6 +6,10 @@ use std::arch::x86_64::*;
 
 use crate::device::cpu::simd::Level;
 
+/// How far ahead of its use an element is fetched where lines lie side by side.
+#[cfg(target_arch = "x86_64")]
+const STEPS_AHEAD: usize = 16;
+
 /// A block of a matrix seen as lines of equal depth: rows of the left operand, columns of the right one.
 #[derive(Debug, Clone, Copy)]
 pub struct Lines {
@@ -80,11 +84,18 @@ unsafe fn copy_lines(target: *mut f32, width: usize, panel: Lines) {
         // SAFETY: inside the panel and the target by the caller's promise.
         unsafe {
             let (from, to) = (panel.pointer.add(k * panel.step), target.add(k * width));
+            // Far steps are not foreseen by the machine.
+            let ahead = from.wrapping_add(STEPS_AHEAD * panel.step);
+            _mm_prefetch::<_MM_HINT_T0>(ahead as *const i8);
+            _mm_prefetch::<_MM_HINT_T0>(ahead.wrapping_add(width - 1) as *const i8);
             // A call for so few floats would cost more than the copy.
             for group in (0..width / 8 * 8).step_by(8) {
                 _mm256_storeu_ps(to.add(group), _mm256_loadu_ps(from.add(group)));
             }
-            for line in width / 8 * 8..width {
+            if width % 8 >= 4 {
+                _mm_storeu_ps(to.add(width / 8 * 8), _mm_loadu_ps(from.add(width / 8 * 8)));
+            }
+            for line in width / 4 * 4..width {
                 *to.add(line) = *from.add(line);
             }
         }

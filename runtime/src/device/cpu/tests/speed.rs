@@ -237,3 +237,26 @@ fn speed_of_the_rest() {
     bench.step(Kernel::AdamW(constants), &[&gradient, &rate, &factor, &step], &[&weight, &first, &second]);
     report("AdamW, 4M weights", &bench, 12.0 * count as f64, 28.0 * count as f64);
 }
+#[test]
+#[ignore = "prints timings"]
+fn speed_of_bench_shapes() {
+    matmul("A fc", 256, 3072, 768, [false, false], false);
+    matmul("A proj", 256, 768, 3072, [false, false], false);
+    matmul("A fc dx", 256, 768, 3072, [false, true], false);
+    matmul("A fc dw", 768, 3072, 256, [true, false], false);
+    matmul("A logits", 256, 50304, 768, [false, true], false);
+    matmul("A logits dx", 256, 768, 50304, [false, false], false);
+    matmul("A logits dw", 50304, 768, 256, [true, false], false);
+    matmul("B qkv", 2048, 1152, 384, [false, false], false);
+    matmul("B attn proj", 2048, 384, 384, [false, false], false);
+    matmul("B attn proj dw", 384, 384, 2048, [true, false], false);
+    matmul("B fc", 2048, 1536, 384, [false, false], false);
+    matmul("B proj", 2048, 384, 1536, [false, false], false);
+    matmul("B fc dw", 384, 1536, 2048, [true, false], false);
+    matmul("C gate", 2048, 1376, 512, [false, true], false);
+    matmul("C gate dw", 1376, 512, 2048, [true, false], false);
+    matmul("C kv", 2048, 256, 512, [false, true], false);
+    matmul("D fc", 256, 512, 128, [false, false], false);
+    matmul("D proj", 256, 128, 512, [false, false], false);
+    matmul("D fc dw", 128, 512, 256, [true, false], false);
+}

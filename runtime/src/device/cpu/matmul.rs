@@ -17,6 +17,10 @@ const SMALLEST: usize = 1 << 20;
 /// Multiply-adds of a tile at most, so that many threads find work.
 const LARGEST: usize = 1 << 28;
 
+/// A tile's rows and columns are multiples of these, so that few register tiles are cut.
+const ROWS: usize = 48;
+const COLUMNS: usize = 96;
+
 /// Size and strides of one axis of the three operands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Axis {
@@ -105,22 +109,40 @@ impl MatMul {
     }
 }
 
-/// Size of a tile: halves of the larger side until there are `enough` of them.
+/// Size of a tile: halves of the larger side until there are `enough` of them, or they can be no smaller.
 fn tile(rows: usize, columns: usize, depth: usize, matrices: usize, enough: usize) -> (usize, usize) {
     let (mut down, mut across) = (1, 1);
     let size = |parts: usize, whole: usize, unit: usize| whole.div_ceil(parts).div_ceil(unit) * unit;
     loop {
-        let (height, width) = (size(down, rows, 48), size(across, columns, 96));
+        let (height, width) = (size(down, rows, ROWS), size(across, columns, COLUMNS));
         let work = height * width * depth;
         let plenty = down * across * matrices >= enough && work <= LARGEST;
         if plenty || work / 2 < SMALLEST {
             return (height, width);
         }
-        match (height > 32, width > 192) {
+        match (height > ROWS, width > 2 * COLUMNS) {
             (true, true) if height >= width => down *= 2,
             (_, true) => across *= 2,
             (true, false) => down *= 2,
             (false, false) => return (height, width),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tiles_of_any_product_are_whole_multiples() {
+        for rows in [1, 47, 48, 256, 2048] {
+            for columns in [1, 96, 192, 768, 50304] {
+                for depth in [1, 64, 50304, 1 << 24] {
+                    let (height, width) = tile(rows, columns, depth, 1, TILES);
+                    assert!(height % ROWS == 0 && width % COLUMNS == 0, "{rows} x {columns} x {depth}");
+                    assert!(height > 0 && width > 0, "{rows} x {columns} x {depth}");
+                }
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The one integration-test binary: the product from outside, through recipes and the command line.
 
 mod architecture;
+mod bench;
 mod cli;
 mod fidelity;
 mod generation;

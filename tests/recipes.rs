@@ -37,11 +37,11 @@ fn every_recipe_compiles_to_what_it_did() {
 fn every_recipe_is_laid_out_canonically() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../recipes");
     let mut paths = Vec::new();
-    for folder in [folder.clone(), folder.join("std")] {
+    for folder in [folder.clone(), folder.join("std"), folder.join("bench")] {
         let entries = fs::read_dir(folder).expect("a folder of recipes").map(|entry| entry.expect("an entry").path());
         paths.extend(entries.filter(|path| path.extension().is_some_and(|extension| extension == "recipe")));
     }
-    assert!(paths.len() >= 8);
+    assert!(paths.len() >= 13);
     let output = Command::new(env!("CARGO_BIN_EXE_llmc")).args(["fmt", "--check"]).args(paths).output();
     let output = output.expect("llmc starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

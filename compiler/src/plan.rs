@@ -62,12 +62,21 @@ pub enum SourcePlan {
         /// The tensor's name, for safetensors.
         tensor: Option<String>,
     },
+    /// Token ids drawn uniformly and independently: nothing can be learned from them, but a step costs what it costs.
+    RandomTokens {
+        /// Ids are `0..vocab`.
+        vocab: u64,
+        /// How many.
+        count: u64,
+        /// Key of the random numbers.
+        seed: u64,
+    },
 }
 
 impl SourcePlan {
     /// True for sources of token ids rather than text.
     pub fn is_tokens(&self) -> bool {
-        matches!(self, SourcePlan::Tokens { .. })
+        matches!(self, SourcePlan::Tokens { .. } | SourcePlan::RandomTokens { .. })
     }
 }
 

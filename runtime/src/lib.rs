@@ -1,5 +1,6 @@
 //! The runtime of llmc: commands, data, training, checkpoints and devices. All input and output lives here.
 
+pub mod bench;
 pub mod checkpoint;
 pub mod command;
 pub mod data;

@@ -6,12 +6,14 @@ use std::process::ExitCode;
 use clap::Parser;
 use llmc::command::Cli;
 use llmc::failure::Failure;
+use llmc::report::clock;
 use llmc::train::interrupt;
 
 /// A mistake of the user, which was explained.
 const MISTAKE: u8 = 1;
 
 fn main() -> ExitCode {
+    clock::start();
     std::panic::set_hook(Box::new(|panic| {
         let _ = writeln!(
             std::io::stderr(),

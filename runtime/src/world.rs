@@ -63,6 +63,9 @@ impl World for Files {
 impl Files {
     fn facts(&self, source: &SourcePlan) -> Result<SourceFacts, Diagnostic> {
         match source {
+            SourcePlan::RandomTokens { count, .. } => {
+                Ok(SourceFacts::Tokens { rows: None, row_length: None, tokens: *count, tensors: Vec::new() })
+            }
             SourcePlan::Files { pattern } => matching_files(pattern, &self.base).map(|_| SourceFacts::Text),
             SourcePlan::Text { .. } => {
                 let sources = vec![source.clone()];

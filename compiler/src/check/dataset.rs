@@ -1,6 +1,6 @@
 //! `dataset` declarations.
 
-use llmc_grammar::codes::{DATA_KIND, SOURCE_NOT_FOUND, SOURCE_UNFIT};
+use llmc_grammar::codes::{DATA_KIND, NO_EFFECT, SOURCE_NOT_FOUND, SOURCE_UNFIT};
 use llmc_grammar::diagnostic::{Diagnostic, Diagnostics};
 use llmc_grammar::source::Span;
 use llmc_grammar::tree::Name;
@@ -61,6 +61,10 @@ pub fn check(record: &Record, name: &Name, world: &dyn World, diagnostics: &mut 
         diagnostics.push(mistake);
         sound = false;
     }
+    if let Some(mistake) = beside_random_tokens(record, &sources, &spans, name) {
+        diagnostics.push(mistake);
+        sound = false;
+    }
     let limit_bytes = record.optional("limit", Read::quantity)?.and_then(|quantity| quantity.whole_in_base());
     let plan = DatasetPlan { sources, holdout: record.quantity("holdout")?.in_base(), limit_bytes };
     sound.then(|| Dataset { plan, facts, spans, name: name.clone() })
@@ -71,6 +75,11 @@ fn source(call: &Record) -> Option<SourcePlan> {
         "files" => SourcePlan::Files { pattern: call.text("pattern")? },
         "text" => SourcePlan::Text { path: call.text("path")? },
         "jsonl" => SourcePlan::Jsonl { path: call.text("path")?, field: call.text("field")? },
+        "random_tokens" => SourcePlan::RandomTokens {
+            vocab: call.integer("vocab")?,
+            count: call.quantity("count")?.whole_in_base()?,
+            seed: call.integer("seed")?,
+        },
         _ => SourcePlan::Tokens { path: call.text("path")?, tensor: call.optional("tensor", Read::text)? },
     })
 }
@@ -86,6 +95,26 @@ fn mixed(sources: &[SourcePlan], spans: &[Span], name: &Name) -> Option<Diagnost
     )
 }
 
+/// Random tokens are as many as they say, and no other source follows them.
+fn beside_random_tokens(record: &Record, sources: &[SourcePlan], spans: &[Span], name: &Name) -> Option<Diagnostic> {
+    let random = sources.iter().position(|source| matches!(source, SourcePlan::RandomTokens { .. }))?;
+    if let Some(other) = (0..sources.len()).find(|other| *other != random) {
+        return Some(
+            Diagnostic::error(DATA_KIND, format!("dataset `{}` has another source beside random tokens", name.text))
+                .label(&spans[random], "has to be the only source")
+                .label(&spans[other], "another one")
+                .help("declare two datasets"),
+        );
+    }
+    record.optional("limit", Read::quantity)??;
+    Some(
+        Diagnostic::error(NO_EFFECT, "`limit` has no effect on random tokens")
+            .label(record.place("limit"), "nothing is read")
+            .label(&spans[random], "`count` says how many there are")
+            .help("remove `limit`"),
+    )
+}
+
 /// What the world knows of a source, compared with what the recipe says of it.
 fn ask(
     call: &Record,
@@ -94,6 +123,9 @@ fn ask(
     name: &Name,
     world: &dyn World,
 ) -> Result<Option<SourceFacts>, Box<Diagnostic>> {
+    if let SourcePlan::RandomTokens { count, .. } = plan {
+        return Ok(Some(SourceFacts::Tokens { rows: None, row_length: None, tokens: *count, tensors: Vec::new() }));
+    }
     let facts = world.source(plan).map_err(|reason| {
         let code = SOURCE_NOT_FOUND;
         let message = format!("dataset `{}` cannot be read here", name.text);

@@ -10,6 +10,7 @@ use super::world::{Files, rendered};
 
 const TEXT: &str = include_str!("../plans/every_field.recipe");
 const TOKENS: &str = include_str!("../plans/token_ids.recipe");
+const RANDOM: &str = include_str!("../plans/random_tokens.recipe");
 const DIRECTORY: &str = include_str!("../plans/from_directory.recipe");
 
 /// A field of the table, a recipe that writes it, and the same with another value.
@@ -23,6 +24,9 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
     ("jsonl.field", TEXT, ", field: \"title\"", ""),
     ("tokens.path", TOKENS, "tokens(\"ids.safetensors\"", "tokens(\"more.safetensors\""),
     ("tokens.tensor", TOKENS, ", tensor: \"input_ids\"", ""),
+    ("random_tokens.vocab", RANDOM, "vocab: 100", "vocab: 101"),
+    ("random_tokens.count", RANDOM, "count: 4_000 tokens", "count: 8_000 tokens"),
+    ("random_tokens.seed", RANDOM, ", seed: 3", ""),
     (
         "tokenizer.train",
         TEXT,

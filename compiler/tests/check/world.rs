@@ -44,6 +44,7 @@ impl World for Files {
     fn source(&self, source: &SourcePlan) -> Result<SourceFacts, String> {
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         let (path, facts) = match source {
+            SourcePlan::RandomTokens { .. } => return Err("random tokens are in no file".to_owned()),
             SourcePlan::Files { pattern } => (pattern, SourceFacts::Text),
             SourcePlan::Text { path } => (path, SourceFacts::Text),
             SourcePlan::Jsonl { path, .. } => (

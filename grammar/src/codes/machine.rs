@@ -23,4 +23,6 @@ shrinks activations, a smaller model shrinks the rest.";
 the stage has (`accumulate` only exists where a step has several micro-batches).";
     NOT_FORMATTED = "E0908", "not laid out canonically", "\
 `llmc fmt --check` found a recipe that `llmc fmt` would change.";
+    BENCH_INPUT = "E0909", "not a number of steps", "\
+`llmc bench --serve` reads one line at a time from standard input: how many steps to run and time next.";
 }

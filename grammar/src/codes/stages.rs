@@ -15,7 +15,9 @@ of the same size. Write the size once:
 
         tokenizer bpe { train = byte_bpe(vocab: 8192, on: rust) }
 Wrong:  stage a { model = gpt2(vocab: 50257)  tokenizer = bpe ... }
-Right:  stage a { model = gpt2(vocab: bpe.vocab)  tokenizer = bpe ... }";
+Right:  stage a { model = gpt2(vocab: bpe.vocab)  tokenizer = bpe ... }
+
+Ids from `random_tokens(vocab: ...)` may be fewer than the model's, never more.";
     SEQUENCE_TOO_LONG = "E0603", "rows longer than the model's context", "\
 The model has learned positions for `context` tokens; a longer row has positions without a weight.
 

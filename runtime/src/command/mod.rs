@@ -1,5 +1,6 @@
 //! The command line: one command a file.
 
+mod bench;
 mod check;
 mod compile;
 mod emit;
@@ -33,6 +34,7 @@ enum Command {
     Compile(compile::Compile),
     Emit(emit::Emit),
     Run(run::Run),
+    Bench(bench::Bench),
     Generate(generate::Generate),
     Score(score::Score),
     Probe(probe::Probe),
@@ -56,6 +58,7 @@ impl Cli {
             Command::Compile(command) => command.run(terminal),
             Command::Emit(command) => command.run(terminal),
             Command::Run(command) => command.run(terminal),
+            Command::Bench(command) => command.run(terminal),
             Command::Generate(command) => command.run(terminal),
             Command::Score(command) => command.run(terminal),
             Command::Probe(command) => command.run(terminal),

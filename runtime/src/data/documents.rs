@@ -53,6 +53,13 @@ impl Corpus {
                     let kind = TextKind::Records(field.clone());
                     files.push(TextFile { path: paths::resolve(path, base)?, kind });
                 }
+                SourcePlan::RandomTokens { .. } => {
+                    return Err(Diagnostic::error(
+                        codes::MIXED_SOURCES,
+                        "random tokens stand beside text in one data set",
+                    )
+                    .help("make two data sets: one of text, one of token ids"));
+                }
                 SourcePlan::Tokens { path, .. } => {
                     let message = format!("`tokens(\"{path}\")` stands beside text in one data set");
                     return Err(Diagnostic::error(codes::MIXED_SOURCES, message)

@@ -4,11 +4,11 @@ use llmc_compiler::plan::StagePlan;
 use llmc_grammar::codes;
 use llmc_grammar::diagnostic::Diagnostic;
 
-use super::store::TokenStream;
+use super::stream::TokenStream;
 
 /// Fails unless the ids fit the model, rows fit the stage, and there is at least one row.
 pub fn check_fits(stage: &StagePlan, train: &TokenStream, heldout: Option<&TokenStream>) -> Result<(), Diagnostic> {
-    let ids = train.counts().len().max(heldout.map_or(0, |stream| stream.counts().len())) as u64;
+    let ids = train.id_bound().max(heldout.map_or(0, TokenStream::id_bound));
     if ids > stage.model.vocab {
         let message = format!(
             "the data of stage `{}` holds the id {}, but the model's vocabulary is 0..{}",

@@ -9,7 +9,7 @@ use llmc_compiler::plan::StagePlan;
 
 use super::batch::{Batch, IGNORED};
 use super::order::RowOrder;
-use super::store::TokenStream;
+use super::stream::TokenStream;
 
 /// The training batches of a stage: each a pure function of the step and the micro-batch, so a resumed
 /// run continues exactly.

@@ -15,9 +15,11 @@ mod npy;
 mod order;
 mod paths;
 mod prepare;
+mod random_tokens;
 mod records;
 mod split;
 mod store;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod token_file;
@@ -33,7 +35,7 @@ pub use order::RowOrder;
 pub use paths::{matching_files, resolve};
 pub use prepare::{prepare, prepare_in};
 pub use records::first_record;
-pub use store::TokenStream;
+pub use stream::TokenStream;
 pub use token_file::TokenFile;
 
 use crate::tokenizer::Tokenizer;

@@ -13,8 +13,10 @@ use rayon::prelude::*;
 use super::cache::{Cache, Lookup, WriteError};
 use super::documents::Corpus;
 use super::fit::check_fits;
-use super::split::{Holdout, Survey};
-use super::store::{Split, Store, StoreWriter, TokenStream, Unopened};
+use super::random_tokens::RandomTokens;
+use super::split::{Holdout, Survey, SurveyBuilder};
+use super::store::{Split, Store, StoreWriter, Unopened};
+use super::stream::TokenStream;
 use super::token_rows::TokenRows;
 use super::{DataHashes, DataStats, Phase, Prepared, Progress, SplitStats, paths};
 use crate::tokenizer::{END_OF_TEXT, Tokenizer, train_byte_bpe};
@@ -52,19 +54,20 @@ pub fn prepare_in(
         None => None,
     };
     let dataset = preparation.dataset(&stage.data)?;
-    let (survey, key, store) = if dataset.sources.iter().any(SourcePlan::is_tokens) {
-        preparation.token_store(dataset, stage)?
-    } else {
-        let (tokenizer, name) = match (&tokenizer, &stage.tokenizer) {
-            (Some(tokenizer), Some(name)) => (tokenizer, name),
-            _ => return Err(undeclared("tokenizer", "")),
-        };
-        let end_of_text = preparation.end_of_text(tokenizer, name)?;
-        preparation.text_store(&stage.data, tokenizer, end_of_text)?
+    let opened = match dataset.sources.first().and_then(RandomTokens::of) {
+        Some(tokens) => Opened::random(tokens, dataset),
+        None if dataset.sources.iter().any(SourcePlan::is_tokens) => preparation.token_store(dataset, stage)?,
+        None => {
+            let (tokenizer, name) = match (&tokenizer, &stage.tokenizer) {
+                (Some(tokenizer), Some(name)) => (tokenizer, name),
+                _ => return Err(undeclared("tokenizer", "")),
+            };
+            let end_of_text = preparation.end_of_text(tokenizer, name)?;
+            preparation.text_store(&stage.data, tokenizer, end_of_text)?
+        }
     };
-    let store = Arc::new(store);
-    let train = TokenStream::new(store.clone(), Split::Train);
-    let heldout = Some(TokenStream::new(store, Split::Heldout)).filter(|stream| stream.len() >= 2);
+    let Opened { survey, key, train, heldout } = opened;
+    let heldout = Some(heldout).filter(|stream| stream.len() >= 2);
     check_fits(stage, &train, heldout.as_ref())?;
     let stats = DataStats {
         documents: survey.documents,
@@ -80,6 +83,37 @@ pub fn prepare_in(
         tokens: key,
     };
     Ok(Prepared { tokenizer, train, heldout, stats, hashes, warnings: preparation.warnings })
+}
+
+/// A data set's two streams, what is known of them, and the key of all that they depend on.
+struct Opened {
+    survey: Survey,
+    key: String,
+    train: TokenStream,
+    heldout: TokenStream,
+}
+
+impl Opened {
+    fn stored(survey: Survey, key: String, store: Store) -> Opened {
+        let store = Arc::new(store);
+        let train = TokenStream::stored(store.clone(), Split::Train);
+        Opened { survey, key, train, heldout: TokenStream::stored(store, Split::Heldout) }
+    }
+
+    /// Nothing is read and nothing is cached.
+    fn random(tokens: RandomTokens, dataset: &DatasetPlan) -> Opened {
+        let mut survey = SurveyBuilder::default();
+        survey.add(format!("{tokens:?}").as_bytes());
+        let survey = Survey { bytes: 0, ..survey.finish(0, false) };
+        let inputs = format!("{FORMAT} random {}", dataset.holdout);
+        let middle = tokens.heldout_from(dataset.holdout);
+        Opened {
+            key: key(&inputs, &[survey.content]),
+            survey,
+            train: TokenStream::random(tokens, 0..middle),
+            heldout: TokenStream::random(tokens, middle..tokens.count()),
+        }
+    }
 }
 
 struct Preparation<'a> {
@@ -195,7 +229,7 @@ impl<'a> Preparation<'a> {
         dataset: &str,
         tokenizer: &Tokenizer,
         end_of_text: Option<u32>,
-    ) -> Result<(Survey, String, Store), Diagnostic> {
+    ) -> Result<Opened, Diagnostic> {
         let share = self.dataset(dataset)?.holdout;
         let (corpus, survey) = self.corpus(dataset)?;
         let inputs = format!("{FORMAT} text {share} {end_of_text:?}");
@@ -227,10 +261,10 @@ impl<'a> Preparation<'a> {
                 }
             }
         })?;
-        Ok((survey, key, store))
+        Ok(Opened::stored(survey, key, store))
     }
 
-    fn token_store(&mut self, dataset: &DatasetPlan, stage: &StagePlan) -> Result<(Survey, String, Store), Diagnostic> {
+    fn token_store(&mut self, dataset: &DatasetPlan, stage: &StagePlan) -> Result<Opened, Diagnostic> {
         let rows = TokenRows::open(dataset, self.base)?;
         let listing = rows.listing_hash()?;
         let survey = self.survey(listing, || Ok(rows.survey()))?;
@@ -240,7 +274,7 @@ impl<'a> Preparation<'a> {
         let holdout = Holdout::new(dataset.holdout, &survey);
         let vocab = stage.model.vocab;
         let store = self.store(&key, vocab, row_length, |writer| rows.write(writer, holdout, vocab))?;
-        Ok((survey, key, store))
+        Ok(Opened::stored(survey, key, store))
     }
 
     /// Opens the store under `key`, or makes it.

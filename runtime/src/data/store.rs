@@ -8,7 +8,6 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use llmc_grammar::diagnostic::Diagnostic;
 use serde::{Deserialize, Serialize};
@@ -56,12 +55,12 @@ impl Store {
         match cache.open(name) {
             Lookup::Missing => Err(Unopened::Missing),
             Lookup::Damaged => Err(Unopened::Damaged),
-            Lookup::Found(payload) => Store::read(payload).ok_or(Unopened::Damaged),
+            Lookup::Found(payload) => Store::parse(payload).ok_or(Unopened::Damaged),
         }
     }
 
     /// None where the sections do not fill the payload exactly: then it was not written by [`StoreWriter`].
-    fn read(payload: Entry) -> Option<Store> {
+    fn parse(payload: Entry) -> Option<Store> {
         let end = payload.len().checked_sub(8)?;
         let length = u64::from_le_bytes(payload[end..].try_into().ok()?);
         let start = end.checked_sub(usize::try_from(length).ok()?)?;
@@ -70,6 +69,49 @@ impl Store {
         let ids = header.train.tokens.checked_add(header.heldout.tokens)?.checked_mul(width)?;
         let ends = header.train.documents.checked_add(header.heldout.documents)?.checked_mul(8)?;
         (ids.checked_add(ends)? == start as u64).then_some(Store { payload, header })
+    }
+
+    /// Number of tokens of a split.
+    pub fn tokens(&self, split: Split) -> u64 {
+        self.section(split).tokens
+    }
+
+    /// Number of documents of a split.
+    pub fn documents(&self, split: Split) -> u64 {
+        self.section(split).documents
+    }
+
+    /// UTF-8 bytes of the text that a split's tokens stand for; 0 where the data came as token ids.
+    pub fn text_bytes(&self, split: Split) -> u64 {
+        self.section(split).text_bytes
+    }
+
+    /// How often each id occurs in a split, from id 0 to the largest that does.
+    pub fn counts(&self, split: Split) -> &[u64] {
+        &self.section(split).counts
+    }
+
+    /// The length of a row, where the data came as rows rather than as a stream.
+    pub fn row_length(&self) -> Option<u64> {
+        self.header.row_length
+    }
+
+    /// Appends the ids of `range`, which must lie in the split, to `ids`.
+    pub fn read(&self, split: Split, range: Range<u64>, ids: &mut Vec<i32>) {
+        let (width, first) = (self.id_width(), self.first_id(split));
+        let bytes = &self.payload[first + range.start as usize * width..first + range.end as usize * width];
+        if width == 2 {
+            ids.extend(bytes.chunks_exact(2).map(|id| i32::from(u16::from_le_bytes([id[0], id[1]]))));
+        } else {
+            ids.extend(bytes.chunks_exact(4).map(|id| i32::from_le_bytes([id[0], id[1], id[2], id[3]])));
+        }
+    }
+
+    /// One past the last token of a split's document, which must be there.
+    pub fn document_end(&self, split: Split, document: u64) -> u64 {
+        let first = self.first_end(split) + document as usize * 8;
+        let end = &self.payload[first..first + 8];
+        u64::from_le_bytes([end[0], end[1], end[2], end[3], end[4], end[5], end[6], end[7]])
     }
 
     fn section(&self, split: Split) -> &Section {
@@ -100,91 +142,6 @@ pub enum Unopened {
     Missing,
     /// It is not what was written.
     Damaged,
-}
-
-/// One split of an open store: a stream of token ids in documents. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct TokenStream {
-    store: Arc<Store>,
-    split: Split,
-}
-
-impl TokenStream {
-    /// The `split` of `store`.
-    pub fn new(store: Arc<Store>, split: Split) -> TokenStream {
-        TokenStream { store, split }
-    }
-
-    /// Number of tokens.
-    pub fn len(&self) -> u64 {
-        self.store.section(self.split).tokens
-    }
-
-    /// Whether there is no token.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Number of documents.
-    pub fn documents(&self) -> u64 {
-        self.store.section(self.split).documents
-    }
-
-    /// UTF-8 bytes of the text that the tokens stand for; 0 where the data came as token ids.
-    pub fn text_bytes(&self) -> u64 {
-        self.store.section(self.split).text_bytes
-    }
-
-    /// How often each id occurs, from id 0 to the largest that does.
-    pub fn counts(&self) -> &[u64] {
-        &self.store.section(self.split).counts
-    }
-
-    /// The length of a row, where the data came as rows rather than as a stream.
-    pub fn row_length(&self) -> Option<u64> {
-        self.store.header.row_length
-    }
-
-    /// Appends the ids of `range` to `ids`. The range must lie in `0..len`.
-    pub fn read(&self, range: Range<u64>, ids: &mut Vec<i32>) {
-        assert!(range.start <= range.end && range.end <= self.len(), "{range:?} of {}", self.len());
-        let (width, first) = (self.store.id_width(), self.store.first_id(self.split));
-        let bytes = &self.store.payload[first + range.start as usize * width..first + range.end as usize * width];
-        if width == 2 {
-            ids.extend(bytes.chunks_exact(2).map(|id| i32::from(u16::from_le_bytes([id[0], id[1]]))));
-        } else {
-            ids.extend(bytes.chunks_exact(4).map(|id| i32::from_le_bytes([id[0], id[1], id[2], id[3]])));
-        }
-    }
-
-    /// One past the last token of a document.
-    pub fn document_end(&self, document: u64) -> u64 {
-        assert!(document < self.documents(), "document {document} of {}", self.documents());
-        let first = self.store.first_end(self.split) + document as usize * 8;
-        let end = &self.store.payload[first..first + 8];
-        u64::from_le_bytes([end[0], end[1], end[2], end[3], end[4], end[5], end[6], end[7]])
-    }
-
-    /// The document that a token belongs to.
-    pub fn document_of(&self, token: u64) -> u64 {
-        let (mut low, mut high) = (0, self.documents());
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if self.document_end(middle) <= token { low = middle + 1 } else { high = middle }
-        }
-        low
-    }
-
-    /// Entropy of the distribution of single tokens, in nats per token: the loss of the best model that
-    /// looks at no context. 0 for an empty stream.
-    pub fn unigram_entropy(&self) -> f64 {
-        let total = self.len() as f64;
-        let term = |&count: &u64| {
-            let share = count as f64 / total;
-            -share * share.ln()
-        };
-        self.counts().iter().filter(|&&count| count > 0).map(term).sum()
-    }
 }
 
 /// Writes a store document by document.

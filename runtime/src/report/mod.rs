@@ -1,5 +1,6 @@
 //! What a run tells its reader: metrics, curve, tables, progress and the lock file.
 
+pub mod clock;
 pub mod curve;
 pub mod lock;
 pub mod metrics;

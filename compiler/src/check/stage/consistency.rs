@@ -8,7 +8,7 @@ use super::super::dataset::Dataset;
 use super::super::model::rows_looked_up;
 use super::super::record::{Read, Record};
 use super::Checking;
-use crate::plan::{ModelPlan, TokenizerPlan, TokenizerSource};
+use crate::plan::{ModelPlan, SourcePlan, TokenizerPlan, TokenizerSource};
 use crate::world::SourceFacts;
 
 /// True if the stage itself (not its base) writes the field, and not as `none`.
@@ -95,9 +95,10 @@ pub fn without_effect(item: &Declaration, record: &Record, diagnostics: &mut Dia
     }
 }
 
-/// The tokenizer's ids are the model's.
+/// The tokenizer's ids are the model's; random ids are among them.
 pub fn vocabulary(record: &Record, data: Option<&Dataset>, model: &ModelPlan, checking: &mut Checking<'_, '_>) {
-    if data.is_some_and(Dataset::is_tokens) {
+    if let Some(data) = data.filter(|data| data.is_tokens()) {
+        checking.diagnostics.extend(random_ids_outside(record, data, model));
         return;
     }
     let Some(name) = record.declaration("tokenizer") else {
@@ -121,6 +122,24 @@ pub fn vocabulary(record: &Record, data: Option<&Dataset>, model: &ModelPlan, ch
     checking
         .diagnostics
         .push(mistake.help(format!("write the size once: `vocab: {name}.vocab` in the model's arguments")));
+}
+
+fn random_ids_outside(record: &Record, data: &Dataset, model: &ModelPlan) -> Option<Diagnostic> {
+    let too_many = |source: &SourcePlan| match source {
+        SourcePlan::RandomTokens { vocab, .. } if *vocab > model.vocab => Some(*vocab),
+        _ => None,
+    };
+    let (index, vocab) =
+        data.plan.sources.iter().enumerate().find_map(|(index, source)| Some((index, too_many(source)?)))?;
+    Some(
+        Diagnostic::error(
+            VOCABULARY_MISMATCH,
+            format!("the model has {} token ids, its data draws from {vocab}", model.vocab),
+        )
+        .label(record.place("model"), format!("logits over {} ids", model.vocab))
+        .label(&data.spans[index], format!("ids up to {}", vocab - 1))
+        .help(format!("write `vocab: {}` in `random_tokens`, or enlarge the model's vocabulary", model.vocab)),
+    )
 }
 
 fn origin(tokenizer: &TokenizerPlan) -> String {

@@ -12,7 +12,7 @@ pub static DATASET: Form = Form {
     fields: &[
         Field {
             name: "source",
-            ty: Type::OneOrMore(&Type::Call(&[&FILES, &TEXT, &JSONL, &TOKENS])),
+            ty: Type::OneOrMore(&Type::Call(&[&FILES, &TEXT, &JSONL, &TOKENS, &RANDOM_TOKENS])),
             presence: Presence::Required,
             doc: "Where the documents come from; several sources are read one after another.",
             example: "[text(\"a.txt\"), jsonl(\"b.jsonl\")]",
@@ -104,6 +104,36 @@ static TOKENS: Form = Form {
             presence: Presence::Optional("the file's only tensor"),
             doc: "The tensor's name in a safetensors file.",
             example: "\"input_ids\"",
+        },
+    ],
+};
+
+static RANDOM_TOKENS: Form = Form {
+    name: "random_tokens",
+    doc: "Token ids drawn uniformly at random, to time a model without any data; the dataset's only source.",
+    example: "random_tokens(vocab: 8192, count: 1M tokens)",
+    positional: 0,
+    fields: &[
+        Field {
+            name: "vocab",
+            ty: Type::Integer(Range::between(1.0, 4_194_304.0)),
+            presence: Presence::Required,
+            doc: "Ids are at least 0 and less than this; at most the model's vocabulary.",
+            example: "8192",
+        },
+        Field {
+            name: "count",
+            ty: Type::Quantity(&[Dimension::Tokens], Range::POSITIVE),
+            presence: Presence::Required,
+            doc: "How many ids one epoch has. They are made as they are used and take no memory.",
+            example: "1M tokens",
+        },
+        Field {
+            name: "seed",
+            ty: Type::Integer(Range::NOT_NEGATIVE),
+            presence: Presence::Default("0"),
+            doc: "Another seed, other ids.",
+            example: "1",
         },
     ],
 };

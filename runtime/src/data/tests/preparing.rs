@@ -45,7 +45,7 @@ fn documents_become_ids_and_ends_of_text() {
     assert_eq!((prepared.train.document_end(0), prepared.train.document_end(1)), (10, 13));
     assert_eq!([0, 9, 10, 12].map(|token| prepared.train.document_of(token)), [0, 0, 1, 1]);
     assert_eq!((prepared.stats.documents, prepared.stats.bytes, prepared.stats.train.text_bytes), (2, 11, 11));
-    assert_eq!(prepared.train.counts()[256], 2);
+    assert_eq!(prepared.train.id_bound(), 257);
 }
 
 #[test]
@@ -193,4 +193,27 @@ fn the_limit_bounds_what_is_read() {
     assert!(prepared.stats.bytes <= 100 && prepared.stats.bytes > 70 && prepared.stats.limited);
     project.dataset().limit_bytes = None;
     assert!(!project.prepare().unwrap().stats.limited);
+}
+
+#[test]
+fn random_tokens_need_neither_files_nor_cache() {
+    let random = |vocab, seed| {
+        let source = SourcePlan::RandomTokens { vocab, count: 1000, seed };
+        Project::new(vec![source], 0.1)
+    };
+    let project = random(1000, 1);
+    let prepared = project.prepare().unwrap();
+    let heldout = prepared.heldout.as_ref().unwrap();
+    assert_eq!((prepared.train.len(), heldout.len()), (900, 100));
+    assert_eq!((prepared.stats.documents, prepared.stats.bytes), (1, 0));
+    assert!((prepared.stats.train.unigram_entropy - 1000f64.ln()).abs() < 1e-12);
+    assert!(ids(&prepared.train).iter().all(|id| (0..1000).contains(id)));
+    assert_ne!(ids(&prepared.train)[..100], ids(heldout));
+    assert!(!project.path().join("cache").exists());
+    let again = random(1000, 1).prepare().unwrap();
+    assert_eq!((ids(&again.train), &again.hashes), (ids(&prepared.train), &prepared.hashes));
+    let other = random(1000, 2).prepare().unwrap();
+    assert_ne!(ids(&other.train), ids(&prepared.train));
+    assert_ne!(other.hashes.tokens, prepared.hashes.tokens);
+    assert_eq!(random(1001, 1).prepare().unwrap_err().code, codes::TOKEN_OUT_OF_RANGE);
 }

@@ -1,0 +1,181 @@
+//! Timing the steps of a stage, with the engine and the loader that train it.
+
+use std::path::Path;
+use std::time::Instant;
+
+use llmc_compiler::plan::{Plan, StagePlan};
+use serde::Serialize;
+
+use crate::data::{Loader, prepare};
+use crate::failure::Failure;
+use crate::report::clock;
+use crate::report::predict::Prediction;
+use crate::train::compile::Compiled;
+use crate::train::engine::Engine;
+use crate::train::machine::Machine;
+use crate::train::space;
+use crate::train::weights;
+
+/// Bytes in what is called a megabyte in the results, as in those of other tools.
+const MEBIBYTE: f64 = 1_048_576.0;
+
+/// Steps before time is taken: caches fill, the processor finds its clock.
+const WARM_UP: u64 = 3;
+
+/// A stage that is ready to be timed.
+pub struct Bench {
+    engine: Engine,
+    loader: Loader,
+    next_step: u64,
+    times: Vec<f64>,
+    losses: [f64; 2],
+    facts: Facts,
+}
+
+/// What is known before any step is timed.
+struct Facts {
+    recipe: String,
+    stage: String,
+    threads: usize,
+    prediction: Prediction,
+    batch: u64,
+    seq: u64,
+    first_step_s: f64,
+}
+
+/// What a bench found.
+#[derive(Debug, Clone, Serialize)]
+pub struct Summary {
+    /// The recipe's name.
+    pub recipe: String,
+    /// The stage's name.
+    pub stage: String,
+    /// Tokens of a step over the median time of a step.
+    pub tokens_per_s: f64,
+    /// Median time of a step in milliseconds.
+    pub step_ms: f64,
+    /// Time of the fastest step in milliseconds.
+    pub step_ms_best: f64,
+    /// Largest resident set of the process so far, in MiB; 0 where the system does not tell.
+    pub peak_rss_mb: f64,
+    /// What was predicted of it before the first step, in MiB.
+    pub predicted_peak_mb: f64,
+    /// Seconds from the start of the process to the end of the first step.
+    pub first_step_s: f64,
+    /// Threads of the device.
+    pub threads: usize,
+    /// Rows of one optimizer step.
+    pub batch: u64,
+    /// Tokens in a row.
+    pub seq: u64,
+    /// Trained values.
+    pub params: u64,
+    /// Operations of one step: matrix products and attention, a multiply-add is two.
+    pub flops_per_step: u64,
+    /// Loss of the very first step.
+    pub loss_first: f64,
+    /// Loss of the last step.
+    pub loss_last: f64,
+    /// Steps that were timed.
+    pub steps: usize,
+}
+
+impl Bench {
+    /// Compiles the stage, opens the device, fills the weights with their initialisers (wherever the stage would
+    /// take them from) and runs the warm-up.
+    ///
+    /// # Errors
+    /// Everything that the machine or the data can refuse.
+    pub fn open(plan: &Plan, stage: &StagePlan, base: &Path, machine: &Machine) -> Result<Bench, Failure> {
+        let compiled = Compiled::of(stage)?;
+        let prediction = Prediction::of(stage, &compiled.programs);
+        let prepared = prepare(plan, stage, base, &|_| {})?;
+        let mut engine = Engine::new(compiled, stage, machine)?;
+        weights::initialise(engine.device_mut(), stage)?;
+        let loader = Loader::new(prepared.train, stage);
+        let first = engine.step(&loader, 0)?;
+        let facts = Facts {
+            recipe: plan.recipe.clone(),
+            stage: stage.name.clone(),
+            threads: machine.threads,
+            prediction,
+            batch: stage.global_batch(),
+            seq: stage.sequence_length,
+            first_step_s: clock::seconds(),
+        };
+        let mut bench = Bench { engine, loader, next_step: 1, times: Vec::new(), losses: [first.loss; 2], facts };
+        bench.run(WARM_UP)?;
+        bench.times.clear();
+        Ok(bench)
+    }
+
+    /// Runs `count` more steps. Gives the seconds of each.
+    ///
+    /// # Errors
+    /// Of the device.
+    pub fn run(&mut self, count: u64) -> Result<Vec<f64>, Failure> {
+        let mut seconds = Vec::new();
+        for _ in 0..count {
+            let began = Instant::now();
+            let result = self.engine.step(&self.loader, self.next_step)?;
+            seconds.push(began.elapsed().as_secs_f64());
+            self.next_step += 1;
+            self.losses[1] = result.loss;
+        }
+        self.times.extend_from_slice(&seconds);
+        Ok(seconds)
+    }
+
+    /// Of all steps after the warm-up.
+    pub fn summary(&self) -> Summary {
+        let step_s = median(&self.times);
+        let Facts { recipe, stage, threads, prediction, batch, seq, first_step_s } = &self.facts;
+        Summary {
+            recipe: recipe.clone(),
+            stage: stage.clone(),
+            tokens_per_s: rounded((batch * seq) as f64 / step_s, 1),
+            step_ms: rounded(step_s * 1e3, 3),
+            step_ms_best: rounded(self.times.iter().copied().fold(f64::INFINITY, f64::min) * 1e3, 3),
+            peak_rss_mb: rounded(space::peak_resident().unwrap_or(0) as f64 / MEBIBYTE, 1),
+            predicted_peak_mb: rounded(prediction.peak_bytes as f64 / MEBIBYTE, 1),
+            first_step_s: rounded(*first_step_s, 3),
+            threads: *threads,
+            batch: *batch,
+            seq: *seq,
+            params: prediction.parameters,
+            flops_per_step: prediction.flops_per_step,
+            loss_first: self.losses[0],
+            loss_last: self.losses[1],
+            steps: self.times.len(),
+        }
+    }
+}
+
+/// The middle value, or the mean of the two; not a number where there is none.
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    match sorted.len() {
+        0 => f64::NAN,
+        count => (sorted[(count - 1) / 2] + sorted[count / 2]) / 2.0,
+    }
+}
+
+/// `value` with this many decimals.
+fn rounded(value: f64, decimals: i32) -> f64 {
+    let scale = 10f64.powi(decimals);
+    (value * scale).round() / scale
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians_are_in_the_middle() {
+        assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), 2.5);
+        assert!(median(&[]).is_nan());
+        assert_eq!(rounded(1.25678, 2), 1.26);
+    }
+}

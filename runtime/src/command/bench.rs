@@ -1,0 +1,85 @@
+//! `llmc bench`
+
+use std::io::BufRead;
+use std::time::Instant;
+
+use clap::Args;
+use llmc_grammar::codes::BENCH_INPUT;
+use serde_json::{Value, json};
+
+use super::options::{DeviceOptions, RecipeOptions, StageOption};
+use crate::bench::Bench as Bencher;
+use crate::failure::{Failure, plain};
+use crate::report::terminal::Terminal;
+
+/// Without `--steps`: steps are timed for this long, but at least [`FEWEST_STEPS`].
+const SECONDS: f64 = 5.0;
+const FEWEST_STEPS: u64 = 5;
+
+/// Times the steps of a stage as a run would do them
+#[derive(Debug, Args)]
+pub struct Bench {
+    #[command(flatten)]
+    recipe: RecipeOptions,
+    #[command(flatten)]
+    stage: StageOption,
+    #[command(flatten)]
+    device: DeviceOptions,
+    /// Steps to time [default: as many as five seconds hold, at least 5]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    steps: Option<u64>,
+    /// Prints one JSON object
+    #[arg(long)]
+    json: bool,
+    /// Prints {"ready":true} when warm, then for each line N on standard input runs N steps and prints {"steps":[SECONDS, ...]}; at the end of input prints the JSON object
+    #[arg(long, conflicts_with = "steps")]
+    serve: bool,
+}
+
+impl Bench {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Every mistake in the recipe, and everything that the machine can refuse.
+    pub fn run(&self, terminal: &Terminal) -> Result<(), Failure> {
+        let loaded = self.recipe.load(terminal)?;
+        let stage = self.stage.one(&loaded.plan)?;
+        let mut bench = Bencher::open(&loaded.plan, stage, &loaded.base, &self.device.machine())?;
+        if self.serve {
+            serve(&mut bench, terminal)?;
+        } else if let Some(steps) = self.steps {
+            bench.run(steps)?;
+        } else {
+            let began = Instant::now();
+            bench.run(FEWEST_STEPS)?;
+            while began.elapsed().as_secs_f64() < SECONDS {
+                bench.run(1)?;
+            }
+        }
+        let summary = serde_json::to_value(bench.summary()).expect("a summary is plain data");
+        if self.json || self.serve { line(terminal, &summary) } else { terminal.print(&table(&summary)) }
+    }
+}
+
+/// Answers each line on standard input until it ends.
+fn serve(bench: &mut Bencher, terminal: &Terminal) -> Result<(), Failure> {
+    line(terminal, &json!({ "ready": true }))?;
+    for text in std::io::stdin().lock().lines() {
+        let text = text.map_err(|error| Failure::new(BENCH_INPUT, format!("standard input: {}", plain(&error))))?;
+        let count = text.trim().parse().map_err(|_| {
+            Failure::new(BENCH_INPUT, format!("`{}` on standard input is not a number of steps", text.trim()))
+        })?;
+        let seconds = bench.run(count)?;
+        line(terminal, &json!({ "steps": seconds }))?;
+    }
+    Ok(())
+}
+
+fn line(terminal: &Terminal, value: &Value) -> Result<(), Failure> {
+    terminal.print(&format!("{value}\n"))
+}
+
+fn table(summary: &Value) -> String {
+    let rows = summary.as_object().into_iter().flatten();
+    rows.map(|(name, value)| format!("{name:18} {value}\n")).collect()
+}

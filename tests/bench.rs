@@ -1,0 +1,86 @@
+//! `llmc bench`: what it prints, and how it is served.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use crate::support::Workplace;
+
+fn preset(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../recipes/bench/{name}.recipe"))
+}
+
+fn parse(line: &str) -> Value {
+    serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
+}
+
+fn number(summary: &Value, field: &str) -> f64 {
+    summary[field].as_f64().unwrap_or_else(|| panic!("no number `{field}` in {summary}"))
+}
+
+#[test]
+fn one_object_says_what_was_measured() {
+    let place = Workplace::new();
+    let recipe = preset("d").display().to_string();
+    let summary = parse(&place.succeed(&["bench", &recipe, "--json", "--steps", "3", "--threads", "1"]));
+    for (field, expected) in [("threads", 1.0), ("batch", 4.0), ("seq", 64.0), ("steps", 3.0)] {
+        assert_eq!(number(&summary, field), expected, "{field}");
+    }
+    // 512 x 128 and 64 x 128 embeddings, four blocks of 12 x 128^2 weights, 9 x 128 biases and two norms, one more norm.
+    assert_eq!(number(&summary, "params"), (576 * 128 + 4 * (12 * 128 * 128 + 13 * 128) + 2 * 128) as f64);
+    for field in ["tokens_per_s", "step_ms", "peak_rss_mb", "predicted_peak_mb", "first_step_s"] {
+        assert!(number(&summary, field) > 0.0, "{field}");
+    }
+    let rate = 4.0 * 64.0 / (number(&summary, "step_ms") / 1e3);
+    assert!((rate / number(&summary, "tokens_per_s") - 1.0).abs() < 0.01);
+    // Nothing is learned from random tokens: the loss stays near that of the uniform distribution.
+    for field in ["loss_first", "loss_last"] {
+        assert!((number(&summary, field) - 512f64.ln()).abs() < 0.2, "{field}");
+    }
+    assert!(!place.path("runs").exists() && !place.path("cache").exists(), "a bench leaves nothing");
+}
+
+#[test]
+fn steps_are_run_as_they_are_asked_for() {
+    let place = Workplace::new();
+    let recipe = preset("d").display().to_string();
+    let mut child = place
+        .llmc(&["bench", &recipe, "--serve"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("llmc starts");
+    let mut asks = child.stdin.take().expect("piped");
+    let mut answers = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let mut answer = || parse(&answers.next().expect("an answer").expect("UTF-8"));
+    assert_eq!(answer()["ready"], true);
+    for count in [2, 1] {
+        writeln!(asks, "{count}").expect("llmc reads");
+        let steps = answer();
+        let seconds = steps["steps"].as_array().expect("a list");
+        assert_eq!(seconds.len(), count);
+        assert!(seconds.iter().all(|seconds| seconds.as_f64().is_some_and(|seconds| seconds > 0.0)));
+    }
+    drop(asks);
+    assert_eq!(number(&answer(), "steps"), 3.0);
+    assert!(child.wait().expect("it ends").success());
+}
+
+#[test]
+fn other_lines_than_numbers_are_refused() {
+    let place = Workplace::new();
+    let recipe = preset("d").display().to_string();
+    let mut child = place
+        .llmc(&["bench", &recipe, "--serve"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("llmc starts");
+    child.stdin.take().expect("piped").write_all(b"many\n").expect("llmc reads");
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("E0909"));
+}

@@ -4,6 +4,9 @@ use super::{Graph, Id};
 use crate::op::{Op, Reduction, Shape};
 use crate::plan::{BinaryFunction, Origin, UnaryFunction};
 
+/// `2 sqrt(2 / pi)`
+pub const GELU_GATE: f64 = std::f64::consts::SQRT_2 * std::f64::consts::FRAC_2_SQRT_PI;
+
 /// Adds operators of one origin to a graph.
 pub struct Builder<'a> {
     /// The graph that grows.
@@ -79,6 +82,16 @@ impl<'a> Builder<'a> {
     pub fn one_minus(&mut self, a: Id) -> Id {
         let one = self.constant(1.0);
         self.subtract(one, a)
+    }
+
+    /// `x^2` and `sigmoid(u)` with `u = 2 sqrt(2 / pi) (x + 0.044715 x^3)`: the tanh form of GELU (Hendrycks and Gimpel 2016)
+    /// is `x sigmoid(u)`, because `(1 + tanh(v)) / 2 = sigmoid(2 v)`.
+    pub fn gelu_gate(&mut self, x: Id) -> (Id, Id) {
+        let square = self.unary(UnaryFunction::Square, x);
+        let factor = self.scale(square, GELU_GATE * 0.044715);
+        let factor = self.shift(factor, GELU_GATE);
+        let u = self.multiply(x, factor);
+        (square, self.unary(UnaryFunction::Sigmoid, u))
     }
 
     /// 1 where `a > b`, else 0.

@@ -244,6 +244,25 @@ impl Graph {
         }
     }
 
+    /// Makes some readers of `old` read `new` instead.
+    ///
+    /// # Panics
+    /// If the types differ.
+    pub fn redirect(&mut self, old: Id, new: Id, readers: &[Id]) {
+        assert_eq!(self.ty(old), self.ty(new), "a reader is given a value of another type");
+        let uses: Vec<_> = self
+            .storage
+            .graph
+            .edges_directed(old, Direction::Outgoing)
+            .filter(|edge| readers.contains(&edge.target()))
+            .map(|edge| (edge.id(), edge.target(), operand(edge.weight())))
+            .collect();
+        for (edge, user, position) in uses {
+            self.storage.graph.remove_edge(edge);
+            self.connect(new, user, position);
+        }
+    }
+
     /// Removes every node that no output needs.
     pub fn remove_dead(&mut self) {
         let mut live = vec![false; self.bound()];

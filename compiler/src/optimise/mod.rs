@@ -4,6 +4,7 @@ mod accumulate;
 mod common;
 mod movement;
 mod narrow;
+mod recompute;
 mod reshape;
 mod scalar;
 mod transpose;
@@ -23,6 +24,8 @@ pub const PASSES: &[(&str, Pass)] = &[
     ("movement again", movement::simplify),
     ("common", common::merge),
     ("accumulate", accumulate::separate),
+    // After `common`, which would merge the copies again.
+    ("recompute", recompute::recompute),
     ("dead", Graph::remove_dead),
 ];
 

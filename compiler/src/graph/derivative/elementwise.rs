@@ -4,6 +4,7 @@ use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI, PI};
 
 use super::Step;
 use crate::graph::Id;
+use crate::graph::build::GELU_GATE;
 use crate::plan::{BinaryFunction, UnaryFunction};
 
 impl Step<'_> {
@@ -93,25 +94,20 @@ impl Step<'_> {
         build.add(distribution, product)
     }
 
-    /// `(1 + t) / 2 + x * (1 - t^2) * u' / 2` with `t = tanh(u)`, `u = c * (x + 0.044715 x^3)`, `c = sqrt(2 / pi)`
+    /// `s + x * s * (1 - s) * u'` with `s = sigmoid(u)`, `u = c * (x + 0.044715 x^3)`, `c = 2 sqrt(2 / pi)`; the function
+    /// itself is `x * s`
     fn gelu_tanh(&mut self) -> Id {
         let x = self.inputs[0];
-        let c = (2.0 / PI).sqrt();
         let build = &mut self.build;
-        let square = build.unary(UnaryFunction::Square, x);
-        let factor = build.scale(square, c * 0.044715);
-        let factor = build.shift(factor, c);
-        let u = build.multiply(x, factor);
-        let t = build.unary(UnaryFunction::Tanh, u);
-        let t_square = build.unary(UnaryFunction::Square, t);
-        let t_slope = build.one_minus(t_square);
+        let (square, s) = build.gelu_gate(x);
+        let c = GELU_GATE;
+        let rest = build.one_minus(s);
+        let s_slope = build.multiply(s, rest);
         let u_slope = build.scale(square, c * 3.0 * 0.044715);
         let u_slope = build.shift(u_slope, c);
-        let product = build.multiply(x, t_slope);
+        let product = build.multiply(x, s_slope);
         let product = build.multiply(product, u_slope);
-        let sum = build.add(t, product);
-        let half = build.scale(sum, 0.5);
-        build.shift(half, 0.5)
+        build.add(s, product)
     }
 
     /// The part of one operand, summed over the axes it was repeated along.

@@ -150,9 +150,9 @@ pub fn unary(function: UnaryFunction, x: f32) -> f32 {
         UnaryFunction::Silu => x * sigmoid(x),
         UnaryFunction::Gelu => 0.5 * x * (1.0 + erf(x * FRAC_1_SQRT_2)),
         UnaryFunction::GeluTanh => {
-            const SQRT_2_OVER_PI: f32 = 0.797_884_56;
-            let inner = SQRT_2_OVER_PI * (0.044_715 * x * x).mul_add(x, x);
-            0.5 * x * (1.0 + tanh(inner))
+            // (1 + tanh(v)) / 2 = sigmoid(2 v), which loses nothing where tanh is near -1.
+            const TWICE_SQRT_2_OVER_PI: f32 = 1.595_769_1;
+            x * sigmoid(TWICE_SQRT_2_OVER_PI * (0.044_715 * x * x).mul_add(x, x))
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use clap::Args;
 use llmc_grammar::codes::BENCH_INPUT;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::options::{DeviceOptions, RecipeOptions, StageOption};
@@ -15,6 +16,9 @@ use crate::report::terminal::Terminal;
 /// Without `--steps`: steps are timed for this long, but at least [`FEWEST_STEPS`].
 const SECONDS: f64 = 5.0;
 const FEWEST_STEPS: u64 = 5;
+
+/// Steps in which every kernel is timed, at most.
+const MOST_ACCOUNTED: u64 = 20;
 
 /// Times the steps of a stage as a run would do them
 #[derive(Debug, Args)]
@@ -56,9 +60,25 @@ impl Bench {
                 bench.run(1)?;
             }
         }
-        let summary = serde_json::to_value(bench.summary()).expect("a summary is plain data");
-        if self.json || self.serve { line(terminal, &summary) } else { terminal.print(&table(&summary)) }
+        let summary = bench.summary();
+        if self.serve {
+            return line(terminal, &plain_data(&summary));
+        }
+        let account = bench.account((summary.steps as u64).min(MOST_ACCOUNTED))?;
+        if !self.json {
+            terminal.print(&summary.table())?;
+            return account.map_or(Ok(()), |account| terminal.print(&account.table()));
+        }
+        let mut all = plain_data(&summary);
+        if let (Value::Object(all), Some(Value::Object(account))) = (&mut all, account.as_ref().map(plain_data)) {
+            all.extend(account);
+        }
+        line(terminal, &all)
     }
+}
+
+fn plain_data(value: &impl Serialize) -> Value {
+    serde_json::to_value(value).expect("plain data")
 }
 
 /// Answers each line on standard input until it ends.
@@ -77,9 +97,4 @@ fn serve(bench: &mut Bencher, terminal: &Terminal) -> Result<(), Failure> {
 
 fn line(terminal: &Terminal, value: &Value) -> Result<(), Failure> {
     terminal.print(&format!("{value}\n"))
-}
-
-fn table(summary: &Value) -> String {
-    let rows = summary.as_object().into_iter().flatten();
-    rows.map(|(name, value)| format!("{name:18} {value}\n")).collect()
 }

@@ -112,3 +112,25 @@ fn other_lines_than_numbers_are_refused() {
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("E0909"));
 }
+
+#[test]
+fn the_compiler_is_timed_part_by_part() {
+    let place = Workplace::new();
+    let recipe = preset("../llama3-405b").display().to_string();
+    let times = parse(&place.succeed(&["bench", &recipe, "--compile", "--json"]));
+    // Llama 3.1 405B (Dubey et al. 2024): two tables and a norm; per layer four products of attention, three of the
+    // feed-forward part, two norms.
+    let (vocab, width, depth, heads, kv_heads, hidden) = (128_256u64, 16_384u64, 126, 128, 8, 53_248);
+    let attention = 2 * width * width + 2 * width * (width / heads * kv_heads);
+    let layer = attention + 3 * width * hidden + 2 * width;
+    assert_eq!(times["params"], 2 * vocab * width + width + depth * layer);
+    assert_eq!(times["params"], 405_853_388_800u64);
+    let parts = times["parts"].as_array().expect("a list of parts");
+    for part in ["parse", "check", "lower", "optimise: dead", "schedule", "schedule: verify"] {
+        assert!(parts.iter().any(|row| row["part"] == part), "{part}");
+    }
+    let sum: f64 = parts.iter().map(|row| number(row, "ms")).sum();
+    assert!((sum - number(&times, "total_ms")).abs() < 0.01);
+    assert!(number(&times, "launches") > 1000.0 && number(&times, "peak_rss_mb") > 0.0);
+    assert!(place.succeed(&["bench", "tiny.recipe", "--compile"]).contains("total"));
+}

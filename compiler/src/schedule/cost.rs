@@ -5,7 +5,6 @@
 //! half of the scores are never needed. The backward pass of attention has five products of the forward's two.
 
 use crate::op::AttentionSettings;
-use crate::plan::DType;
 use crate::program::{Kernel, Program, Step, View};
 
 /// Floating-point operations of one run of a step.
@@ -44,7 +43,7 @@ fn halved(flops: u64, settings: &AttentionSettings) -> u64 {
 pub fn bytes(program: &Program, step: &Step) -> u64 {
     let used = |operands: &[View]| -> u64 {
         let distinct = operands.iter().enumerate().filter(|(index, view)| !operands[..*index].contains(view));
-        distinct.map(|(_, view)| elements(view) * element_bytes(program.buffers[view.buffer].dtype)).sum()
+        distinct.map(|(_, view)| elements(view) * program.buffers[view.buffer].dtype.bytes()).sum()
     };
     match (&step.kernel, step.reads.as_slice(), step.writes.as_slice()) {
         // Of the table only the rows named by the ids.
@@ -61,10 +60,4 @@ pub fn bytes(program: &Program, step: &Step) -> u64 {
 fn elements(view: &View) -> u64 {
     let axes = view.shape.iter().zip(&view.strides);
     axes.map(|(size, stride)| if *stride == 0 && *size > 0 { 1 } else { *size }).product()
-}
-
-fn element_bytes(dtype: DType) -> u64 {
-    match dtype {
-        DType::F32 | DType::I32 => 4,
-    }
 }

@@ -1,6 +1,7 @@
 //! Timing the steps of a stage, with the engine and the loader that train it.
 
 mod account;
+mod compile;
 mod table;
 
 use std::path::Path;
@@ -25,6 +26,7 @@ use crate::train::weights;
 const MEBIBYTE: f64 = 1_048_576.0;
 
 pub use account::{Account, Row};
+pub use compile::{CompileTimes, compile_times};
 
 /// Steps before time is taken: caches fill, the processor finds its clock.
 const WARM_UP: u64 = 3;
@@ -177,7 +179,7 @@ impl Bench {
             batch: *batch,
             seq: *seq,
             params: prediction.parameters,
-            flops_per_step: prediction.flops_per_step,
+            flops_per_step: u64::try_from(prediction.flops_per_step).unwrap_or(u64::MAX),
             loss_first: self.losses[0],
             loss_last: self.losses[1],
             steps: self.times.len(),

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::options::{DeviceOptions, RecipeOptions, StageOption};
-use crate::bench::Bench as Bencher;
+use crate::bench::{Bench as Bencher, compile_times};
 use crate::failure::{Failure, plain};
 use crate::report::terminal::Terminal;
 
@@ -38,6 +38,9 @@ pub struct Bench {
     /// Prints {"ready":true} when warm, then for each line N on standard input runs N steps and prints {"steps":[SECONDS, ...]}; at the end of input prints the JSON object
     #[arg(long, conflicts_with = "steps")]
     serve: bool,
+    /// Times the parts of the compiler instead; nothing is trained
+    #[arg(long, conflicts_with_all = ["steps", "serve"])]
+    compile: bool,
 }
 
 impl Bench {
@@ -46,6 +49,9 @@ impl Bench {
     /// # Errors
     /// Every mistake in the recipe, and everything that the machine can refuse.
     pub fn run(&self, terminal: &Terminal) -> Result<(), Failure> {
+        if self.compile {
+            return self.time_compiler(terminal);
+        }
         let loaded = self.recipe.load(terminal)?;
         let stage = self.stage.one(&loaded.plan)?;
         let mut bench = Bencher::open(&loaded.plan, stage, &loaded.base, &self.device.machine())?;
@@ -74,6 +80,12 @@ impl Bench {
             all.extend(account);
         }
         line(terminal, &all)
+    }
+
+    fn time_compiler(&self, terminal: &Terminal) -> Result<(), Failure> {
+        let (source, overrides, world) = self.recipe.read()?;
+        let times = compile_times(&source, &overrides, &world, |plan| self.stage.one(plan))?;
+        if self.json { line(terminal, &plain_data(&times)) } else { terminal.print(&times.table()) }
     }
 }
 

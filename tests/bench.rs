@@ -43,6 +43,34 @@ fn one_object_says_what_was_measured() {
 }
 
 #[test]
+fn kernels_account_for_the_step() {
+    let place = Workplace::new();
+    let recipe = preset("d").display().to_string();
+    let summary = parse(&place.succeed(&["bench", &recipe, "--json", "--steps", "20"]));
+    let rows = summary["kernels"].as_array().expect("a list of kernels");
+    let sum = |field| rows.iter().map(|row| number(row, field)).sum::<f64>();
+    assert!(rows.iter().any(|row| row["kernel"] == "matmul" && number(row, "gflops") > 0.0));
+    assert_eq!(sum("flops"), number(&summary, "flops_per_step"));
+    assert!((sum("share") - number(&summary, "accounted")).abs() < 0.01);
+    assert!((sum("seconds") + number(&summary, "other_s")) / number(&summary, "timed_step_s") - 1.0 < 1e-6);
+    // 95 % is what people are promised; a test may run on a machine that is busy with others.
+    assert!((0.8..=1.0).contains(&number(&summary, "accounted")), "{}", summary["accounted"]);
+    assert!(number(&summary, "peak_gflops") > 0.0 && number(&summary, "copy_gb_per_s") > 0.0);
+    for field in ["matmul_share_of_peak", "step_share_of_peak"] {
+        assert!(number(&summary, field) > 0.0, "{field}");
+    }
+    // Each weight, its two moments and its gradient are read, and all but the gradient written.
+    let adamw = rows.iter().find(|row| row["kernel"] == "adamw").expect("an optimizer");
+    assert!(number(adamw, "bytes") >= number(&summary, "params") * 4.0 * 7.0);
+    let places = summary["places"].as_array().expect("a list of places");
+    assert!(places.iter().any(|row| row["place"] == "transformer.h.*.mlp.c_fc"), "layers are folded");
+    let table = place.succeed(&["bench", &recipe, "--steps", "2"]);
+    for part in ["tokens/s", "accounted", "matmul", "other", "more"] {
+        assert!(table.contains(part), "{part}: {table}");
+    }
+}
+
+#[test]
 fn steps_are_run_as_they_are_asked_for() {
     let place = Workplace::new();
     let recipe = preset("d").display().to_string();
@@ -83,4 +111,26 @@ fn other_lines_than_numbers_are_refused() {
     let output = child.wait_with_output().expect("it ends");
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("E0909"));
+}
+
+#[test]
+fn the_compiler_is_timed_part_by_part() {
+    let place = Workplace::new();
+    let recipe = preset("../llama3-405b").display().to_string();
+    let times = parse(&place.succeed(&["bench", &recipe, "--compile", "--json"]));
+    // Llama 3.1 405B (Dubey et al. 2024): two tables and a norm; per layer four products of attention, three of the
+    // feed-forward part, two norms.
+    let (vocab, width, depth, heads, kv_heads, hidden) = (128_256u64, 16_384u64, 126, 128, 8, 53_248);
+    let attention = 2 * width * width + 2 * width * (width / heads * kv_heads);
+    let layer = attention + 3 * width * hidden + 2 * width;
+    assert_eq!(times["params"], 2 * vocab * width + width + depth * layer);
+    assert_eq!(times["params"], 405_853_388_800u64);
+    let parts = times["parts"].as_array().expect("a list of parts");
+    for part in ["parse", "check", "lower", "optimise: dead", "schedule", "schedule: verify"] {
+        assert!(parts.iter().any(|row| row["part"] == part), "{part}");
+    }
+    let sum: f64 = parts.iter().map(|row| number(row, "ms")).sum();
+    assert!((sum - number(&times, "total_ms")).abs() < 0.01);
+    assert!(number(&times, "launches") > 1000.0 && number(&times, "peak_rss_mb") > 0.0);
+    assert!(place.succeed(&["bench", "tiny.recipe", "--compile"]).contains("total"));
 }

@@ -241,6 +241,40 @@ pub enum Kernel {
     },
 }
 
+impl Kernel {
+    /// What it is called in tables.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Kernel::Loop(_) => "loop",
+            Kernel::Reduce { .. } => "reduce",
+            Kernel::MatMul { .. } => "matmul",
+            Kernel::Gather => "gather",
+            Kernel::ScatterAdd { .. } => "scatter_add",
+            Kernel::Softmax => "softmax",
+            Kernel::LayerNorm { .. } => "layer_norm",
+            Kernel::LayerNormGrad { .. } => "layer_norm_grad",
+            Kernel::RmsNorm { .. } => "rms_norm",
+            Kernel::RmsNormGrad { .. } => "rms_norm_grad",
+            Kernel::Rotate { .. } => "rotate",
+            Kernel::Attention { .. } => "attention",
+            Kernel::AttentionGrad { .. } => "attention_grad",
+            Kernel::CachedAttention { .. } => "cached_attention",
+            Kernel::CacheWrite => "cache_write",
+            Kernel::CrossEntropy => "cross_entropy",
+            Kernel::CrossEntropyGrad => "cross_entropy_grad",
+            Kernel::SumSquares => "sum_squares",
+            Kernel::LearningRate { .. } => "learning_rate",
+            Kernel::AdamW(_) => "adamw",
+            Kernel::Dropout { .. } => "dropout",
+        }
+    }
+
+    /// Whether it is a matrix product, alone or with other work at its edges.
+    pub fn is_matrix_product(&self) -> bool {
+        matches!(self, Kernel::MatMul { .. })
+    }
+}
+
 /// A straight-line scalar program over f32 registers: instruction `i` fills register `i`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct LoopBody {

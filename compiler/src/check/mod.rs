@@ -64,7 +64,27 @@ pub struct Override {
 /// Every mistake found, and every warning, in source order: the recipe first, then its imports. Mistakes of syntax
 /// and imports are reported alone, since without them nothing else can be judged.
 pub fn check(source: &Source, overrides: &[Override], world: &dyn World) -> Result<Checked, Diagnostics> {
-    let mut trees = modules::load(source, world)?;
+    check_trees(source, parse(source, world)?, overrides, world)
+}
+
+/// Parses a recipe and everything it imports, the recipe first.
+///
+/// # Errors
+/// Every mistake of syntax and of imports.
+pub fn parse(source: &Source, world: &dyn World) -> Result<Vec<Tree>, Diagnostics> {
+    modules::load(source, world)
+}
+
+/// Checks the trees that [`parse`] gave for this source.
+///
+/// # Errors
+/// Every mistake found, and every warning, in source order.
+pub fn check_trees(
+    source: &Source,
+    mut trees: Vec<Tree>,
+    overrides: &[Override],
+    world: &dyn World,
+) -> Result<Checked, Diagnostics> {
     let mut diagnostics = Diagnostics::new();
     let mentioned = unused::mentioned(&trees);
     overrides::apply(&mut trees, overrides, &mut diagnostics);

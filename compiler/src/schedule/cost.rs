@@ -1,14 +1,14 @@
-//! Floating-point operations of a kernel.
+//! Floating-point operations and memory traffic of a kernel.
 //!
-//! The convention of the field (Chowdhery et al. 2022, PaLM, appendix B): matrix products and attention count, a multiply-add
+//! Operations: the convention of the field (Chowdhery et al. 2022, PaLM, appendix B): matrix products and attention count, a multiply-add
 //! being two operations; elementwise work, reductions and normalisations do not. Causal attention counts half, because
 //! half of the scores are never needed. The backward pass of attention has five products of the forward's two.
 
 use crate::op::AttentionSettings;
-use crate::program::{Kernel, Step, View};
+use crate::program::{Kernel, Program, Step, View};
 
 /// Floating-point operations of one run of a step.
-pub(super) fn flops(step: &Step) -> u64 {
+pub fn flops(step: &Step) -> u64 {
     match &step.kernel {
         Kernel::MatMul { .. } => {
             let inner = step.reads[0].shape.last().copied().unwrap_or(1);
@@ -37,4 +37,27 @@ fn product(queries: &View, keys: &View, inner: u64) -> u64 {
 
 fn halved(flops: u64, settings: &AttentionSettings) -> u64 {
     if settings.causal { flops / 2 } else { flops }
+}
+
+/// Bytes that a step of `program` must at least move: what it reads, each element once however often it is used, and what it writes.
+pub fn bytes(program: &Program, step: &Step) -> u64 {
+    let used = |operands: &[View]| -> u64 {
+        let distinct = operands.iter().enumerate().filter(|(index, view)| !operands[..*index].contains(view));
+        distinct.map(|(_, view)| elements(view) * program.buffers[view.buffer].dtype.bytes()).sum()
+    };
+    match (&step.kernel, step.reads.as_slice(), step.writes.as_slice()) {
+        // Of the table only the rows named by the ids.
+        (Kernel::Gather, [_, ids], [rows]) => used(std::slice::from_ref(ids)) + 2 * used(std::slice::from_ref(rows)),
+        (Kernel::ScatterAdd { accumulate: true }, [ids, rows], _) => {
+            used(std::slice::from_ref(ids)) + 3 * used(std::slice::from_ref(rows))
+        }
+        (Kernel::MatMul { accumulate: true } | Kernel::AdamW(_), ..) => used(&step.reads) + 2 * used(&step.writes),
+        _ => used(&step.reads) + used(&step.writes),
+    }
+}
+
+/// Elements of a view that lie at different places.
+fn elements(view: &View) -> u64 {
+    let axes = view.shape.iter().zip(&view.strides);
+    axes.map(|(size, stride)| if *stride == 0 && *size > 0 { 1 } else { *size }).product()
 }

@@ -13,7 +13,7 @@
 
 mod arena;
 mod body;
-mod cost;
+pub mod cost;
 mod draft;
 mod emit;
 mod expression;

@@ -1,16 +1,22 @@
 //! Timing the steps of a stage, with the engine and the loader that train it.
 
+mod account;
+mod compile;
+mod table;
+
 use std::path::Path;
 use std::time::Instant;
 
 use llmc_compiler::plan::{Plan, StagePlan};
 use serde::Serialize;
 
+use account::{Timed, Work, works};
+
 use crate::data::{Loader, prepare};
 use crate::failure::Failure;
 use crate::report::clock;
 use crate::report::predict::Prediction;
-use crate::train::compile::Compiled;
+use crate::train::compile::{Compiled, named_programs};
 use crate::train::engine::Engine;
 use crate::train::machine::Machine;
 use crate::train::space;
@@ -18,6 +24,9 @@ use crate::train::weights;
 
 /// Bytes in what is called a megabyte in the results, as in those of other tools.
 const MEBIBYTE: f64 = 1_048_576.0;
+
+pub use account::{Account, Row};
+pub use compile::{CompileTimes, compile_times};
 
 /// Steps before time is taken: caches fill, the processor finds its clock.
 const WARM_UP: u64 = 3;
@@ -29,6 +38,8 @@ pub struct Bench {
     next_step: u64,
     times: Vec<f64>,
     losses: [f64; 2],
+    /// Of each program, in the order of the device.
+    works: Vec<Vec<Work>>,
     facts: Facts,
 }
 
@@ -89,6 +100,7 @@ impl Bench {
     pub fn open(plan: &Plan, stage: &StagePlan, base: &Path, machine: &Machine) -> Result<Bench, Failure> {
         let compiled = Compiled::of(stage)?;
         let prediction = Prediction::of(stage, &compiled.programs);
+        let works = named_programs(&compiled.programs).into_iter().map(works).collect();
         let prepared = prepare(plan, stage, base, &|_| {})?;
         let mut engine = Engine::new(compiled, stage, machine)?;
         weights::initialise(engine.device_mut(), stage)?;
@@ -103,7 +115,8 @@ impl Bench {
             seq: stage.sequence_length,
             first_step_s: clock::seconds(),
         };
-        let mut bench = Bench { engine, loader, next_step: 1, times: Vec::new(), losses: [first.loss; 2], facts };
+        let mut bench =
+            Bench { engine, loader, next_step: 1, times: Vec::new(), losses: [first.loss; 2], works, facts };
         bench.run(WARM_UP)?;
         bench.times.clear();
         Ok(bench)
@@ -126,6 +139,29 @@ impl Bench {
         Ok(seconds)
     }
 
+    /// The account of `count` more steps, in which every kernel is timed; none where the device cannot time them.
+    ///
+    /// # Errors
+    /// Of the device.
+    pub fn account(&mut self, count: u64) -> Result<Option<Account>, Failure> {
+        let Some(peaks) = self.engine.device().measure_peaks() else { return Ok(None) };
+        let untimed = median(&self.times);
+        let taken = self.times.len();
+        self.engine.device_mut().time_steps(true);
+        let all: f64 = self.run(count)?.iter().sum();
+        // They are no part of the summary: looking costs a little.
+        self.times.truncate(taken);
+        let step = |seconds: f64| seconds / count as f64;
+        let timed = |(program, runs): (usize, u64)| Timed {
+            works: self.works[program].clone(),
+            seconds: self.engine.device().step_seconds(program).into_iter().map(step).collect(),
+            runs,
+        };
+        let programs: Vec<Timed> = self.engine.programs_of_a_step().into_iter().map(timed).collect();
+        self.engine.device_mut().time_steps(false);
+        Ok(Some(Account::new(&programs, &peaks, step(all), untimed)))
+    }
+
     /// Of all steps after the warm-up.
     pub fn summary(&self) -> Summary {
         let step_s = median(&self.times);
@@ -143,7 +179,7 @@ impl Bench {
             batch: *batch,
             seq: *seq,
             params: prediction.parameters,
-            flops_per_step: prediction.flops_per_step,
+            flops_per_step: u64::try_from(prediction.flops_per_step).unwrap_or(u64::MAX),
             loss_first: self.losses[0],
             loss_last: self.losses[1],
             steps: self.times.len(),

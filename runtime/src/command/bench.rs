@@ -5,16 +5,20 @@ use std::time::Instant;
 
 use clap::Args;
 use llmc_grammar::codes::BENCH_INPUT;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::options::{DeviceOptions, RecipeOptions, StageOption};
-use crate::bench::Bench as Bencher;
+use crate::bench::{Bench as Bencher, compile_times};
 use crate::failure::{Failure, plain};
 use crate::report::terminal::Terminal;
 
 /// Without `--steps`: steps are timed for this long, but at least [`FEWEST_STEPS`].
 const SECONDS: f64 = 5.0;
 const FEWEST_STEPS: u64 = 5;
+
+/// Steps in which every kernel is timed, at most.
+const MOST_ACCOUNTED: u64 = 20;
 
 /// Times the steps of a stage as a run would do them
 #[derive(Debug, Args)]
@@ -34,6 +38,9 @@ pub struct Bench {
     /// Prints {"ready":true} when warm, then for each line N on standard input runs N steps and prints {"steps":[SECONDS, ...]}; at the end of input prints the JSON object
     #[arg(long, conflicts_with = "steps")]
     serve: bool,
+    /// Times the parts of the compiler instead; nothing is trained
+    #[arg(long, conflicts_with_all = ["steps", "serve"])]
+    compile: bool,
 }
 
 impl Bench {
@@ -42,6 +49,9 @@ impl Bench {
     /// # Errors
     /// Every mistake in the recipe, and everything that the machine can refuse.
     pub fn run(&self, terminal: &Terminal) -> Result<(), Failure> {
+        if self.compile {
+            return self.time_compiler(terminal);
+        }
         let loaded = self.recipe.load(terminal)?;
         let stage = self.stage.one(&loaded.plan)?;
         let mut bench = Bencher::open(&loaded.plan, stage, &loaded.base, &self.device.machine())?;
@@ -56,9 +66,31 @@ impl Bench {
                 bench.run(1)?;
             }
         }
-        let summary = serde_json::to_value(bench.summary()).expect("a summary is plain data");
-        if self.json || self.serve { line(terminal, &summary) } else { terminal.print(&table(&summary)) }
+        let summary = bench.summary();
+        if self.serve {
+            return line(terminal, &plain_data(&summary));
+        }
+        let account = bench.account((summary.steps as u64).min(MOST_ACCOUNTED))?;
+        if !self.json {
+            terminal.print(&summary.table())?;
+            return account.map_or(Ok(()), |account| terminal.print(&account.table()));
+        }
+        let mut all = plain_data(&summary);
+        if let (Value::Object(all), Some(Value::Object(account))) = (&mut all, account.as_ref().map(plain_data)) {
+            all.extend(account);
+        }
+        line(terminal, &all)
     }
+
+    fn time_compiler(&self, terminal: &Terminal) -> Result<(), Failure> {
+        let (source, overrides, world) = self.recipe.read()?;
+        let times = compile_times(&source, &overrides, &world, |plan| self.stage.one(plan))?;
+        if self.json { line(terminal, &plain_data(&times)) } else { terminal.print(&times.table()) }
+    }
+}
+
+fn plain_data(value: &impl Serialize) -> Value {
+    serde_json::to_value(value).expect("plain data")
 }
 
 /// Answers each line on standard input until it ends.
@@ -77,9 +109,4 @@ fn serve(bench: &mut Bencher, terminal: &Terminal) -> Result<(), Failure> {
 
 fn line(terminal: &Terminal, value: &Value) -> Result<(), Failure> {
     terminal.print(&format!("{value}\n"))
-}
-
-fn table(summary: &Value) -> String {
-    let rows = summary.as_object().into_iter().flatten();
-    rows.map(|(name, value)| format!("{name:18} {value}\n")).collect()
 }

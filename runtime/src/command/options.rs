@@ -40,13 +40,21 @@ impl RecipeOptions {
     /// # Errors
     /// If the file cannot be read, and every mistake in it.
     pub fn load(&self, terminal: &Terminal) -> Result<LoadedRecipe, Failure> {
+        let (source, overrides, world) = self.read()?;
+        let (checked, record) = RecordedRecipe::check(&source, &overrides, &world)?;
+        terminal.diagnostics(&checked.warnings);
+        Ok(LoadedRecipe { plan: checked.plan, record, base: world.base })
+    }
+
+    /// The recipe's text, what is set in it, and the files around it.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or a `--set` has no value.
+    pub fn read(&self) -> Result<(Source, Vec<Override>, Files), Failure> {
         let overrides = self.overrides()?;
         let source = read_source(&self.recipe)?;
         let base = self.recipe.parent().unwrap_or(Path::new("")).to_owned();
-        let world = Files { base: base.clone() };
-        let (checked, record) = RecordedRecipe::check(&source, &overrides, &world)?;
-        terminal.diagnostics(&checked.warnings);
-        Ok(LoadedRecipe { plan: checked.plan, record, base })
+        Ok((source, overrides, Files { base }))
     }
 
     fn overrides(&self) -> Result<Vec<Override>, Failure> {

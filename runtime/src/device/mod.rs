@@ -23,6 +23,17 @@ pub enum HostTensor<'a> {
     I32(&'a [i32]),
 }
 
+/// The limits that a kernel can come near to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Peaks {
+    /// Operations per second, all threads together: a multiply-add is two.
+    pub flops: f64,
+    /// The same for one thread alone.
+    pub flops_of_one: f64,
+    /// Bytes read and written per second by a copy that is larger than the caches, all threads together.
+    pub copy_bytes: f64,
+}
+
 /// A place where programs run: it owns the persistent state and the scratch memory.
 pub trait Device {
     /// One line for people: what it is and how much of it is used.
@@ -48,6 +59,19 @@ pub trait Device {
     /// # Errors
     /// A missing or wrongly sized input, or a token id outside its table. Values that are not finite are no error.
     fn run(&mut self, program: ProgramId, inputs: &[(&str, HostTensor<'_>)]) -> Result<(), DeviceError>;
+
+    /// Begins to take the time of every step of every program, from zero, or stops. Costs nothing while it is off.
+    fn time_steps(&mut self, _on: bool) {}
+
+    /// Seconds of each step of `program` since timing began, all runs together; empty where the device takes no time.
+    fn step_seconds(&self, _program: ProgramId) -> Vec<f64> {
+        Vec::new()
+    }
+
+    /// What the machine can do at most, measured now with loops that do nothing else; none where the device cannot tell.
+    fn measure_peaks(&self) -> Option<Peaks> {
+        None
+    }
 
     /// A copy of a result of the last run of `program`, in row-major order.
     fn read_output(&self, program: ProgramId, name: &str) -> Result<Vec<f32>, DeviceError>;

@@ -15,7 +15,7 @@ pub struct Prediction {
     /// Trained values.
     pub parameters: u64,
     /// Floating-point operations of one optimizer step; a multiply-add is two.
-    pub flops_per_step: u64,
+    pub flops_per_step: u128,
     /// Tokens of one optimizer step.
     pub tokens_per_step: u64,
     /// Device memory at its fullest.
@@ -50,7 +50,8 @@ impl Prediction {
         let accumulated = programs.accumulate.as_ref().map_or(0, |program| program.flops);
         Prediction {
             parameters: stage.model.weights.iter().map(|weight| weight.elements()).sum(),
-            flops_per_step: accumulated * stage.accumulation + programs.update.flops,
+            flops_per_step: u128::from(accumulated) * u128::from(stage.accumulation)
+                + u128::from(programs.update.flops),
             tokens_per_step: stage.global_batch() * stage.sequence_length,
             peak_bytes,
             peak_by_kind,
@@ -68,7 +69,8 @@ impl Prediction {
     pub fn table(&self, recipe: &str, stage: &StagePlan) -> String {
         let mut rows: Vec<(String, String, String)> = Vec::new();
         let mut row = |name: &str, value: String, note: String| rows.push((name.to_owned(), value, note));
-        let per_token = self.flops_per_step / self.tokens_per_step.max(1);
+        // Fits: operations of a micro-batch do.
+        let per_token = (self.flops_per_step / u128::from(self.tokens_per_step.max(1))) as u64;
         let batch = format!(
             "{} sequences of {} tokens, {} at a time",
             grouped(stage.global_batch()),

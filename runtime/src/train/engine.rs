@@ -67,6 +67,12 @@ impl Engine {
         self.device.as_mut()
     }
 
+    /// The programs that an optimizer step runs, and how often.
+    pub fn programs_of_a_step(&self) -> Vec<(ProgramId, u64)> {
+        let accumulate = self.accumulate.map(|program| (program, self.accumulation));
+        accumulate.into_iter().chain([(self.update, 1)]).collect()
+    }
+
     /// Optimizer step `step`, from 0.
     ///
     /// # Errors

@@ -19,6 +19,7 @@ mod matrix;
 mod norm;
 mod operand;
 mod optimizer;
+mod peaks;
 mod pool;
 mod reduce;
 mod rotate;
@@ -35,6 +36,7 @@ mod tests;
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Instant;
 
 use llmc_compiler::execute::Execution;
 use llmc_compiler::program::{BufferId, PersistentBuffer, Program};
@@ -45,7 +47,7 @@ use self::launch::Launch;
 use self::pool::Pool;
 use self::simd::Level;
 use self::window::Window;
-use super::{Device, DeviceError, HostTensor, ProgramId};
+use super::{Device, DeviceError, HostTensor, Peaks, ProgramId};
 
 /// The CPU device.
 pub struct Cpu {
@@ -76,6 +78,8 @@ struct Working {
     partial: Vec<f64>,
     /// Why the present run failed.
     failure: Option<DeviceError>,
+    /// Seconds of each step of each program, while they are taken.
+    seconds: Option<Vec<Vec<f64>>>,
 }
 
 impl Cpu {
@@ -99,7 +103,7 @@ impl Cpu {
         };
         let launches = programs.iter().map(launches).collect::<Result<_, _>>()?;
         let windows = programs.iter().map(|program| named_windows(&memory, program)).collect::<Result<Vec<_>, _>>()?;
-        let working = RefCell::new(Working { memory, partial: Vec::new(), failure: None });
+        let working = RefCell::new(Working { memory, partial: Vec::new(), failure: None, seconds: None });
         let core = Rc::new(Core { launches, pool: Pool::new(threads)?, working });
         let ready = |(program, (inputs, outputs))| {
             let shared = Rc::clone(&core);
@@ -115,10 +119,15 @@ impl Cpu {
 impl Core {
     /// Runs one step of a program.
     fn launch(&self, program: ProgramId, step: usize) -> Result<(), String> {
-        let Working { memory, partial, failure } = &mut *self.working.borrow_mut();
+        let Working { memory, partial, failure, seconds } = &mut *self.working.borrow_mut();
         let launch = &self.launches[program][step];
+        let began = seconds.is_some().then(Instant::now);
         let mut operands = memory.open(launch.bound());
-        launch.run(&mut operands, &self.pool, partial).map_err(|error| {
+        let result = launch.run(&mut operands, &self.pool, partial);
+        if let (Some(began), Some(seconds)) = (began, seconds) {
+            seconds[program][step] += began.elapsed().as_secs_f64();
+        }
+        result.map_err(|error| {
             let reason = error.to_string();
             *failure = Some(error);
             reason
@@ -183,6 +192,20 @@ impl Device for Cpu {
             let failure = self.core.working.borrow_mut().failure.take();
             failure.unwrap_or(DeviceError::Program(reason))
         })
+    }
+
+    fn time_steps(&mut self, on: bool) {
+        let zeros = || self.core.launches.iter().map(|steps| vec![0.0; steps.len()]).collect();
+        self.core.working.borrow_mut().seconds = on.then(zeros);
+    }
+
+    fn step_seconds(&self, program: ProgramId) -> Vec<f64> {
+        let working = self.core.working.borrow();
+        working.seconds.as_ref().and_then(|all| all.get(program)).cloned().unwrap_or_default()
+    }
+
+    fn measure_peaks(&self) -> Option<Peaks> {
+        Some(peaks::measure(&self.core.pool))
     }
 
     fn read_output(&self, program: ProgramId, name: &str) -> Result<Vec<f32>, DeviceError> {

@@ -217,8 +217,11 @@ pub enum Kernel {
     CacheWrite,
     /// `(logits [N, V] rows, targets [N]) -> loss [N]`
     CrossEntropy,
-    /// `(logits [N, V] rows, targets [N], dloss [N]) -> [N, V] rows`; may be in place.
-    CrossEntropyGrad,
+    /// `(logits [N, V] rows, targets [N], dloss [N]) -> (dlogits [N, V] rows, loss [N]?)`; may be in place.
+    CrossEntropyGrad {
+        /// Whether the loss is written too.
+        loss: bool,
+    },
     /// `(x any shape, contiguous) -> scalar`
     SumSquares,
     /// `(step) -> learning rate`, both scalars.

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use smallvec::SmallVec;
 
+use super::chunk::ChunkedLoss;
 use super::flow::{Flow, ValueId, is_elementwise, is_movement};
 use super::sums::{Sum, sums};
 use crate::op::Op;
@@ -37,6 +38,8 @@ pub(super) enum Role {
     Sum(Sum),
     /// A kernel that runs where its [`Role::Sum`] stands.
     Addend,
+    /// Computed with a [`ChunkedLoss`].
+    Chunked,
 }
 
 /// The readers of a value, seen through movement.
@@ -66,9 +69,9 @@ struct Group {
 }
 
 /// The role of every value.
-pub(super) fn roles(flow: &Flow) -> Vec<Role> {
+pub(super) fn roles(flow: &Flow, losses: &[ChunkedLoss]) -> Vec<Role> {
     let count = flow.values.len();
-    let sums = sums(flow);
+    let sums = sums(flow, losses);
     let origin = origins(flow);
     let recomputations = recomputations(flow, &origin);
     let mut roles = vec![Role::Source; count];
@@ -90,6 +93,7 @@ pub(super) fn roles(flow: &Flow) -> Vec<Role> {
         let mut loops: SmallVec<[usize; 2]> = SmallVec::new();
         roles[id] = match op {
             Op::Input { .. } | Op::State { .. } | Op::Constant(_) => Role::Source,
+            _ if losses.iter().any(|loss| loss.holds(id)) => Role::Chunked,
             _ if sums.addend[id] => Role::Addend,
             _ if sums.at[id].is_some() => sums.at[id].map_or(Role::Kernel, Role::Sum),
             op if is_elementwise(op) => {

@@ -10,13 +10,11 @@ use crate::op::Op;
 use crate::program::{Kernel, View};
 
 /// Rows of a chunk at least: each chunk reads the whole weight for every product, and adds to the whole of its gradient.
-const FEWEST_ROWS: u64 = 384;
-/// Bytes of the logits of a chunk that is not to have the fewest rows: they stay in the last-level cache.
+const FEWEST_ROWS: u64 = 512;
+/// Bytes of a chunk's logits beyond the fewest rows, so that they stay in the last-level cache.
 const MOST_BYTES: u64 = 16 << 20;
-/// Chunks at most.
+/// Chunks at most: each adds steps to the program.
 const MOST_CHUNKS: u64 = 64;
-/// Rows of a chunk are a multiple of this, so that matrix kernels find few ragged tiles.
-const ROW_UNIT: u64 = 48;
 
 /// `loss = cross_entropy(x w, targets)` with the gradients of `x` and `w`, where nothing else reads the logits or their gradient.
 pub(super) struct ChunkedLoss {
@@ -40,9 +38,8 @@ struct Gradient {
 impl ChunkedLoss {
     /// Whether a value is computed with this loss.
     pub(super) fn holds(&self, id: ValueId) -> bool {
-        let of_gradient = |gradient: &Gradient| {
-            gradient.logits == id || gradient.input == Some(id) || gradient.weight == Some(id)
-        };
+        let of_gradient =
+            |gradient: &Gradient| gradient.logits == id || gradient.input == Some(id) || gradient.weight == Some(id);
         self.logits == id || self.loss == id || self.gradient.as_ref().is_some_and(of_gradient)
     }
 
@@ -97,22 +94,21 @@ fn chunked_loss(flow: &Flow, loss: ValueId) -> Option<ChunkedLoss> {
 
 /// The values that read `id`, unless it is also a result.
 fn only_readers(flow: &Flow, id: ValueId) -> Option<Vec<ValueId>> {
-    let readers: Vec<ValueId> = (id + 1..flow.values.len()).filter(|&reader| flow.inputs(reader).contains(&id)).collect();
+    let readers: Vec<ValueId> =
+        (id + 1..flow.values.len()).filter(|&reader| flow.inputs(reader).contains(&id)).collect();
     (readers.len() == flow.uses[id]).then_some(readers)
 }
 
-/// Rows of a chunk, for logits of these sizes.
+/// Rows of a chunk of logits `[rows, vocab]`; the chunks are of one size, but for a shorter last one.
 fn chunk_rows(rows: u64, vocab: u64) -> u64 {
-    let fits = MOST_BYTES / (4 * vocab);
-    let most = fits.max(FEWEST_ROWS).max(rows.div_ceil(MOST_CHUNKS));
-    // Chunks of nearly one size.
-    let chunks = rows.div_ceil(most);
-    rows.div_ceil(chunks).next_multiple_of(ROW_UNIT).min(rows)
+    let cached = MOST_BYTES / (4 * vocab);
+    let most = FEWEST_ROWS.max(cached).max(rows.div_ceil(MOST_CHUNKS));
+    rows.div_ceil(rows.div_ceil(most))
 }
 
 impl Emitter<'_> {
     /// Adds the steps of a member of a chunked loss, unless it exists only chunk by chunk. Where the gradient of the
-    /// losses does not depend on them, one pass gives everything; else the logits are computed a second time.
+    /// losses depends on no such loss, one pass gives everything; else the logits are computed a second time.
     pub(super) fn chunked(&mut self, id: ValueId) {
         let Some(loss) = self.losses.iter().find(|loss| loss.holds(id)) else {
             unreachable!("a value with this role belongs to a loss");
@@ -126,7 +122,7 @@ impl Emitter<'_> {
         }
         let needs = gradient.map(|gradient| ancestors(self.flow, self.flow.inputs(gradient.logits)[2]));
         match needs {
-            Some(needs) if !needs.contains(&id) => {
+            Some(needs) if needs.iter().all(|&other| self.roles[other] != Role::Chunked) => {
                 needs.range(id..).for_each(|&other| self.emit(other));
                 self.chunks(loss, true, gradient);
             }

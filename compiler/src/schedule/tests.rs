@@ -1,6 +1,7 @@
 //! Programs compute what their graphs mean.
 
 mod awkward;
+mod chunks;
 
 use crate::graph::Graph;
 use crate::lower::{lower, lower_decode, lower_probe, lower_score};

@@ -14,8 +14,10 @@ const TILES: usize = 16;
 const TILES_PER_THREAD: usize = 2;
 /// Multiply-adds of a tile at least: below, packing the operands costs too much.
 const SMALLEST: usize = 1 << 20;
-/// Multiply-adds of a tile at most, so that many threads find work.
+/// Multiply-adds of a tile at most if the cut is not to follow the number of threads, so that many find work.
 const LARGEST: usize = 1 << 28;
+/// Rows and columns of the smallest tile.
+const SMALLEST_SIDES: (usize, usize) = (48, 192);
 
 /// Size and strides of one axis of the three operands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,12 +83,12 @@ impl MatMul {
         let (a_batch, b_batch) = (layout(|axis| axis.a), layout(|axis| axis.b));
         let matrices = self.batch.iter().map(|axis| axis.size).product();
         let independent = is_independent_of_tiling(self.rows.out, self.columns.out);
-        let enough = if independent { TILES_PER_THREAD * pool.threads() } else { TILES };
+        let cut = if independent { (TILES_PER_THREAD * pool.threads(), usize::MAX) } else { (TILES, LARGEST) };
         let tiles = TileLayout {
             batch: layout(|axis| axis.out),
             rows: (self.rows.size, self.rows.out),
             columns: (self.columns.size, self.columns.out),
-            tile: tile(self.rows.size, self.columns.size, self.depth.size, matrices, enough),
+            tile: tile(self.rows.size, self.columns.size, self.depth.size, matrices, cut),
         };
         let count = tiles.count();
         let places = tiles.clone();
@@ -105,22 +107,45 @@ impl MatMul {
     }
 }
 
-/// Size of a tile: halves of the larger side until there are `enough` of them.
-fn tile(rows: usize, columns: usize, depth: usize, matrices: usize, enough: usize) -> (usize, usize) {
+/// Size of a tile: halves of the larger side until there are `enough` of them, none with more than `largest` multiply-adds.
+fn tile(
+    rows: usize,
+    columns: usize,
+    depth: usize,
+    matrices: usize,
+    (enough, largest): (usize, usize),
+) -> (usize, usize) {
     let (mut down, mut across) = (1, 1);
     let size = |parts: usize, whole: usize, unit: usize| whole.div_ceil(parts).div_ceil(unit) * unit;
     loop {
         let (height, width) = (size(down, rows, 48), size(across, columns, 96));
         let work = height * width * depth;
-        let plenty = down * across * matrices >= enough && work <= LARGEST;
+        let plenty = down * across * matrices >= enough && work <= largest;
         if plenty || work / 2 < SMALLEST {
             return (height, width);
         }
-        match (height > 32, width > 192) {
+        match (height > SMALLEST_SIDES.0, width > SMALLEST_SIDES.1) {
             (true, true) if height >= width => down *= 2,
             (_, true) => across *= 2,
             (true, false) => down *= 2,
             (false, false) => return (height, width),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_product_has_a_cut() {
+        // Deep products, whose smallest tile has more multiply-adds than asked for, among them.
+        for (rows, columns, depth) in [(1, 1, 1), (7, 50_257, 768), (256, 768, 50_304), (1, 1 << 20, 1 << 20)] {
+            for cut in [(TILES, LARGEST), (2, usize::MAX), (64, usize::MAX)] {
+                let (height, width) = tile(rows, columns, depth, 1, cut);
+                assert!(height >= 1 && width >= 1, "[{rows}, {depth}] x [{depth}, {columns}]");
+                assert!(height >= rows.min(SMALLEST_SIDES.0) && width >= columns.min(SMALLEST_SIDES.1) / 2);
+            }
         }
     }
 }

@@ -110,8 +110,8 @@ fn chunked_loss([rows, vocab, width]: [u64; 3], chunk: u64) {
 #[test]
 #[ignore = "prints timings"]
 fn speed_of_chunked_losses() {
-    for shape in [[2048, 8192, 384], [2048, 8192, 512], [256, 50304, 768], [4096, 50257, 768], [2048, 128256, 1024]] {
-        for chunk in [96, 144, 192, 240, 256, 288, 336, 384, 432, 480, 528, 720, 1024, 2048, 4096] {
+    for shape in [[2048, 8192, 384], [256, 50304, 768], [2048, 50257, 768]] {
+        for chunk in [128, 240, 384, 480, 512, 720, 1024, 2048] {
             if chunk < 2 * shape[0] && chunk * shape[1] < 1 << 28 {
                 chunked_loss(shape, chunk.min(shape[0]));
             }

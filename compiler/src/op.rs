@@ -287,3 +287,15 @@ pub enum Op {
         output: AdamOutput,
     },
 }
+
+impl Op {
+    /// One result element from one element of each operand, with nothing else to say about it.
+    pub fn is_elementwise(&self) -> bool {
+        matches!(self, Op::Unary(_) | Op::Binary(_) | Op::Select | Op::Greater)
+    }
+
+    /// Only changes which element stands where, in a way that a view can express.
+    pub fn is_movement(&self) -> bool {
+        matches!(self, Op::Reshape(_) | Op::Permute(_) | Op::Expand(_) | Op::Slice { .. })
+    }
+}

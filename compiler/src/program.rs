@@ -217,8 +217,11 @@ pub enum Kernel {
     CacheWrite,
     /// `(logits [N, V] rows, targets [N]) -> loss [N]`
     CrossEntropy,
-    /// `(logits [N, V] rows, targets [N], dloss [N]) -> [N, V] rows`; may be in place.
-    CrossEntropyGrad,
+    /// `(logits [N, V] rows, targets [N], dloss [N]) -> (dlogits [N, V] rows, loss [N]?)`; may be in place.
+    CrossEntropyGrad {
+        /// Whether the loss is written too.
+        loss: bool,
+    },
     /// `(x any shape, contiguous) -> scalar`
     SumSquares,
     /// `(step) -> learning rate`, both scalars.
@@ -261,7 +264,7 @@ impl Kernel {
             Kernel::CachedAttention { .. } => "cached_attention",
             Kernel::CacheWrite => "cache_write",
             Kernel::CrossEntropy => "cross_entropy",
-            Kernel::CrossEntropyGrad => "cross_entropy_grad",
+            Kernel::CrossEntropyGrad { .. } => "cross_entropy_grad",
             Kernel::SumSquares => "sum_squares",
             Kernel::LearningRate { .. } => "learning_rate",
             Kernel::AdamW(_) => "adamw",

@@ -48,7 +48,7 @@ impl Passes {
         }
         for &id in order.iter().rev() {
             let users = graph.users(id);
-            let small_work = is_elementwise(graph.op(id)) || is_movement(graph.op(id));
+            let small_work = graph.op(id).is_elementwise() || graph.op(id).is_movement();
             if small_work && !users.is_empty() && !graph.outputs().iter().any(|(_, value)| *value == id) {
                 passes.backward[id.index()] |= users.iter().all(|user| passes.backward[user.index()]);
             }
@@ -56,10 +56,10 @@ impl Passes {
                 let (from, to) = (user.index(), id.index());
                 if passes.backward[from] {
                     passes.read_backward[to] = true;
-                    passes.stored[to] |= !is_elementwise(graph.op(user)) && !is_movement(graph.op(user));
+                    passes.stored[to] |= !graph.op(user).is_elementwise() && !graph.op(user).is_movement();
                     // Movement of the backward pass reads for others.
-                    passes.stored[to] |= is_movement(graph.op(user)) && passes.stored[from];
-                } else if is_movement(graph.op(user)) {
+                    passes.stored[to] |= graph.op(user).is_movement() && passes.stored[from];
+                } else if graph.op(user).is_movement() {
                     passes.read_forward[to] |= passes.read_forward[from];
                     passes.read_backward[to] |= passes.read_backward[from];
                     passes.stored[to] |= passes.stored[from];
@@ -73,7 +73,7 @@ impl Passes {
 
     /// A cheap value that would have to be kept from its last use in the forward pass.
     fn is_candidate(&self, graph: &Graph, id: Id) -> bool {
-        let cheap = is_elementwise(graph.op(id)) || matches!(graph.op(id), Op::LayerNorm { .. } | Op::RmsNorm { .. });
+        let cheap = graph.op(id).is_elementwise() || matches!(graph.op(id), Op::LayerNorm { .. } | Op::RmsNorm { .. });
         cheap && !self.backward[id.index()] && self.read_forward[id.index()] && self.stored[id.index()]
     }
 
@@ -83,7 +83,7 @@ impl Passes {
         let source = matches!(op, Op::Input { .. } | Op::State { .. } | Op::Constant(_));
         source
             || self.read_backward[id.index()]
-            || ((is_elementwise(op) || is_movement(op))
+            || ((op.is_elementwise() || op.is_movement())
                 && graph.inputs(id).iter().all(|&input| self.is_available(graph, input)))
     }
 
@@ -94,7 +94,7 @@ impl Passes {
             let known = user.index() < self.backward.len();
             if known && self.backward[user.index()] {
                 readers.push(user);
-            } else if known && is_movement(graph.op(user)) && self.read_backward[user.index()] {
+            } else if known && graph.op(user).is_movement() && self.read_backward[user.index()] {
                 moved.push(user);
             }
         }
@@ -156,12 +156,4 @@ fn feeds_loss(graph: &Graph, id: Id) -> bool {
 /// Whether only the loss reads a value.
 fn feeds_loss_alone(graph: &Graph, id: Id) -> bool {
     graph.users(id).iter().all(|user| matches!(graph.op(*user), Op::CrossEntropy | Op::CrossEntropyGrad))
-}
-
-fn is_elementwise(op: &Op) -> bool {
-    matches!(op, Op::Unary(_) | Op::Binary(_) | Op::Select | Op::Greater)
-}
-
-fn is_movement(op: &Op) -> bool {
-    matches!(op, Op::Reshape(_) | Op::Permute(_) | Op::Expand(_) | Op::Slice { .. })
 }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::chunk::{ChunkedLoss, chunked_losses};
 use super::draft::{Draft, Storage};
-use super::flow::{Flow, ValueId, is_movement};
+use super::flow::{Flow, ValueId};
 use super::fuse::{Role, roles};
 use super::join::{Families, families};
 use super::place::{Places, places};
@@ -36,11 +37,13 @@ impl Need {
 /// The kernels of a graph, in the order of the graph.
 pub(super) fn emit(graph: &Graph) -> Draft {
     let flow = Flow::new(graph);
-    let roles = roles(&flow);
+    let losses = chunked_losses(&flow);
+    let roles = roles(&flow, &losses);
     let mut draft = Draft::default();
     let places = places(&flow, &roles, &mut draft);
     let mut emitter = Emitter {
         families: families(&flow),
+        losses: &losses,
         views: vec![None; flow.values.len()],
         copies: BTreeMap::new(),
         flow: &flow,
@@ -61,6 +64,8 @@ pub(super) struct Emitter<'a> {
     pub(super) roles: Vec<Role>,
     pub(super) places: Places,
     pub(super) families: Families,
+    /// The losses computed chunk by chunk.
+    pub(super) losses: &'a [ChunkedLoss],
     pub(super) draft: Draft,
     /// Where each value lies, once it does.
     pub(super) views: Vec<Option<View>>,
@@ -70,7 +75,7 @@ pub(super) struct Emitter<'a> {
 
 impl Emitter<'_> {
     /// Adds the step of a value that gets memory; of a value that a joined kernel has written already, nothing.
-    fn emit(&mut self, id: ValueId) {
+    pub(super) fn emit(&mut self, id: ValueId) {
         if self.views[id].is_some() {
             return;
         }
@@ -97,6 +102,7 @@ impl Emitter<'_> {
             Role::Loop => self.compute(id),
             Role::Sum(sum) => self.sum(id, sum),
             Role::Kernel => self.kernel(id),
+            Role::Chunked => self.chunked(id),
         }
     }
 
@@ -143,7 +149,7 @@ impl Emitter<'_> {
     pub(super) fn view(&mut self, id: ValueId) -> View {
         let mut chain = Vec::new();
         let mut base = id;
-        while self.views[base].is_none() && is_movement(self.flow.op(base)) {
+        while self.views[base].is_none() && self.flow.op(base).is_movement() {
             chain.push(base);
             base = self.flow.inputs(base)[0];
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::body::BodyBuilder;
 use super::emit::Emitter;
-use super::flow::{ValueId, is_movement};
+use super::flow::ValueId;
 use super::fuse::Role;
 use crate::op::Op;
 use crate::program::{Instruction, LoopBody, View};
@@ -26,7 +26,7 @@ impl Emitter<'_> {
         }
         let flow = self.flow;
         let (mut base, mut to_base) = (id, path);
-        while is_movement(flow.op(base)) && self.views[base].is_none() {
+        while flow.op(base).is_movement() && self.views[base].is_none() {
             to_base = Some(expression.step(Move::Value(base), to_base));
             base = flow.inputs(base)[0];
         }

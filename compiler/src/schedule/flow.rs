@@ -112,13 +112,3 @@ impl Flow {
             .collect()
     }
 }
-
-/// Operators that a loop computes element by element.
-pub(super) fn is_elementwise(op: &Op) -> bool {
-    matches!(op, Op::Unary(_) | Op::Binary(_) | Op::Select | Op::Greater)
-}
-
-/// Operators that only change which element stands where, and that a view can express.
-pub(super) fn is_movement(op: &Op) -> bool {
-    matches!(op, Op::Reshape(_) | Op::Permute(_) | Op::Expand(_) | Op::Slice { .. })
-}

@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 
 use smallvec::SmallVec;
 
-use super::flow::{Flow, ValueId, is_elementwise, is_movement};
+use super::chunk::ChunkedLoss;
+use super::flow::{Flow, ValueId};
 use super::sums::{Sum, sums};
 use crate::op::Op;
 use crate::plan::{BinaryFunction, UnaryFunction};
@@ -37,6 +38,8 @@ pub(super) enum Role {
     Sum(Sum),
     /// A kernel that runs where its [`Role::Sum`] stands.
     Addend,
+    /// Computed with a [`ChunkedLoss`].
+    Chunked,
 }
 
 /// The readers of a value, seen through movement.
@@ -66,9 +69,9 @@ struct Group {
 }
 
 /// The role of every value.
-pub(super) fn roles(flow: &Flow) -> Vec<Role> {
+pub(super) fn roles(flow: &Flow, losses: &[ChunkedLoss]) -> Vec<Role> {
     let count = flow.values.len();
-    let sums = sums(flow);
+    let sums = sums(flow, losses);
     let origin = origins(flow);
     let recomputations = recomputations(flow, &origin);
     let mut roles = vec![Role::Source; count];
@@ -80,7 +83,7 @@ pub(super) fn roles(flow: &Flow) -> Vec<Role> {
     for id in (0..count).rev() {
         let op = flow.op(id);
         let mine = std::mem::take(&mut readers[id]);
-        if is_movement(op) {
+        if op.is_movement() {
             roles[id] = Role::Movement;
             let input = flow.inputs(id)[0];
             readers[input].memory |= mine.memory || flow.elements(id) > flow.elements(input);
@@ -90,9 +93,10 @@ pub(super) fn roles(flow: &Flow) -> Vec<Role> {
         let mut loops: SmallVec<[usize; 2]> = SmallVec::new();
         roles[id] = match op {
             Op::Input { .. } | Op::State { .. } | Op::Constant(_) => Role::Source,
+            _ if losses.iter().any(|loss| loss.holds(id)) => Role::Chunked,
             _ if sums.addend[id] => Role::Addend,
             _ if sums.at[id].is_some() => sums.at[id].map_or(Role::Kernel, Role::Sum),
-            op if is_elementwise(op) => {
+            op if op.is_elementwise() => {
                 let several = mine.loops.len() > 1;
                 let inline = !mine.memory
                     && !mine.loops.is_empty()
@@ -122,7 +126,7 @@ pub(super) fn roles(flow: &Flow) -> Vec<Role> {
                 readers[input].memory = true;
             } else {
                 readers[input].add_loops(&loops);
-                readers[input].memory |= is_elementwise(op) && flow.elements(id) > flow.elements(input);
+                readers[input].memory |= op.is_elementwise() && flow.elements(id) > flow.elements(input);
             }
         }
     }
@@ -168,7 +172,7 @@ fn is_read(flow: &Flow, id: ValueId) -> bool {
 fn origins(flow: &Flow) -> Vec<ValueId> {
     let mut origins: Vec<ValueId> = Vec::with_capacity(flow.values.len());
     for id in 0..flow.values.len() {
-        let origin = if is_movement(flow.op(id)) { origins[flow.inputs(id)[0]] } else { id };
+        let origin = if flow.op(id).is_movement() { origins[flow.inputs(id)[0]] } else { id };
         origins.push(origin);
     }
     origins
@@ -206,14 +210,14 @@ fn recomputations(flow: &Flow, origin: &[ValueId]) -> Vec<Recomputation> {
     let mut all: Vec<Recomputation> = Vec::with_capacity(flow.values.len());
     for (id, value) in flow.values.iter().enumerate() {
         let full_size = |input: &&ValueId| flow.elements(**input) == flow.elements(id);
-        let this = if is_elementwise(&value.op) {
+        let this = if value.op.is_elementwise() {
             let above = value.inputs.iter().map(|&input| all[input].cost);
             let operands = value.inputs.iter().filter(full_size).map(|&input| all[input].operands);
             Recomputation {
                 cost: above.fold(cost(&value.op), u32::saturating_add),
                 operands: operands.fold(Operands::None, Operands::join),
             }
-        } else if is_movement(&value.op) && full_size(&&value.inputs[0]) {
+        } else if value.op.is_movement() && full_size(&&value.inputs[0]) {
             all[value.inputs[0]]
         } else {
             Recomputation { cost: 0, operands: Operands::One(origin[id]) }

@@ -46,7 +46,8 @@ impl Emitter<'_> {
             }
             Op::CrossEntropy => self.plain(id, Kernel::CrossEntropy, &[Rows, Contiguous], Contiguous),
             Op::CrossEntropyGrad => {
-                self.plain(id, Kernel::CrossEntropyGrad, &[Rows, Contiguous, Contiguous], Rows);
+                let kernel = Kernel::CrossEntropyGrad { loss: false };
+                self.plain(id, kernel, &[Rows, Contiguous, Contiguous], Rows);
             }
             Op::SumSquares => self.plain(id, Kernel::SumSquares, &[Contiguous], Contiguous),
             Op::LearningRate { peak, schedule } => {
@@ -84,7 +85,7 @@ impl Emitter<'_> {
     }
 
     /// The operands of a matrix product as `[.., M, K]` and `[.., K, N]`.
-    fn product_operands(&mut self, id: ValueId) -> Vec<View> {
+    pub(super) fn product_operands(&mut self, id: ValueId) -> Vec<View> {
         let &Op::MatMul { transpose_left, transpose_right } = self.flow.op(id) else {
             unreachable!("only matrix products have factors");
         };
@@ -105,6 +106,9 @@ impl Emitter<'_> {
     pub(super) fn sum(&mut self, id: ValueId, sum: Sum) {
         let flow = self.flow;
         let base = self.view(sum.base);
+        if self.roles[sum.addend] == Role::Chunked {
+            return self.loop_sum(id, sum, base);
+        }
         let (kernel, reads) = match flow.op(sum.addend) {
             Op::MatMul { .. } => (Kernel::MatMul { accumulate: true }, self.product_operands(sum.addend)),
             _ => {
@@ -112,17 +116,29 @@ impl Emitter<'_> {
                 (Kernel::ScatterAdd { accumulate: true }, self.operands(sum.addend, &needs))
             }
         };
-        if let Some(place) = self.places.wishes[id].clone() {
-            let is_there = base == place || self.is_old_value(&base, &place);
-            let free = reads.iter().all(|read| read.buffer != base.buffer && read.buffer != place.buffer);
-            if is_there && free {
-                self.views[id] = Some(place.clone());
-                self.step(sum.addend, kernel, reads, vec![place]);
-                return;
-            }
+        if let Some(place) = self.place_of_sum(id, &base, &reads) {
+            self.step(sum.addend, kernel, reads, vec![place]);
+            return;
         }
         self.roles[sum.addend] = Role::Kernel;
         self.kernel(sum.addend);
+        self.loop_sum(id, sum, base);
+    }
+
+    /// Where a kernel with these operands can add `id`'s second term onto its first, which lies at `base`.
+    pub(super) fn place_of_sum(&mut self, id: ValueId, base: &View, reads: &[View]) -> Option<View> {
+        let place = self.places.wishes[id].clone()?;
+        let is_there = *base == place || self.is_old_value(base, &place);
+        let free = reads.iter().all(|read| read.buffer != base.buffer && read.buffer != place.buffer);
+        if !(is_there && free) {
+            return None;
+        }
+        self.views[id] = Some(place.clone());
+        Some(place)
+    }
+
+    /// `base + addend` by a loop.
+    fn loop_sum(&mut self, id: ValueId, sum: Sum, base: View) {
         let reads = vec![base, self.view(sum.addend)];
         let body = LoopBody {
             instructions: vec![

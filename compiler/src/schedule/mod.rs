@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! graph -> flow     dense arrays
+//!       -> chunk    losses over a vocabulary, some rows at a time
 //!       -> fuse     which values get memory, which exist only inside a loop
 //!       -> place    where results should be written: states in place, parts of concatenations
 //!       -> emit     kernels over strided views
@@ -13,6 +14,7 @@
 
 mod arena;
 mod body;
+mod chunk;
 pub mod cost;
 mod draft;
 mod emit;

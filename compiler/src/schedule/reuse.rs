@@ -29,7 +29,7 @@ pub(super) fn reuse(draft: &mut Draft) {
 fn operand_to_overwrite(draft: &Draft, lives: &Lives, step: &Step, write: usize, now: usize) -> Option<BufferId> {
     let operands = match step.kernel {
         Kernel::Loop(_) => step.reads.len(),
-        Kernel::Rotate { .. } | Kernel::CrossEntropyGrad | Kernel::Dropout { .. } => 1,
+        Kernel::Rotate { .. } | Kernel::CrossEntropyGrad { .. } | Kernel::Dropout { .. } => 1,
         _ => 0,
     };
     let result = &step.writes[write];

@@ -2,6 +2,7 @@
 //!
 //! This is how gradients accumulate into their states, and how the gradient of a value with several uses is summed up.
 
+use super::chunk::ChunkedLoss;
 use super::flow::{Flow, ValueId};
 use crate::op::Op;
 use crate::plan::BinaryFunction;
@@ -24,7 +25,7 @@ pub(super) struct Sums {
 }
 
 /// Finds the sums of a graph: the base is used nowhere else, or is the very state that the sum is written back to.
-pub(super) fn sums(flow: &Flow) -> Sums {
+pub(super) fn sums(flow: &Flow, losses: &[ChunkedLoss]) -> Sums {
     let count = flow.values.len();
     let mut at: Vec<Option<Sum>> = vec![None; count];
     // The state at the bottom of each sum, if there is one.
@@ -45,7 +46,12 @@ pub(super) fn sums(flow: &Flow) -> Sums {
                 _ => state[base],
             };
             let is_state = matches!(flow.op(base), Op::State { .. });
-            if adds(flow.op(addend)) && flow.uses[addend] == 1 && (alone || is_state) {
+            // A chunked loss is computed before most else is there, so that it adds to states alone.
+            let adds = match losses.iter().find(|loss| loss.holds(addend)) {
+                Some(loss) => is_state && loss.weight_gradient() == Some(addend),
+                None => adds(flow.op(addend)),
+            };
+            if adds && flow.uses[addend] == 1 && (alone || is_state) {
                 at[id] = Some(Sum { base, addend });
                 state[id] = bottom;
                 break;

@@ -1,6 +1,7 @@
 //! Programs compute what their graphs mean.
 
 mod awkward;
+mod chunks;
 
 use crate::graph::Graph;
 use crate::lower::{lower, lower_decode, lower_probe, lower_score};
@@ -233,7 +234,7 @@ fn states_are_updated_in_place() {
                 );
                 assert!(!matrix || adds, "{name}: {} by {:?}", buffer.name, step.kernel);
             }
-            if step.kernel == Kernel::CrossEntropyGrad {
+            if let Kernel::CrossEntropyGrad { .. } = step.kernel {
                 assert_eq!(step.reads[0], step.writes[0], "{name}");
             }
         }

@@ -52,7 +52,7 @@ fn check_operands(program: &Program, step: &Step) -> Result<(), String> {
         for (operand, read) in step.reads.iter().enumerate() {
             let in_place = match step.kernel {
                 Kernel::Loop(_) => true,
-                Kernel::Rotate { .. } | Kernel::CrossEntropyGrad | Kernel::Dropout { .. } => operand == 0,
+                Kernel::Rotate { .. } | Kernel::CrossEntropyGrad { .. } | Kernel::Dropout { .. } => operand == 0,
                 _ => false,
             };
             if read.overlaps(write) && !(in_place && read == write) {

@@ -184,7 +184,13 @@ fn results(step: &Step, reads: &[Tensor], before: &[Tensor]) -> Vec<Tensor> {
         Kernel::CachedAttention { scale } => one(Op::CachedAttention { scale: *scale }),
         Kernel::CacheWrite => vec![apply(Op::CacheWrite, &[&before[0], &reads[0], &reads[1]])],
         Kernel::CrossEntropy => one(Op::CrossEntropy),
-        Kernel::CrossEntropyGrad => one(Op::CrossEntropyGrad),
+        Kernel::CrossEntropyGrad { loss } => {
+            let mut results = one(Op::CrossEntropyGrad);
+            if *loss {
+                results.push(apply(Op::CrossEntropy, &all[..2]));
+            }
+            results
+        }
         Kernel::SumSquares => one(Op::SumSquares),
         Kernel::LearningRate { peak, schedule } => one(Op::LearningRate { peak: *peak, schedule: schedule.clone() }),
         Kernel::AdamW(constants) => {

@@ -175,7 +175,7 @@ impl Memory {
 fn may_be_in_place(kernel: &Kernel, read: usize) -> bool {
     match kernel {
         Kernel::Loop(_) => true,
-        Kernel::Rotate { .. } | Kernel::CrossEntropyGrad | Kernel::Dropout { .. } => read == 0,
+        Kernel::Rotate { .. } | Kernel::CrossEntropyGrad { .. } | Kernel::Dropout { .. } => read == 0,
         _ => false,
     }
 }

@@ -93,11 +93,12 @@ pub fn check(kernel: &Kernel, bound: &Bound) -> Result<(), String> {
             let shapes = targets.count() * logits.last() == logits.count() && out.count() == targets.count();
             require(rows(logits) && ids(targets) && shapes, "cross-entropy")
         }
-        Kernel::CrossEntropyGrad => {
-            arity((3, 1))?;
+        Kernel::CrossEntropyGrad { loss } => {
+            arity((3, 1 + usize::from(*loss)))?;
             let (logits, targets, dloss, out) = (&reads[0], &reads[1], &reads[2], &writes[0]);
             let shapes = logits.shape == out.shape && targets.count() * logits.last() == logits.count();
-            let shapes = shapes && dloss.count() == targets.count() && !dloss.integer;
+            let per_row = |window: &Window| window.count() == targets.count() && !window.integer;
+            let shapes = shapes && per_row(dloss) && writes[1..].iter().all(per_row);
             require(rows(logits) && rows(out) && ids(targets) && shapes, "cross-entropy's gradient")
         }
         Kernel::SumSquares => {

@@ -25,6 +25,28 @@ pub fn sum_of(values: &[f32], f: impl Fn(f32) -> f32) -> f64 {
     total
 }
 
+/// `x = f(x)`, and the sum of the results, as [`sum_of`].
+#[inline(always)]
+pub fn replace_and_sum(values: &mut [f32], f: impl Fn(f32) -> f32) -> f64 {
+    let mut total = 0.0;
+    for block in values.chunks_mut(BLOCK) {
+        let mut lanes = [0.0f32; LANES];
+        let (steps, rest) = block.as_chunks_mut::<LANES>();
+        for step in steps {
+            for (lane, x) in lanes.iter_mut().zip(step) {
+                *x = f(*x);
+                *lane += *x;
+            }
+        }
+        for (lane, x) in lanes.iter_mut().zip(rest) {
+            *x = f(*x);
+            *lane += *x;
+        }
+        total += fold(lanes);
+    }
+    total
+}
+
 /// Sum of `f(x, y)` over two slices of one length, as [`sum_of`].
 #[inline(always)]
 pub fn sum_of_two(left: &[f32], right: &[f32], f: impl Fn(f32, f32) -> f32) -> f64 {
@@ -116,6 +138,9 @@ mod tests {
             let expected: f64 = values.iter().map(|&x| f64::from(x)).sum();
             assert!((sum_of(&values, |x| x) - expected).abs() <= 1e-3, "{count}");
             let squares: f64 = values.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
+            let mut halves = values.clone();
+            assert_eq!(replace_and_sum(&mut halves, |x| 0.5 * x), sum_of(&values, |x| 0.5 * x));
+            assert!(halves.iter().zip(&values).all(|(half, x)| *half == 0.5 * x));
             assert!((sum_of_two(&values, &values, |x, y| x * y) - squares).abs() <= 1e-6 * squares);
             let largest = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             assert_eq!(maximum(&values), largest);

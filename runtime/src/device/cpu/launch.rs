@@ -96,7 +96,7 @@ impl Launch {
             }
             Kernel::CacheWrite => cache::write(operands, pool)?,
             Kernel::CrossEntropy => loss::cross_entropy(operands, pool, &self.origin)?,
-            Kernel::CrossEntropyGrad => loss::cross_entropy_grad(operands, pool, &self.origin)?,
+            Kernel::CrossEntropyGrad { loss } => loss::cross_entropy_grad(operands, pool, *loss, &self.origin)?,
             Kernel::SumSquares => optimizer::sum_squares(operands, pool, partial),
             Kernel::LearningRate { peak, schedule } => optimizer::learning_rate(operands, *peak, schedule),
             Kernel::AdamW(constants) => optimizer::adamw(operands, pool, constants),

@@ -23,7 +23,7 @@ pub fn softmax(operands: &mut Operands<'_>, pool: &Pool) {
             let x = x.row(piece.first() + row);
             let out = piece.row(row);
             out.copy_from_slice(x);
-            let sum = exponentials(out);
+            let (_, sum) = exponentials(out);
             multiply(out, (1.0 / sum) as f32);
         }
     });
@@ -61,39 +61,52 @@ pub fn cross_entropy(operands: &mut Operands<'_>, pool: &Pool, origin: &Origin) 
     Ok(())
 }
 
-/// `(logits [N, V], targets [N], dloss [N]) -> [N, V]`
-pub fn cross_entropy_grad(operands: &mut Operands<'_>, pool: &Pool, origin: &Origin) -> Result<(), DeviceError> {
+/// `(logits [N, V], targets [N], dloss [N]) -> (dlogits [N, V], loss [N]?)`
+pub fn cross_entropy_grad(
+    operands: &mut Operands<'_>,
+    pool: &Pool,
+    with_loss: bool,
+    origin: &Origin,
+) -> Result<(), DeviceError> {
     let (source, targets, dloss) = (operands.source(0), operands.integers(1), operands.floats(2));
     let out = operands.rows_mut(0);
     let (rows, vocab) = (out.count(), out.length());
     check_targets(&targets, vocab, origin)?;
     let per_task = (PER_TASK / vocab).max(1);
-    pool.run(rows.div_ceil(per_task), out.per_task(per_task), |_, mut piece, _| {
+    let losses = with_loss.then(|| operands.points_mut(1).per_task(per_task));
+    pool.run(rows.div_ceil(per_task), (out.per_task(per_task), losses), |_, (mut piece, mut losses), _| {
         for row in 0..piece.count() {
             let index = piece.first() + row;
-            let Ok(target) = usize::try_from(targets.get(index)) else {
-                piece.row(row).fill(0.0);
-                continue;
+            let loss = match usize::try_from(targets.get(index)) {
+                Err(_) => {
+                    piece.row(row).fill(0.0);
+                    0.0
+                }
+                Ok(target) => gradient_of_row(piece.row_from(row, &source), target, dloss.get(index)),
             };
-            let dloss = dloss.get(index);
-            let values = piece.row_from(row, &source);
-            let sum = exponentials(values);
-            let exponential = f64::from(values[target]);
-            multiply(values, (f64::from(dloss) / sum) as f32);
-            values[target] = ((exponential / sum - 1.0) * f64::from(dloss)) as f32;
+            if let Some(losses) = &mut losses {
+                losses.row(row)[0] = loss;
+            }
         }
     });
     Ok(())
 }
 
+/// Turns a row of logits into their gradient; the result is the loss.
+fn gradient_of_row(logits: &mut [f32], target: usize, dloss: f32) -> f32 {
+    let logit = f64::from(logits[target]);
+    let (largest, sum) = exponentials(logits);
+    let exponential = f64::from(logits[target]);
+    multiply(logits, (f64::from(dloss) / sum) as f32);
+    logits[target] = ((exponential / sum - 1.0) * f64::from(dloss)) as f32;
+    (sum.ln() + f64::from(largest) - logit) as f32
+}
+
 vectorised! {
-    /// `x = e^(x - max x)`; the result is the sum.
-    pub fn exponentials(x: &mut [f32]) -> f64 {
+    /// `x = e^(x - max x)`; the results are the maximum and the sum.
+    fn exponentials(x: &mut [f32]) -> (f32, f64) {
         let largest = lanes::maximum(x);
-        for x in x.iter_mut() {
-            *x = math::exp(*x - largest);
-        }
-        lanes::sum_of(x, |x| x)
+        (largest, lanes::replace_and_sum(x, |x| math::exp(x - largest)))
     }
 }
 

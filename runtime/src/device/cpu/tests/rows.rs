@@ -189,9 +189,11 @@ fn cross_entropy_and_its_gradient() {
         let loss = bench.output(&[rows]);
         let apart = bench.output(&[rows, vocab]);
         bench.step(Kernel::CrossEntropy, &[&scores, &wanted], &[&loss]);
-        bench.step(Kernel::CrossEntropyGrad, &[&scores, &wanted, &slopes], &[&apart]);
-        bench.step(Kernel::CrossEntropyGrad, &[&scores, &wanted, &slopes], &[&scores]);
-        let found = bench.run(&[&loss, &apart, &scores]);
+        let with_gradient = bench.output(&[rows]);
+        let gradient = |loss| Kernel::CrossEntropyGrad { loss };
+        bench.step(gradient(false), &[&scores, &wanted, &slopes], &[&apart]);
+        bench.step(gradient(true), &[&scores, &wanted, &slopes], &[&scores, &with_gradient]);
+        let found = bench.run(&[&loss, &apart, &scores, &with_gradient]);
         let (mut losses, mut gradient) = (Vec::new(), Vec::new());
         for (row, logits) in wide(&logits).chunks(vocab).enumerate() {
             let sum: f64 = logits.iter().map(|x| x.exp()).sum();
@@ -206,5 +208,6 @@ fn cross_entropy_and_its_gradient() {
         assert_close(&found[0], &losses, 1e-6);
         assert_close(&found[1], &gradient, 2e-6);
         assert_eq!(found[1], found[2]);
+        assert_close(&found[3], &losses, 1e-6);
     }
 }

@@ -83,6 +83,42 @@ fn speed_of_matrix_products() {
     matmul("decode", 1, 8192, 256, [false, true], false);
 }
 
+/// Projection, cross-entropy and gradients of `rows` tokens, `chunk` at a time.
+fn chunked_loss([rows, vocab, width]: [u64; 3], chunk: u64) {
+    let mut bench = Bench::default();
+    let mut matrix = |a: u64, b: u64| bench.floats(normal(a, (a * b) as usize), &[a as usize, b as usize]);
+    let (x, w, logits) = (matrix(rows, width), matrix(vocab, width), matrix(chunk, vocab));
+    let (dx, dw) = (matrix(rows, width), matrix(vocab, width));
+    let targets = bench.integers(vec![3; rows as usize], &[rows as usize]);
+    let slopes = bench.floats(vec![1e-3; rows as usize], &[rows as usize]);
+    let loss = bench.output(&[rows as usize]);
+    for start in (0..rows).step_by(chunk as usize) {
+        let count = chunk.min(rows - start);
+        let part = |view: &View| view.slice(0, start, count);
+        let logits = logits.slice(0, 0, count);
+        let product = |accumulate| Kernel::MatMul { accumulate };
+        bench.step(product(false), &[&part(&x), &w.permute(&[1, 0])], &[&logits]);
+        let reads = [&logits, &part(&targets), &part(&slopes)];
+        bench.step(Kernel::CrossEntropyGrad { loss: true }, &reads, &[&logits, &part(&loss)]);
+        bench.step(product(false), &[&logits, &w], &[&part(&dx)]);
+        bench.step(product(start > 0), &[&logits.permute(&[1, 0]), &part(&x)], &[&dw]);
+    }
+    let flops = 6.0 * (rows * vocab * width) as f64;
+    report(&format!("loss [{rows}, {vocab}, {width}], {chunk} rows"), &bench, flops, 4.0 * (chunk * vocab) as f64);
+}
+
+#[test]
+#[ignore = "prints timings"]
+fn speed_of_chunked_losses() {
+    for shape in [[2048, 8192, 384], [256, 50304, 768], [2048, 50257, 768]] {
+        for chunk in [128, 240, 384, 480, 512, 720, 1024, 2048] {
+            if chunk < 2 * shape[0] && chunk * shape[1] < 1 << 28 {
+                chunked_loss(shape, chunk.min(shape[0]));
+            }
+        }
+    }
+}
+
 #[test]
 #[ignore = "prints timings"]
 fn speed_of_attention() {
@@ -226,8 +262,8 @@ fn speed_of_the_rest() {
     bench.step(Kernel::CrossEntropy, &[&logits, &targets], &[&loss]);
     report("cross-entropy", &bench, (rows * vocab) as f64, 4.0 * (rows * vocab) as f64);
     bench.steps.clear();
-    bench.step(Kernel::CrossEntropyGrad, &[&logits, &targets, &dloss], &[&logits]);
-    report("cross-entropy gradient", &bench, (rows * vocab) as f64, 8.0 * (rows * vocab) as f64);
+    bench.step(Kernel::CrossEntropyGrad { loss: true }, &[&logits, &targets, &dloss], &[&logits, &loss]);
+    report("cross-entropy and its gradient", &bench, (rows * vocab) as f64, 8.0 * (rows * vocab) as f64);
 
     let mut bench = Bench::default();
     let count = 4_000_000;

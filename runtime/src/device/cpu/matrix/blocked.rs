@@ -12,9 +12,9 @@ use super::register_tile::{Store, TileFunction, avx2_6x16, avx512_12x32};
 use crate::device::cpu::simd::Level;
 
 /// Longest depth of a panel: a right panel of 32 columns then takes 48 KiB.
-const DEPTH: usize = 384;
+const DEPTH: usize = 256;
 /// Rows of the left operand packed at once, at most (a multiple of both tiles' rows): 396 KiB, for the second-level cache.
-const ROWS: usize = 264;
+const ROWS: usize = 384;
 /// Columns of the right operand packed at once, at most.
 const COLUMNS: usize = 2048;
 /// The same where the whole left operand is one block: packed columns are then used once, and should not leave the

@@ -8,7 +8,11 @@ use crate::device::cpu::simd::Level;
 
 /// How far ahead of its use an element is fetched where lines lie side by side.
 #[cfg(target_arch = "x86_64")]
-const STEPS_AHEAD: usize = 16;
+const STEPS_AHEAD: usize = 8;
+
+/// Panels copied at once where lines lie side by side.
+#[cfg(target_arch = "x86_64")]
+const PANELS: usize = 4;
 
 /// A block of a matrix seen as lines of equal depth: rows of the left operand, columns of the right one.
 #[derive(Debug, Clone, Copy)]
@@ -56,47 +60,60 @@ unsafe fn pack_portable(target: *mut f32, width: usize, lines: Lines) {
 /// As [`pack`], on a machine with AVX2.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-unsafe fn pack_avx2(mut target: *mut f32, width: usize, lines: Lines) {
+unsafe fn pack_avx2(target: *mut f32, width: usize, lines: Lines) {
     let mut first = 0;
-    while first < lines.count {
-        let count = width.min(lines.count - first);
-        // SAFETY: inside the lines and the target by the caller's promise.
-        unsafe {
+    // SAFETY: inside the lines and the target by the caller's promise.
+    unsafe {
+        if lines.stride == 1 {
+            // Several panels at once: the elements of one place lie side by side in all of them.
+            while first + PANELS * width <= lines.count {
+                copy_panels::<PANELS>(target.add(first * lines.depth), width, lines.pointer.add(first), lines);
+                first += PANELS * width;
+            }
+            while first + width <= lines.count {
+                copy_panels::<1>(target.add(first * lines.depth), width, lines.pointer.add(first), lines);
+                first += width;
+            }
+        }
+        while first < lines.count {
+            let count = width.min(lines.count - first);
             let panel = Lines { pointer: lines.pointer.add(first * lines.stride), count, ..lines };
-            if panel.stride == 1 && count == width {
-                copy_lines(target, width, panel);
-            } else if panel.step == 1 {
+            let target = target.add(first * lines.depth);
+            if panel.step == 1 {
                 pack_transposed(target, width, panel);
             } else {
                 pack_elements(target, width, panel, 0);
             }
-            target = target.add(width * lines.depth);
+            first += width;
         }
-        first += width;
     }
 }
 
-/// One whole panel from lines that lie side by side.
+/// `N` whole panels from lines that lie side by side, the first at `from`.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-unsafe fn copy_lines(target: *mut f32, width: usize, panel: Lines) {
-    for k in 0..panel.depth {
-        // SAFETY: inside the panel and the target by the caller's promise.
+unsafe fn copy_panels<const N: usize>(target: *mut f32, width: usize, from: *const f32, lines: Lines) {
+    for k in 0..lines.depth {
+        // SAFETY: inside the panels and the target by the caller's promise; prefetches may go anywhere.
         unsafe {
-            let (from, to) = (panel.pointer.add(k * panel.step), target.add(k * width));
+            let from = from.add(k * lines.step);
             // Far steps are not foreseen by the machine.
-            let ahead = from.wrapping_add(STEPS_AHEAD * panel.step);
-            _mm_prefetch::<_MM_HINT_T0>(ahead as *const i8);
-            _mm_prefetch::<_MM_HINT_T0>(ahead.wrapping_add(width - 1) as *const i8);
-            // A call for so few floats would cost more than the copy.
-            for group in (0..width / 8 * 8).step_by(8) {
-                _mm256_storeu_ps(to.add(group), _mm256_loadu_ps(from.add(group)));
+            let ahead = from.wrapping_add(STEPS_AHEAD * lines.step);
+            for line in (0..N * width).step_by(16) {
+                _mm_prefetch::<_MM_HINT_T0>(ahead.wrapping_add(line) as *const i8);
             }
-            if width % 8 >= 4 {
-                _mm_storeu_ps(to.add(width / 8 * 8), _mm_loadu_ps(from.add(width / 8 * 8)));
-            }
-            for line in width / 4 * 4..width {
-                *to.add(line) = *from.add(line);
+            for panel in 0..N {
+                let (from, to) = (from.add(panel * width), target.add((panel * lines.depth + k) * width));
+                // A call for so few floats would cost more than the copy.
+                for group in (0..width / 8 * 8).step_by(8) {
+                    _mm256_storeu_ps(to.add(group), _mm256_loadu_ps(from.add(group)));
+                }
+                if width % 8 >= 4 {
+                    _mm_storeu_ps(to.add(width / 8 * 8), _mm_loadu_ps(from.add(width / 8 * 8)));
+                }
+                for line in width / 4 * 4..width {
+                    *to.add(line) = *from.add(line);
+                }
             }
         }
     }

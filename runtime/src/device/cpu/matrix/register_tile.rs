@@ -1,5 +1,7 @@
 //! The innermost piece of a matrix product: one tile of the result held in vector registers over packed panels.
 #![allow(unsafe_code)]
+// Loops over constant ranges are unrolled whole; iterators over the rows of an array are not.
+#![allow(clippy::needless_range_loop)]
 
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
@@ -31,57 +33,72 @@ pub type TileFunction = unsafe fn(usize, *const f32, *const f32, *mut f32, Store
 const LINES_AHEAD: usize = 6;
 
 #[cfg(target_arch = "x86_64")]
+#[rustfmt::skip]
 macro_rules! register_tile {
     ($(#[$meta:meta])* $name:ident, $feature:literal, $vector:ty, $lanes:literal, $rows:literal x $vectors:literal,
      $zero:ident, $load:ident, $broadcast:expr, $fma:ident, $add:ident, $multiply:ident, $store:ident) => {
         $(#[$meta])*
         #[cfg(target_arch = "x86_64")]
         #[target_feature(enable = $feature)]
-        pub unsafe fn $name(depth: usize, mut a: *const f32, mut b: *const f32, result: *mut f32, store: Store) {
+        pub unsafe fn $name(depth: usize, a: *const f32, b: *const f32, result: *mut f32, store: Store) {
             const ROWS: usize = $rows;
             const COLUMNS: usize = $lanes * $vectors;
-            // SAFETY: the caller's promise; prefetches may go anywhere, so they use wrapping addresses.
+
+            /// The whole tile. All loops have constant bounds, so that the sums never leave the registers.
+            #[inline]
+            #[target_feature(enable = $feature)]
+            unsafe fn whole(depth: usize, mut a: *const f32, mut b: *const f32, result: *mut f32, store: Store) {
+                // SAFETY: the caller's promise; prefetches may go anywhere, so they use wrapping addresses.
+                unsafe {
+                    let mut sums: [[$vector; $vectors]; ROWS] = [[$zero(); $vectors]; ROWS];
+                    for row in 0..ROWS {
+                        let line = result.wrapping_add(row * store.row_stride);
+                        _mm_prefetch::<_MM_HINT_T0>(line as *const i8);
+                        _mm_prefetch::<_MM_HINT_T0>(line.wrapping_add(COLUMNS - 1) as *const i8);
+                    }
+                    for _ in 0..depth {
+                        let mut right: [$vector; $vectors] = [$zero(); $vectors];
+                        for index in 0..$vectors {
+                            right[index] = $load(b.add(index * $lanes));
+                            _mm_prefetch::<_MM_HINT_T0>(b.wrapping_add(COLUMNS * LINES_AHEAD + index * $lanes) as *const i8);
+                        }
+                        for row in 0..ROWS {
+                            let left = $broadcast(a.add(row));
+                            for index in 0..$vectors {
+                                sums[row][index] = $fma(left, right[index], sums[row][index]);
+                            }
+                        }
+                        a = a.add(ROWS);
+                        b = b.add(COLUMNS);
+                    }
+                    let factor = $broadcast(&raw const store.factor);
+                    if store.accumulate {
+                        for row in 0..ROWS {
+                            for index in 0..$vectors {
+                                let place = result.add(row * store.row_stride + index * $lanes);
+                                $store(place, $add($load(place), $multiply(sums[row][index], factor)));
+                            }
+                        }
+                    } else {
+                        for row in 0..ROWS {
+                            for index in 0..$vectors {
+                                let place = result.add(row * store.row_stride + index * $lanes);
+                                $store(place, $multiply(sums[row][index], factor));
+                            }
+                        }
+                    }
+                }
+            }
+
+            // SAFETY: the caller's promise; a tile that is not all there is computed beside the result.
             unsafe {
-                for row in 0..store.rows {
-                    let line = result.wrapping_add(row * store.row_stride);
-                    _mm_prefetch::<_MM_HINT_T0>(line as *const i8);
-                    _mm_prefetch::<_MM_HINT_T0>(line.wrapping_add(store.columns) as *const i8);
-                }
-                let mut sums: [[$vector; $vectors]; ROWS] = [[$zero(); $vectors]; ROWS];
-                for _ in 0..depth {
-                    let mut right: [$vector; $vectors] = [$zero(); $vectors];
-                    for (index, vector) in right.iter_mut().enumerate() {
-                        *vector = $load(b.add(index * $lanes));
-                        _mm_prefetch::<_MM_HINT_T0>(b.wrapping_add(COLUMNS * LINES_AHEAD + index * $lanes) as *const i8);
-                    }
-                    for (row, sums) in sums.iter_mut().enumerate() {
-                        let left = $broadcast(a.add(row));
-                        for (sum, right) in sums.iter_mut().zip(right) {
-                            *sum = $fma(left, right, *sum);
-                        }
-                    }
-                    a = a.add(ROWS);
-                    b = b.add(COLUMNS);
-                }
-                let factor = $broadcast(&raw const store.factor);
-                for sum in sums.iter_mut().flatten() {
-                    *sum = $multiply(*sum, factor);
-                }
                 if store.rows == ROWS && store.columns == COLUMNS {
-                    for (row, sums) in sums.iter().enumerate() {
-                        for (index, &sum) in sums.iter().enumerate() {
-                            let place = result.add(row * store.row_stride + index * $lanes);
-                            $store(place, if store.accumulate { $add($load(place), sum) } else { sum });
-                        }
-                    }
+                    whole(depth, a, b, result, store);
                 } else {
-                    let mut whole = [0f32; ROWS * COLUMNS];
-                    for (row, sums) in sums.iter().enumerate() {
-                        for (index, &sum) in sums.iter().enumerate() {
-                            $store(whole.as_mut_ptr().add(row * COLUMNS + index * $lanes), sum);
-                        }
-                    }
-                    store_part(&whole, COLUMNS, result, store);
+                    let mut tile = [0f32; ROWS * COLUMNS];
+                    let beside = Store { row_stride: COLUMNS, accumulate: false, ..store };
+                    whole(depth, a, b, tile.as_mut_ptr(), beside);
+                    store_part(&tile, COLUMNS, result, store);
                 }
             }
         }

@@ -7,7 +7,7 @@
 
 use std::cell::RefCell;
 
-use super::pack::{Lines, pack};
+use super::pack::{Ahead, Lines, pack};
 use super::register_tile::{Store, TileFunction, avx2_6x16, avx512_12x32};
 use crate::device::cpu::simd::Level;
 
@@ -98,42 +98,52 @@ pub unsafe fn multiply(sizes: Sizes, a: Strided, b: Strided, target: Target) -> 
         grow(left, row_block * depth);
         grow(right, column_block * depth);
         let (left, right) = (left.as_mut_ptr(), right.as_mut_ptr());
-        // SAFETY: all offsets stay inside the matrices by their sizes, and the panels were grown to hold a block.
-        let pack_left = |row: usize, start: usize, depth: usize| unsafe {
+        // SAFETY: all offsets stay inside the matrices by their sizes.
+        let left_lines = |row: usize, start: usize| unsafe {
             let pointer = a.pointer.add(row * a.row + start * a.column);
-            let count = row_block.min(m - row);
-            pack(left, tile.rows, Lines { pointer, count, stride: a.row, depth, step: a.column });
+            let (count, depth) = (row_block.min(m - row), depth.min(k - start));
+            Lines { pointer, count, stride: a.row, depth, step: a.column }
         };
-        let pack_right = |column: usize, start: usize, depth: usize| unsafe {
+        // SAFETY: as above.
+        let right_lines = |column: usize, start: usize| unsafe {
             let pointer = b.pointer.add(start * b.row + column * b.column);
-            let count = column_block.min(n - column);
-            pack(right, tile.columns, Lines { pointer, count, stride: b.column, depth, step: b.row });
+            let (count, depth) = (column_block.min(n - column), depth.min(k - start));
+            Lines { pointer, count, stride: b.column, depth, step: b.row }
         };
-        let multiply = |row: usize, column: usize, start: usize, depth: usize| unsafe {
+        // SAFETY: as above, and the panels were grown to hold a block, which `pack` has filled.
+        let multiply = |row: usize, column: usize, start: usize, ahead: Option<Lines>| unsafe {
             let Target { row_stride, factor, .. } = target;
             let (rows, columns) = (row_block.min(m - row), column_block.min(n - column));
             let result = target.pointer.add(row * row_stride + column);
             let store = Store { row_stride, accumulate: target.accumulate || start > 0, factor, rows, columns };
-            multiply_panels(tile, depth, left, right, result, store);
+            multiply_panels(tile, depth.min(k - start), left, right, result, store, Ahead::of(ahead));
         };
         if whole {
             for start in (0..k).step_by(depth) {
-                let depth = depth.min(k - start);
-                pack_left(0, start, depth);
+                // SAFETY: the panel was grown to hold a block.
+                unsafe { pack(left, tile.rows, left_lines(0, start)) };
                 for column in (0..n).step_by(column_block) {
-                    pack_right(column, start, depth);
-                    multiply(0, column, start, depth);
+                    // SAFETY: as above.
+                    unsafe { pack(right, tile.columns, right_lines(column, start)) };
+                    let next = match (column + column_block < n, start + depth < k) {
+                        (true, _) => Some(right_lines(column + column_block, start)),
+                        (false, true) => Some(right_lines(0, start + depth)),
+                        (false, false) => None,
+                    };
+                    multiply(0, column, start, next);
                 }
             }
             return;
         }
         for column in (0..n).step_by(column_block) {
             for start in (0..k).step_by(depth) {
-                let depth = depth.min(k - start);
-                pack_right(column, start, depth);
+                // SAFETY: as above.
+                unsafe { pack(right, tile.columns, right_lines(column, start)) };
                 for row in (0..m).step_by(row_block) {
-                    pack_left(row, start, depth);
-                    multiply(row, column, start, depth);
+                    // SAFETY: as above.
+                    unsafe { pack(left, tile.rows, left_lines(row, start)) };
+                    let next = (row + row_block < m).then(|| left_lines(row + row_block, start));
+                    multiply(row, column, start, next);
                 }
             }
         }
@@ -141,7 +151,7 @@ pub unsafe fn multiply(sizes: Sizes, a: Strided, b: Strided, target: Target) -> 
     true
 }
 
-/// All register tiles of a packed block; `store` gives the whole block's sizes.
+/// All register tiles of a packed block; `store` gives the whole block's sizes. What is needed next is fetched meanwhile.
 ///
 /// # Safety
 /// As for [`TileFunction`], for the whole block.
@@ -152,11 +162,15 @@ unsafe fn multiply_panels(
     right: *const f32,
     result: *mut f32,
     store: Store,
+    mut ahead: Ahead,
 ) {
+    let tiles = store.columns.div_ceil(tile.columns) * store.rows.div_ceil(tile.rows);
+    let fetched = ahead.count().div_ceil(tiles);
     for column in (0..store.columns).step_by(tile.columns) {
         for row in (0..store.rows).step_by(tile.rows) {
             let rows = tile.rows.min(store.rows - row);
             let columns = tile.columns.min(store.columns - column);
+            ahead.fetch(fetched);
             // SAFETY: the panels of this tile lie inside the packed block, its elements inside the result.
             unsafe {
                 let place = result.add(row * store.row_stride + column);

@@ -14,6 +14,9 @@ const STEPS_AHEAD: usize = 8;
 #[cfg(target_arch = "x86_64")]
 const PANELS: usize = 4;
 
+/// Floats that memory hands over at once.
+const FLOATS_OF_A_CACHE_LINE: usize = 16;
+
 /// A block of a matrix seen as lines of equal depth: rows of the left operand, columns of the right one.
 #[derive(Debug, Clone, Copy)]
 pub struct Lines {
@@ -27,6 +30,58 @@ pub struct Lines {
     pub depth: usize,
     /// Distance between a line's elements.
     pub step: usize,
+}
+
+/// Fetches a block into the second-level cache bit by bit, while something else is computed.
+#[derive(Debug)]
+pub struct Ahead {
+    lines: Lines,
+    /// Runs of elements that lie side by side: how many, how long, and how far apart.
+    runs: (usize, usize, usize),
+    /// The next run and the next element of it.
+    next: (usize, usize),
+}
+
+impl Ahead {
+    /// Fetches what [`pack`] will read; without lines, nothing.
+    pub fn of(lines: Option<Lines>) -> Self {
+        let lines = lines.unwrap_or(Lines { pointer: std::ptr::null(), count: 0, stride: 1, depth: 0, step: 1 });
+        let runs = match (lines.stride, lines.step) {
+            (_, 1) => (lines.count, lines.depth, lines.stride),
+            (1, _) => (lines.depth, lines.count, lines.step),
+            _ => (0, 0, 0),
+        };
+        Ahead { lines, runs, next: (0, 0) }
+    }
+
+    /// Cache lines in all.
+    pub fn count(&self) -> usize {
+        self.runs.0 * self.runs.1.div_ceil(FLOATS_OF_A_CACHE_LINE)
+    }
+
+    /// Fetches the next `count` cache lines.
+    #[inline]
+    pub fn fetch(&mut self, count: usize) {
+        let (runs, length, distance) = self.runs;
+        for _ in 0..count {
+            if self.next.0 >= runs {
+                return;
+            }
+            // A prefetch reads nothing, so its address need not be valid.
+            let place = self.lines.pointer.wrapping_add(self.next.0 * distance + self.next.1);
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: every x86-64 has the instruction.
+            unsafe {
+                _mm_prefetch::<_MM_HINT_T1>(place as *const i8);
+            }
+            #[cfg(not(target_arch = "x86_64"))]
+            let _ = place;
+            self.next.1 += FLOATS_OF_A_CACHE_LINE;
+            if self.next.1 >= length {
+                self.next = (self.next.0 + 1, 0);
+            }
+        }
+    }
 }
 
 /// Packs lines into panels of `width` lines: place `k` of line `l` of a panel goes to `k * width + l`; lines that are missing

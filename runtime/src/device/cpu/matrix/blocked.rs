@@ -11,9 +11,12 @@ use super::pack::{Ahead, Lines, pack};
 use super::register_tile::{Store, TileFunction, avx2_6x16, avx512_12x32};
 use crate::device::cpu::simd::Level;
 
-/// Longest depth of a panel: a right panel of 32 columns then takes 48 KiB.
+/// Longest depth of a panel where the depth is cut: a right panel of 32 columns then takes 32 KiB of the first-level cache.
 const DEPTH: usize = 256;
-/// Rows of the left operand packed at once, at most (a multiple of both tiles' rows): 396 KiB, for the second-level cache.
+/// A depth up to this is not cut: adding to the result once more would cost more.
+const WHOLE_DEPTH: usize = 384;
+/// Rows of the left operand packed at once, at most (a multiple of both tiles' rows): 384 to 576 KiB, for the second-level
+/// cache.
 const ROWS: usize = 384;
 /// Columns of the right operand packed at once, at most.
 const COLUMNS: usize = 2048;
@@ -92,8 +95,11 @@ pub unsafe fn multiply(sizes: Sizes, a: Strided, b: Strided, target: Target) -> 
     }
     let whole = m <= ROWS;
     let columns = if whole { FEW_COLUMNS } else { COLUMNS };
-    let (row_block, column_block, depth) =
-        (block(m, ROWS, tile.rows), block(n, columns, tile.columns), block(k, DEPTH, 1));
+    let (row_block, column_block, depth) = (
+        block(m, ROWS, tile.rows),
+        block(n, columns, tile.columns),
+        if k <= WHOLE_DEPTH { k } else { block(k, DEPTH, 1) },
+    );
     PANELS.with_borrow_mut(|(left, right)| {
         grow(left, row_block * depth);
         grow(right, column_block * depth);

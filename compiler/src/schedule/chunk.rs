@@ -181,12 +181,12 @@ impl Emitter<'_> {
 
     /// Where the gradient of the weight goes, and whether it is added to what is there: to an accumulated gradient.
     fn weight_gradient(&mut self, id: ValueId, reads: &[View]) -> (View, bool) {
-        let sums = self.roles.iter().enumerate();
-        let sum = sums.filter_map(|(sum, role)| match role {
+        let mut roles = self.roles.iter().enumerate();
+        let sum = roles.find_map(|(sum, role)| match role {
             Role::Sum(terms) if terms.addend == id => Some((sum, terms.base)),
             _ => None,
         });
-        if let Some((sum, base)) = sum.last() {
+        if let Some((sum, base)) = sum {
             self.emit(base);
             let base = self.view(base);
             if let Some(place) = self.place_of_sum(sum, &base, reads) {

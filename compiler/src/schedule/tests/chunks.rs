@@ -5,6 +5,7 @@ use crate::graph::{Builder, Graph, Id, Target, gradients};
 use crate::op::{Op, Reduction, Type};
 use crate::plan::{BinaryFunction, Origin, UnaryFunction};
 use crate::program::{Kernel, Program, Region};
+use crate::schedule::verify::verify;
 use crate::schedule::{persistent, schedule_single};
 
 /// Rows, vocabulary and width of losses of one chunk, and of one with two chunks of different sizes.
@@ -63,11 +64,13 @@ fn graph(sizes: [u64; 3], transposed: bool, wanted: [bool; 2], total: impl Fn(&m
     graph
 }
 
-/// The program of a graph, after a look that both compute the same.
+/// The program of a graph, after a look that it is sound and computes the same.
 fn program(mut graph: Graph) -> Program {
     agree(&mut graph);
     let (layout, _) = persistent(&[&graph], &[]);
-    schedule_single(&graph, "test", &layout)
+    let program = schedule_single(&graph, "test", &layout);
+    assert_eq!(verify(&program), Ok(()));
+    program
 }
 
 /// How many steps are losses alone, losses with gradients, gradients alone, and matrix products.

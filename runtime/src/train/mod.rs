@@ -70,8 +70,12 @@ pub struct StageEnd {
     pub heldout: Option<Heldout>,
     /// Entropy of the unigram distribution of the same data, in nats per token.
     pub unigram_entropy: f64,
-    /// Device memory that was predicted.
+    /// The resident set that was predicted.
     pub predicted_bytes: u64,
+    /// Bytes of prepared tokens that are mapped into memory besides.
+    pub mapped_bytes: u64,
+    /// Seconds from the start of the process to the end of the first step; none where no step was left to do.
+    pub first_step_s: Option<f64>,
 }
 
 impl StageRun<'_> {
@@ -88,9 +92,10 @@ impl StageRun<'_> {
         let directory = self.directory();
         let checkpoint = resume::choose(self.start, &directory, &self.stage.name)?;
         let compiled = Compiled::of(self.stage)?;
-        let prediction = Prediction::of(self.stage, &compiled.programs);
         let yaml = plan_yaml(self.plan, self.stage);
         compiled.write(&directory, &yaml)?;
+        let runnable = compiled.into_runnable(&self.machine);
+        let prediction = Prediction::of(self.stage, &runnable.programs, self.machine.threads);
         let prepared = self.prepare()?;
         let resumed = match &checkpoint {
             Some(path) => Some((path, resume::open(path, self.plan, self.stage, &prepared.hashes)?)),
@@ -99,7 +104,7 @@ impl StageRun<'_> {
         let checkpoints = Checkpoints::of_run(&directory);
         checkpoints.sweep()?;
         space::check(&directory, self.stage, prediction.checkpoint_bytes(), checkpoints.steps().len() as u64)?;
-        let lock = Lock::new(self.stage, self.recipe.hash(), &prepared.hashes, compiled.hash());
+        let lock = Lock::new(self.stage, self.recipe.hash(), &prepared.hashes, runnable.hash.clone());
         replace_file(&directory.join("recipe.lock"), lock.text().as_bytes())?;
         let state = match &resumed {
             Some((_, state)) => state.clone(),
@@ -110,7 +115,7 @@ impl StageRun<'_> {
             let heldout = steps::last_heldout(&directory, state.step)?;
             return Ok(self.end((*path).clone(), &state, heldout, &prepared, &prediction));
         }
-        let mut engine = Engine::new(compiled, self.stage, &self.machine)?;
+        let mut engine = Engine::new(runnable, self.stage, &self.machine)?;
         self.terminal.note(format!("device: {}", engine.device().describe()));
         match &resumed {
             Some((path, state)) => {
@@ -137,10 +142,12 @@ impl StageRun<'_> {
                 end_of_text,
                 state,
             },
+            first_step_s: None,
         };
         let (path, heldout) = training.run(&mut engine)?;
-        let state = training.contents.state;
-        Ok(self.end(path, &state, heldout, &prepared, &prediction))
+        let Training { contents, first_step_s, .. } = training;
+        let end = self.end(path, &contents.state, heldout, &prepared, &prediction);
+        Ok(StageEnd { first_step_s, ..end })
     }
 
     fn prepare(&self) -> Result<Prepared, Failure> {
@@ -208,7 +215,9 @@ impl StageRun<'_> {
             seconds: state.seconds,
             heldout,
             unigram_entropy: unigram_entropy(prepared),
-            predicted_bytes: prediction.peak_bytes,
+            predicted_bytes: prediction.resident_bytes(),
+            mapped_bytes: prepared.train.mapped_bytes(),
+            first_step_s: None,
         }
     }
 }

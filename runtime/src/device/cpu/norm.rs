@@ -4,6 +4,7 @@ use super::elements::ElementsMut;
 use super::lanes;
 use super::operand::Operands;
 use super::pool::{Pool, Runs};
+use super::reduce::add_all;
 use super::rows::Piece;
 use super::simd::vectorised;
 
@@ -70,18 +71,18 @@ impl Norm {
                 }
             }
         });
-        let partial = &*partial;
-        let total = |mut out: ElementsMut<'_>, offset: usize| {
-            for column in 0..width {
-                let parts = (0..tasks).map(|task| partial[task * sums + offset + column]);
-                out.set(column, parts.sum::<f64>() as f32);
+        let (first, rest) = partial.split_at_mut(sums);
+        rest.chunks_exact(sums.max(1)).for_each(|part| add_all(first, part));
+        let total = |mut out: ElementsMut<'_>, sums: &[f64]| {
+            for (column, &sum) in sums.iter().enumerate() {
+                out.set(column, sum as f32);
             }
         };
         if let Some(write) = dscale {
-            total(operands.elements_mut(write), 0);
+            total(operands.elements_mut(write), &first[..width]);
         }
         if let Some(write) = dshift {
-            total(operands.elements_mut(write), width);
+            total(operands.elements_mut(write), &first[width..]);
         }
     }
 }

@@ -84,16 +84,17 @@ impl Reduce {
                 self.chunk(&streams, first, rows.len(), sums, scratch);
             }
         });
-        let partial = &*partial;
         let mut out = operands.elements_mut(0);
-        for outer in 0..self.outer {
-            for inner in 0..self.inner {
-                let parts = (0..chunks).map(|chunk| partial[(outer * chunks + chunk) * self.inner + inner]);
-                let value = match self.kind {
-                    Reduction::Sum => parts.sum::<f64>() as f32,
-                    Reduction::Max => parts.map(|x| x as f32).fold(f32::NEG_INFINITY, math::maximum),
-                };
-                out.set(outer * self.inner + inner, value);
+        for (outer, sums) in partial.chunks_exact_mut(chunks * self.inner).enumerate() {
+            let (first, rest) = sums.split_at_mut(self.inner);
+            for chunk in rest.chunks_exact(self.inner) {
+                match self.kind {
+                    Reduction::Sum => add_all(first, chunk),
+                    Reduction::Max => raise_all(first, chunk),
+                }
+            }
+            for (inner, &value) in first.iter().enumerate() {
+                out.set(outer * self.inner + inner, value as f32);
             }
         }
     }
@@ -157,6 +158,24 @@ vectorised! {
     pub fn add(sums: &mut [f64], values: &[f32]) {
         for (sum, &value) in sums.iter_mut().zip(values) {
             *sum += f64::from(value);
+        }
+    }
+}
+
+vectorised! {
+    /// Adds the sums of a later chunk to those before.
+    pub fn add_all(sums: &mut [f64], others: &[f64]) {
+        for (sum, &other) in sums.iter_mut().zip(others) {
+            *sum += other;
+        }
+    }
+}
+
+vectorised! {
+    /// Raises running maxima to those of a later chunk.
+    fn raise_all(largest: &mut [f64], others: &[f64]) {
+        for (largest, &other) in largest.iter_mut().zip(others) {
+            *largest = f64::from(math::maximum(*largest as f32, other as f32));
         }
     }
 }

@@ -39,6 +39,9 @@ fn one_object_says_what_was_measured() {
     for field in ["loss_first", "loss_last"] {
         assert!((number(&summary, field) - 512f64.ln()).abs() < 0.2, "{field}");
     }
+    // Some 33 MiB, of which the program itself is a quarter: what it has loaded differs from system to system.
+    let ratio = number(&summary, "predicted_peak_mb") / number(&summary, "peak_rss_mb");
+    assert!((0.95..1.05).contains(&ratio) || !Path::new("/proc/self/status").exists(), "{ratio}");
     assert!(!place.path("runs").exists() && !place.path("cache").exists(), "a bench leaves nothing");
 }
 

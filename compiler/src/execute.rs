@@ -8,11 +8,14 @@ use std::fmt;
 use std::rc::Rc;
 
 use luminal::op::{InputTensor, Operator};
-use luminal::prelude::{Graph, Tensor};
+use luminal::prelude::{Dependency, Graph, Tensor};
 use luminal::shape::tracker::ShapeTracker;
 
 /// What runs step `i` of the program.
 type Launch = Rc<dyn Fn(usize) -> Result<(), String>>;
+
+/// Bytes that a step takes in the graph: mostly its edge, which has room for the shape of a tensor.
+pub const STEP_BYTES: usize = size_of::<Dependency>() + 512;
 
 /// A program bound to a device, as a luminal graph.
 pub struct Execution {

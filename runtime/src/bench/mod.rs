@@ -98,11 +98,11 @@ impl Bench {
     /// # Errors
     /// Everything that the machine or the data can refuse.
     pub fn open(plan: &Plan, stage: &StagePlan, base: &Path, machine: &Machine) -> Result<Bench, Failure> {
-        let compiled = Compiled::of(stage)?;
-        let prediction = Prediction::of(stage, &compiled.programs);
-        let works = named_programs(&compiled.programs).into_iter().map(works).collect();
+        let runnable = Compiled::of(stage)?.into_runnable(machine);
+        let prediction = Prediction::of(stage, &runnable.programs, machine.threads);
+        let works = named_programs(&runnable.programs).into_iter().map(works).collect();
         let prepared = prepare(plan, stage, base, &|_| {})?;
-        let mut engine = Engine::new(compiled, stage, machine)?;
+        let mut engine = Engine::new(runnable, stage, machine)?;
         weights::initialise(engine.device_mut(), stage)?;
         let loader = Loader::new(prepared.train, stage);
         let first = engine.step(&loader, 0)?;
@@ -173,7 +173,7 @@ impl Bench {
             step_ms: rounded(step_s * 1e3, 3),
             step_ms_best: rounded(self.times.iter().copied().fold(f64::INFINITY, f64::min) * 1e3, 3),
             peak_rss_mb: rounded(space::peak_resident().unwrap_or(0) as f64 / MEBIBYTE, 1),
-            predicted_peak_mb: rounded(prediction.peak_bytes as f64 / MEBIBYTE, 1),
+            predicted_peak_mb: rounded(prediction.resident_bytes() as f64 / MEBIBYTE, 1),
             first_step_s: rounded(*first_step_s, 3),
             threads: *threads,
             batch: *batch,

@@ -10,8 +10,8 @@ use safetensors::tensor::{Metadata, TensorInfo};
 
 use crate::failure::{AtPath, Failure};
 
-/// Elements that are held at a time: four megabytes.
-const PART: u64 = 1 << 20;
+/// Elements that are held at a time: a quarter of a megabyte.
+const PART: u64 = 1 << 16;
 
 /// What a file will hold, fixed before the first value is known.
 #[derive(Debug, Clone)]
@@ -60,7 +60,7 @@ impl Layout {
         path: &Path,
         mut read: impl FnMut(&str, u64, u64) -> Result<Vec<f32>, Failure>,
     ) -> Result<(), Failure> {
-        let mut file = BufWriter::with_capacity(1 << 20, File::create(path).at("create", path)?);
+        let mut file = BufWriter::with_capacity(1 << 18, File::create(path).at("create", path)?);
         file.write_all(&self.header).at("write", path)?;
         for (name, elements) in &self.tensors {
             for start in (0..*elements).step_by(PART as usize) {

@@ -7,7 +7,7 @@ mod reference;
 #[cfg(test)]
 mod tests;
 
-pub use cpu::Cpu;
+pub use cpu::{Cpu, release_freed_memory};
 pub use error::DeviceError;
 pub use reference::Reference;
 
@@ -41,6 +41,12 @@ pub trait Device {
 
     /// Replaces a state (`weight/PATH`, ...). `values` has as many elements as the state.
     fn write_state(&mut self, name: &str, values: &[f32]) -> Result<(), DeviceError>;
+
+    /// Replaces the elements of a state from `start` on, in row-major order.
+    ///
+    /// # Errors
+    /// If there is no such state, or it has fewer elements.
+    fn write_state_part(&mut self, name: &str, start: u64, values: &[f32]) -> Result<(), DeviceError>;
 
     /// A copy of a state, in row-major order.
     fn read_state(&self, name: &str) -> Result<Vec<f32>, DeviceError>;

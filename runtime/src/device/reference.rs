@@ -64,6 +64,18 @@ impl Device for Reference {
         Ok(())
     }
 
+    fn write_state_part(&mut self, name: &str, start: u64, values: &[f32]) -> Result<(), DeviceError> {
+        let state = self.states.get_mut(name).ok_or_else(|| unknown(name))?;
+        let (expected, end) = (state.ty().elements(), start.saturating_add(values.len() as u64));
+        match &mut state.data {
+            Data::F32(old) if end <= old.len() as u64 => {
+                old[start as usize..end as usize].copy_from_slice(values);
+                Ok(())
+            }
+            _ => Err(DeviceError::Size { name: name.to_owned(), expected, given: end }),
+        }
+    }
+
     fn read_state(&self, name: &str) -> Result<Vec<f32>, DeviceError> {
         self.states.get(name).map(Tensor::to_f32).ok_or_else(|| unknown(name))
     }

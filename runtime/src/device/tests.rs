@@ -231,6 +231,10 @@ fn both_devices_refuse_the_same_inputs() {
         assert!(matches!(device.write_state("weight/none", &[]), Err(DeviceError::UnknownName(_))));
         assert!(matches!(device.read_state("none"), Err(DeviceError::UnknownName(_))));
         device.write_state("weight/ln.scale", &[2.0; WIDTH as usize]).unwrap();
+        device.write_state_part("weight/ln.scale", 1, &[3.0; 2]).unwrap();
+        assert_eq!(device.read_state("weight/ln.scale").unwrap()[..4], [2.0, 3.0, 3.0, 2.0]);
+        let beyond = device.write_state_part("weight/ln.scale", WIDTH - 1, &[3.0; 2]);
+        assert!(matches!(beyond, Err(DeviceError::Size { .. })));
         device.zero_states("weight/ln.");
         assert_eq!(device.read_state("weight/ln.scale").unwrap(), [0.0; WIDTH as usize]);
     }

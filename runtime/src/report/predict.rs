@@ -8,6 +8,11 @@ use llmc_compiler::program::{MemoryKind, Program, StagePrograms};
 
 use super::number::{bytes, count, flops, grouped};
 use crate::checkpoint::contents::{model_layout, optimizer_layout};
+use crate::device::cpu::working_bytes;
+use crate::train::space;
+
+/// What every run takes after it was compiled: code that was not needed before, batches, buffers of files.
+const LATER_BYTES: u64 = 1 << 20;
 
 /// The prediction for one stage. All sizes are exact bytes.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +25,9 @@ pub struct Prediction {
     pub tokens_per_step: u64,
     /// Device memory at its fullest.
     pub peak_bytes: u64,
+    /// What the process takes beside it: the program itself, the plan, launches, working memory of the threads. None where the
+    /// system does not tell what this process has now.
+    pub process_bytes: Option<u64>,
     /// The same by what it is for; `None` is what alignment and fragmentation add.
     pub peak_by_kind: Vec<(Option<MemoryKind>, u64)>,
     /// Bytes of `model.safetensors`.
@@ -29,8 +37,9 @@ pub struct Prediction {
 }
 
 impl Prediction {
-    /// The prediction for `stage`, whose programs these are.
-    pub fn of(stage: &StagePlan, programs: &StagePrograms) -> Prediction {
+    /// The prediction for `stage`, whose programs these are, on so many threads. To be called when everything that compiling
+    /// needed has been given back: what the process has then is part of the prediction.
+    pub fn of(stage: &StagePlan, programs: &StagePrograms, threads: usize) -> Prediction {
         let all: Vec<&Program> = programs.accumulate.iter().chain([&programs.update, &programs.evaluate]).collect();
         let fullest = all.iter().max_by_key(|program| program.scratch_bytes);
         let scratch_bytes = fullest.map_or(0, |program| program.scratch_bytes);
@@ -54,10 +63,16 @@ impl Prediction {
                 + u128::from(programs.update.flops),
             tokens_per_step: stage.global_batch() * stage.sequence_length,
             peak_bytes,
+            process_bytes: space::resident().map(|now| now + working_bytes(&all, threads) + LATER_BYTES),
             peak_by_kind,
             model_bytes: model_layout(&stage.model).bytes(),
             optimizer_bytes: optimizer_layout(&stage.model).bytes(),
         }
+    }
+
+    /// The resident set of the training process at its fullest; device memory alone where nothing more is known.
+    pub fn resident_bytes(&self) -> u64 {
+        self.peak_bytes + self.process_bytes.unwrap_or(0)
     }
 
     /// Bytes of one checkpoint's tensors.
@@ -85,9 +100,13 @@ impl Prediction {
         row("tokens", grouped(stage.tokens()), count(stage.tokens()));
         let total = self.flops_per_step as f64 * stage.steps as f64;
         row("FLOPs", format!("{total:.3e}"), flops(total));
-        row("peak memory", grouped(self.peak_bytes), bytes(self.peak_bytes));
+        let resident = self.resident_bytes();
+        row("peak memory", grouped(resident), bytes(resident));
         for (kind, used) in &self.peak_by_kind {
             row(&format!("  {}", kind_name(*kind)), grouped(*used), bytes(*used));
+        }
+        if let Some(process) = self.process_bytes {
+            row("  process", grouped(process), bytes(process));
         }
         let checkpoint = self.checkpoint_bytes();
         row("checkpoint", grouped(checkpoint), bytes(checkpoint));

@@ -10,7 +10,9 @@ use llmc_compiler::program::{Program, StagePrograms};
 use llmc_compiler::schedule::schedule;
 use llmc_grammar::codes::DEVICE;
 
+use super::machine::{DeviceChoice, Machine};
 use crate::checkpoint::directory::replace_file;
+use crate::device::release_freed_memory;
 use crate::failure::{AtPath, Failure};
 
 /// What a stage compiles to.
@@ -21,6 +23,16 @@ pub struct Compiled {
     pub programs: StagePrograms,
     /// The lowered graphs as text, before any pass.
     pub lowered_text: String,
+}
+
+/// A compiled stage as a device takes it.
+pub struct Runnable {
+    /// The programs.
+    pub programs: StagePrograms,
+    /// The optimised graphs, for the device that runs graphs.
+    pub graphs: Option<StageGraphs>,
+    /// blake3 of the lowered graphs' text.
+    pub hash: String,
 }
 
 /// A sentence of the compiler about a model that cannot be lowered.
@@ -43,9 +55,14 @@ impl Compiled {
         Ok(Compiled { graphs, programs, lowered_text })
     }
 
-    /// blake3 of the lowered graphs' text.
-    pub fn hash(&self) -> String {
-        blake3::hash(self.lowered_text.as_bytes()).to_hex().to_string()
+    /// What is needed to run on `machine`; all else goes back to the system.
+    pub fn into_runnable(self, machine: &Machine) -> Runnable {
+        let Compiled { graphs, programs, lowered_text } = self;
+        let hash = blake3::hash(lowered_text.as_bytes()).to_hex().to_string();
+        let graphs = Some(graphs).filter(|_| machine.choice == DeviceChoice::Reference);
+        drop(lowered_text);
+        release_freed_memory();
+        Runnable { programs, graphs, hash }
     }
 
     /// Writes `plan.yaml`, `graph.txt`, `graph.opt.txt` and `program.txt`.

@@ -2,7 +2,7 @@
 
 use llmc_compiler::plan::StagePlan;
 
-use super::compile::Compiled;
+use super::compile::Runnable;
 use super::machine::Machine;
 use crate::data::{Batch, Evaluation, Loader};
 use crate::device::{Device, HostTensor, ProgramId};
@@ -42,11 +42,12 @@ impl Engine {
     ///
     /// # Errors
     /// If the machine has not the memory or the threads.
-    pub fn new(compiled: Compiled, stage: &StagePlan, machine: &Machine) -> Result<Engine, Failure> {
-        let Compiled { graphs, programs, .. } = compiled;
+    pub fn new(runnable: Runnable, stage: &StagePlan, machine: &Machine) -> Result<Engine, Failure> {
+        let Runnable { graphs, programs, .. } = runnable;
         let first = usize::from(programs.accumulate.is_some());
         let all = programs.accumulate.into_iter().chain([programs.update, programs.evaluate]);
-        let graphs = graphs.accumulate.into_iter().chain([graphs.update, graphs.evaluate]);
+        let graphs =
+            graphs.into_iter().flat_map(|graphs| graphs.accumulate.into_iter().chain([graphs.update, graphs.evaluate]));
         let device = machine.open(&programs.persistent, programs.persistent_bytes, all.collect(), graphs.collect())?;
         Ok(Engine {
             device,

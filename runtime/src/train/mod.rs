@@ -70,7 +70,7 @@ pub struct StageEnd {
     pub heldout: Option<Heldout>,
     /// Entropy of the unigram distribution of the same data, in nats per token.
     pub unigram_entropy: f64,
-    /// Device memory that was predicted.
+    /// The resident set that was predicted.
     pub predicted_bytes: u64,
 }
 
@@ -88,9 +88,10 @@ impl StageRun<'_> {
         let directory = self.directory();
         let checkpoint = resume::choose(self.start, &directory, &self.stage.name)?;
         let compiled = Compiled::of(self.stage)?;
-        let prediction = Prediction::of(self.stage, &compiled.programs);
         let yaml = plan_yaml(self.plan, self.stage);
         compiled.write(&directory, &yaml)?;
+        let runnable = compiled.into_runnable(&self.machine);
+        let prediction = Prediction::of(self.stage, &runnable.programs, self.machine.threads);
         let prepared = self.prepare()?;
         let resumed = match &checkpoint {
             Some(path) => Some((path, resume::open(path, self.plan, self.stage, &prepared.hashes)?)),
@@ -99,7 +100,7 @@ impl StageRun<'_> {
         let checkpoints = Checkpoints::of_run(&directory);
         checkpoints.sweep()?;
         space::check(&directory, self.stage, prediction.checkpoint_bytes(), checkpoints.steps().len() as u64)?;
-        let lock = Lock::new(self.stage, self.recipe.hash(), &prepared.hashes, compiled.hash());
+        let lock = Lock::new(self.stage, self.recipe.hash(), &prepared.hashes, runnable.hash.clone());
         replace_file(&directory.join("recipe.lock"), lock.text().as_bytes())?;
         let state = match &resumed {
             Some((_, state)) => state.clone(),
@@ -110,7 +111,7 @@ impl StageRun<'_> {
             let heldout = steps::last_heldout(&directory, state.step)?;
             return Ok(self.end((*path).clone(), &state, heldout, &prepared, &prediction));
         }
-        let mut engine = Engine::new(compiled, self.stage, &self.machine)?;
+        let mut engine = Engine::new(runnable, self.stage, &self.machine)?;
         self.terminal.note(format!("device: {}", engine.device().describe()));
         match &resumed {
             Some((path, state)) => {
@@ -208,7 +209,7 @@ impl StageRun<'_> {
             seconds: state.seconds,
             heldout,
             unigram_entropy: unigram_entropy(prepared),
-            predicted_bytes: prediction.peak_bytes,
+            predicted_bytes: prediction.resident_bytes(),
         }
     }
 }

@@ -45,8 +45,18 @@ pub fn check(directory: &Path, stage: &StagePlan, checkpoint_bytes: u64, existin
 
 /// The largest resident set that this process had so far, in bytes, where the system tells.
 pub fn peak_resident() -> Option<u64> {
+    status("VmHWM:")
+}
+
+/// The resident set of this process now, in bytes, where the system tells.
+pub fn resident() -> Option<u64> {
+    status("VmRSS:")
+}
+
+/// A line of what Linux says of this process, in bytes.
+fn status(name: &str) -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes * 1024)
 }

@@ -3,7 +3,7 @@
 
 use super::grid::TileLayout;
 use super::layout::Layout;
-use super::matrix::is_independent_of_tiling;
+use super::matrix::{is_independent_of_tiling, packed};
 use super::operand::Operands;
 use super::pool::Pool;
 use super::window::{Bound, Window};
@@ -79,21 +79,31 @@ impl MatMul {
         Ok(MatMul { accumulate, rows, columns, depth, batch })
     }
 
+    /// Size of a tile for so many threads.
+    fn tile(&self, threads: usize) -> (usize, usize) {
+        let matrices = self.batch.iter().map(|axis| axis.size).product();
+        let sizes = (self.rows.size, self.columns.size, self.depth.size);
+        match is_independent_of_tiling(self.rows.out, self.columns.out) {
+            true => cheapest_tile(sizes, matrices, threads),
+            false => fixed_tile(sizes, matrices),
+        }
+    }
+
+    /// Floats that each of so many threads packs.
+    pub fn packed(&self, threads: usize) -> usize {
+        let (height, width) = self.tile(threads);
+        packed(height.min(self.rows.size), width.min(self.columns.size), self.depth.size)
+    }
+
     /// Runs all tiles.
     pub fn run(&self, operands: &mut Operands<'_>, pool: &Pool) {
         let layout = |stride: fn(&Axis) -> usize| Layout::new(self.batch.iter().map(|axis| (axis.size, stride(axis))));
         let (a_batch, b_batch) = (layout(|axis| axis.a), layout(|axis| axis.b));
-        let matrices = self.batch.iter().map(|axis| axis.size).product();
-        let sizes = (self.rows.size, self.columns.size, self.depth.size);
-        let tile = match is_independent_of_tiling(self.rows.out, self.columns.out) {
-            true => cheapest_tile(sizes, matrices, pool.threads()),
-            false => fixed_tile(sizes, matrices),
-        };
         let tiles = TileLayout {
             batch: layout(|axis| axis.out),
             rows: (self.rows.size, self.rows.out),
             columns: (self.columns.size, self.columns.out),
-            tile,
+            tile: self.tile(pool.threads()),
         };
         let count = tiles.count();
         let places = tiles.clone();

@@ -30,6 +30,7 @@ mod stream;
 mod tile;
 mod transfer;
 mod window;
+mod working;
 
 #[cfg(test)]
 mod tests;
@@ -40,6 +41,9 @@ use std::time::Instant;
 
 use llmc_compiler::execute::Execution;
 use llmc_compiler::program::{BufferId, PersistentBuffer, Program};
+
+pub use self::arena::release_freed_memory;
+pub use self::working::working_bytes;
 
 use self::arena::Arena;
 use self::bind::Memory;
@@ -94,7 +98,6 @@ impl Cpu {
         threads: usize,
     ) -> Result<Cpu, DeviceError> {
         let scratch_bytes = programs.iter().map(|program| program.scratch_bytes).max().unwrap_or(0);
-        arena::release_freed_memory();
         let memory = Memory { persistent: Arena::new(persistent_bytes)?, scratch: Arena::new(scratch_bytes)? };
         let state = |state: &PersistentBuffer| Ok((state.name.clone(), memory.state(state)?));
         let states = persistent.iter().map(state).collect::<Result<_, DeviceError>>()?;
@@ -164,6 +167,11 @@ impl Device for Cpu {
     fn write_state(&mut self, name: &str, values: &[f32]) -> Result<(), DeviceError> {
         let window = find(&self.states, name)?;
         self.core.working.borrow_mut().memory.write(name, window, HostTensor::F32(values))
+    }
+
+    fn write_state_part(&mut self, name: &str, start: u64, values: &[f32]) -> Result<(), DeviceError> {
+        let window = find(&self.states, name)?;
+        self.core.working.borrow_mut().memory.write_part(name, window, start, values)
     }
 
     fn read_state(&self, name: &str) -> Result<Vec<f32>, DeviceError> {

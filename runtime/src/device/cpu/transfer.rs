@@ -58,6 +58,17 @@ impl Memory {
         Ok(())
     }
 
+    /// Copies host values into a contiguous window of floats, from its element `start` on.
+    pub fn write_part(&mut self, name: &str, window: &Window, start: u64, values: &[f32]) -> Result<(), DeviceError> {
+        let (elements, given) = (window.count() as u64, start.saturating_add(values.len() as u64));
+        if given > elements || window.integer {
+            return Err(DeviceError::Size { name: name.to_owned(), expected: elements, given });
+        }
+        // SAFETY: inside the window, as was just checked, and `self` is borrowed alone.
+        unsafe { std::ptr::copy_nonoverlapping(values.as_ptr(), window.pointer.add(start as usize), values.len()) };
+        Ok(())
+    }
+
     /// A copy of a window, in row-major order; integers are converted.
     pub fn read(&self, window: &Window) -> Vec<f32> {
         let layout = window.layout();

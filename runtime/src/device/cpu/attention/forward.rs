@@ -21,6 +21,13 @@ struct Running {
     sums: [f64; QUERIES],
 }
 
+/// Floats of the parts of a thread's scratch memory: packed queries, keys and values, a tile of scores, sums, turned sums.
+pub fn sizes(queries: usize, depth: usize, width: usize) -> [usize; 6] {
+    let PanelProduct { rows, columns, .. } = PanelProduct::detected();
+    let (padded, queries) = (width.next_multiple_of(rows), QUERIES.min(queries).next_multiple_of(columns));
+    [queries * depth, KEYS * depth, KEYS * padded, KEYS * columns, queries * padded, columns * width]
+}
+
 pub fn forward(operands: &mut Operands<'_>, pool: &Pool, scores: &Scores<'_>, with_stats: bool) {
     let values = operands.rows_in_order(2, &BY_HEAD);
     let count = scores.query_count;
@@ -32,14 +39,7 @@ pub fn forward(operands: &mut Operands<'_>, pool: &Pool, scores: &Scores<'_>, wi
     let (rows, columns) = (product.rows, product.columns);
     let (depth, width) = (scores.queries.length(), values.length());
     let padded = width.next_multiple_of(rows);
-    let sizes = [
-        QUERIES.min(count).next_multiple_of(columns) * depth,
-        KEYS * depth,
-        KEYS * padded,
-        KEYS * columns,
-        QUERIES.min(count).next_multiple_of(columns) * padded,
-        columns * width,
-    ];
+    let sizes = sizes(count, depth, width);
     pool.run(tasks, (out, stats), |task, (mut out, stats), scratch| {
         let (batch, head) = (task / blocks / scores.heads, task / blocks % scores.heads);
         let first = task % blocks * QUERIES;

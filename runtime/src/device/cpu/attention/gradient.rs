@@ -53,7 +53,7 @@ pub fn attention_grad(
     let dv = part(AttentionInput::Value, keys);
     let tasks = scores.keys.count() / keys;
     let heads = Heads::new(&scores, &values, &dout, (stats, delta));
-    let sizes = heads.sizes();
+    let sizes = sizes(keys, heads.depth, heads.width);
     pool.run(tasks, (dq, dk, dv), |task, (mut dq, dk, dv), scratch| {
         let (batch, group) = (task / scores.groups, task % scores.groups);
         let mut work = Work::new(split(scratch, sizes), [dq.is_some(), dk.is_some(), dv.is_some()]);
@@ -173,6 +173,29 @@ impl<'s> Work<'s> {
     }
 }
 
+/// Floats of the parts of [`Work`].
+pub fn sizes(key_count: usize, depth: usize, width: usize) -> [usize; 14] {
+    let PanelProduct { rows, columns, .. } = PanelProduct::detected();
+    let keys = key_count.next_multiple_of(columns);
+    let (depth_padded, width_padded) = (depth.next_multiple_of(rows), width.next_multiple_of(rows));
+    [
+        keys * depth,
+        keys * width,
+        key_count * depth_padded,
+        keys * depth_padded,
+        keys * width_padded,
+        QUERIES * depth,
+        QUERIES * width,
+        QUERIES * depth_padded,
+        QUERIES * width_padded,
+        QUERIES * depth_padded,
+        QUERIES * KEYS,
+        QUERIES * KEYS,
+        QUERIES * KEYS,
+        columns * depth.max(width),
+    ]
+}
+
 impl<'a> Heads<'a> {
     fn new(scores: &'a Scores<'a>, values: &'a Rows<'a>, dout: &'a Rows<'a>, by_query: (&'a [f32], &'a [f32])) -> Self {
         let (depth, width) = (scores.queries.length(), values.length());
@@ -182,29 +205,6 @@ impl<'a> Heads<'a> {
     /// A size in whole left panels.
     fn padded(&self, size: usize) -> usize {
         size.next_multiple_of(self.product.rows)
-    }
-
-    /// Sizes of the parts of [`Work`].
-    fn sizes(&self) -> [usize; 14] {
-        let columns = self.product.columns;
-        let keys = self.scores.key_count.next_multiple_of(columns);
-        let (depth, width) = (self.padded(self.depth), self.padded(self.width));
-        [
-            keys * self.depth,
-            keys * self.width,
-            self.scores.key_count * depth,
-            keys * depth,
-            keys * width,
-            QUERIES * self.depth,
-            QUERIES * self.width,
-            QUERIES * depth,
-            QUERIES * width,
-            QUERIES * depth,
-            QUERIES * KEYS,
-            QUERIES * KEYS,
-            QUERIES * KEYS,
-            columns * self.depth.max(self.width),
-        ]
     }
 
     /// Packs what all queries of a key/value head share.

@@ -123,6 +123,15 @@ pub fn cached_attention(operands: &mut Operands<'_>, pool: &Pool, scale: f64, le
     run(operands, pool, &scores, false);
 }
 
+/// Floats of a thread's scratch memory for so many `(queries, keys)` of `(depth, width)`: the sizes of a key and of a value.
+pub fn scratch_floats(is_gradient: bool, (queries, keys): (usize, usize), (depth, width): (usize, usize)) -> usize {
+    match is_gradient {
+        true => gradient::sizes(keys, depth, width).iter().sum(),
+        false if queries < FEW => keys,
+        false => forward::sizes(queries, depth, width).iter().sum(),
+    }
+}
+
 fn run(operands: &mut Operands<'_>, pool: &Pool, scores: &Scores<'_>, stats: bool) {
     if scores.query_count < FEW {
         few::forward(operands, pool, scores, stats);

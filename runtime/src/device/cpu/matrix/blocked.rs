@@ -82,6 +82,20 @@ pub fn is_available() -> bool {
     tile(Level::detected()).is_some()
 }
 
+/// Sizes of the blocks that a product is cut into: rows, columns, depth.
+fn blocks(tile: Tile, Sizes { m, n, k }: Sizes) -> (usize, usize, usize) {
+    let columns = if m <= ROWS { FEW_COLUMNS } else { COLUMNS };
+    let depth = if k <= WHOLE_DEPTH { k } else { block(k, DEPTH, 1) };
+    (block(m, ROWS, tile.rows), block(n, columns, tile.columns), depth)
+}
+
+/// Floats that [`multiply`] packs for such a product.
+pub fn packed(sizes: Sizes) -> usize {
+    let Some(tile) = tile(Level::detected()).filter(|_| sizes.k > 0) else { return 0 };
+    let (rows, columns, depth) = blocks(tile, sizes);
+    (rows + columns) * depth
+}
+
 /// `target [m, n] (+)= factor * a [m, k] x b [k, n]` on this thread.
 /// False if there is no depth or the machine lacks the instructions: then nothing was done.
 ///
@@ -94,12 +108,7 @@ pub unsafe fn multiply(sizes: Sizes, a: Strided, b: Strided, target: Target) -> 
         return false;
     }
     let whole = m <= ROWS;
-    let columns = if whole { FEW_COLUMNS } else { COLUMNS };
-    let (row_block, column_block, depth) = (
-        block(m, ROWS, tile.rows),
-        block(n, columns, tile.columns),
-        if k <= WHOLE_DEPTH { k } else { block(k, DEPTH, 1) },
-    );
+    let (row_block, column_block, depth) = blocks(tile, sizes);
     PANELS.with_borrow_mut(|(left, right)| {
         grow(left, row_block * depth);
         grow(right, column_block * depth);

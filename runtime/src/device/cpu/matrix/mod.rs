@@ -131,6 +131,17 @@ impl<'a> MatrixMut<'a> {
     }
 }
 
+/// Floats that [`MatrixMut::multiply`] packs on a thread for a product `[m, k] x [k, n]`, or the transposed one.
+pub fn packed(m: usize, n: usize, k: usize) -> usize {
+    #[cfg(target_arch = "x86_64")]
+    return blocked::packed(blocked::Sizes { m, n, k }).max(blocked::packed(blocked::Sizes { m: n, n: m, k }));
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        let _ = (m, n, k);
+        0
+    }
+}
+
 /// Whether an element of a result with these strides is the same however the product is cut into tiles:
 /// it is where [`MatrixMut::multiply`] takes the own kernels.
 pub fn is_independent_of_tiling(row_stride: usize, column_stride: usize) -> bool {

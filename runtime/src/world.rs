@@ -9,7 +9,7 @@ use llmc_grammar::diagnostic::Diagnostic;
 use llmc_grammar::source::Source;
 use serde_json::Value;
 
-use crate::data::{Corpus, TokenFile, first_record, matching_files, resolve};
+use crate::data::{Corpus, TokenFile, first_record, require_match, resolve};
 use crate::tokenizer;
 
 /// The files of this machine. Paths of data, tokenizers and models are relative to `base`.
@@ -66,7 +66,7 @@ impl Files {
             SourcePlan::RandomTokens { count, .. } => {
                 Ok(SourceFacts::Tokens { rows: None, row_length: None, tokens: *count, tensors: Vec::new() })
             }
-            SourcePlan::Files { pattern } => matching_files(pattern, &self.base).map(|_| SourceFacts::Text),
+            SourcePlan::Files { pattern } => require_match(pattern, &self.base).map(|()| SourceFacts::Text),
             SourcePlan::Text { .. } => {
                 let sources = vec![source.clone()];
                 let head = DatasetPlan { sources, holdout: 0.0, limit_bytes: None };

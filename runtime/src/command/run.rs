@@ -90,7 +90,13 @@ fn summary(plan: &Plan, stage: &StagePlan, end: &StageEnd, directory: &Path) -> 
     }
     lines.push(format!("  unigram entropy  {:.4} nats per token, of the same data", end.unigram_entropy));
     let peak = space::peak_resident().map(|peak| format!(", process peak {}", bytes(peak)));
-    lines.push(format!("  memory           {} predicted{}", bytes(end.predicted_bytes), peak.unwrap_or_default()));
+    let mapped = Some(end.mapped_bytes).filter(|mapped| *mapped > 0);
+    let mapped = mapped.map(|mapped| format!(" (with up to {} of mapped tokens)", bytes(mapped)));
+    let [peak, mapped] = [peak, mapped].map(Option::unwrap_or_default);
+    lines.push(format!("  memory           {} predicted{peak}{mapped}", bytes(end.predicted_bytes)));
+    if let Some(first) = end.first_step_s {
+        lines.push(format!("  first step       {first:.2} s after the start"));
+    }
     lines.push(format!("  loss curve       {}", directory.join("loss.svg").display()));
     lines.push(format!("  metrics          {}", directory.join("metrics.jsonl").display()));
     lines.push(format!("  checkpoint       {}", end.checkpoint.display()));

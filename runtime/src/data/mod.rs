@@ -32,7 +32,7 @@ pub use cache::Cache;
 pub use documents::{Corpus, cut_point};
 pub use loader::{Evaluation, Loader};
 pub use order::RowOrder;
-pub use paths::{matching_files, resolve};
+pub use paths::{require_match, resolve};
 pub use prepare::{prepare, prepare_in};
 pub use records::first_record;
 pub use stream::TokenStream;

@@ -1,6 +1,7 @@
 //! Paths as recipes write them: variables, home directories, globs.
 
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::{Component, Path, PathBuf};
 
 use glob::{MatchOptions, Pattern};
@@ -20,6 +21,22 @@ pub fn resolve(path: &str, base: &Path) -> Result<PathBuf, Diagnostic> {
 /// Links to files are followed. Links to directories are followed only where the pattern holds no `**`,
 /// which bounds the depth.
 pub fn matching_files(pattern: &str, base: &Path) -> Result<Vec<PathBuf>, Diagnostic> {
+    let mut files = Vec::new();
+    each_match(pattern, base, &mut |file| {
+        files.push(file);
+        ControlFlow::Continue(())
+    })?;
+    files.sort();
+    Ok(files)
+}
+
+/// Fails as [`matching_files`] does, but looks no further than the first match.
+pub fn require_match(pattern: &str, base: &Path) -> Result<(), Diagnostic> {
+    each_match(pattern, base, &mut |_| ControlFlow::Break(()))
+}
+
+/// Calls `take` for every file that `pattern` matches, in no order, until it breaks off.
+fn each_match(pattern: &str, base: &Path, take: &mut dyn FnMut(PathBuf) -> ControlFlow<()>) -> Result<(), Diagnostic> {
     let resolved = resolve(pattern, base)?;
     let malformed = |reason: String| {
         Diagnostic::error(codes::PATH_PATTERN, format!("the pattern `{pattern}` is malformed: {reason}"))
@@ -29,18 +46,19 @@ pub fn matching_files(pattern: &str, base: &Path) -> Result<Vec<PathBuf>, Diagno
     let matcher = Pattern::new(text).map_err(|error| malformed(error.msg.to_owned()))?;
     let recursive = resolved.components().any(|part| part.as_os_str() == "**");
     let root: PathBuf = resolved.components().take_while(|part| !is_pattern(*part)).collect();
-    let mut files = Vec::new();
-    if root == resolved {
-        files.extend(root.is_file().then_some(root));
+    let mut found = false;
+    let mut take = |file| {
+        found = true;
+        take(file)
+    };
+    // That somebody broke off is no failure.
+    let _ = if root == resolved {
+        if root.is_file() { take(root) } else { ControlFlow::Continue(()) }
     } else {
         let depth = resolved.components().count() - root.components().count();
-        walk(&root, if recursive { usize::MAX } else { depth }, recursive, &matcher, &mut files);
-    }
-    files.sort();
-    if files.is_empty() {
-        return Err(no_match(pattern, &resolved));
-    }
-    Ok(files)
+        walk(&root, if recursive { usize::MAX } else { depth }, recursive, &matcher, &mut take)
+    };
+    if found { Ok(()) } else { Err(no_match(pattern, &resolved)) }
 }
 
 fn no_match(pattern: &str, resolved: &Path) -> Diagnostic {
@@ -60,10 +78,16 @@ fn is_pattern(part: Component<'_>) -> bool {
     part.as_os_str().to_string_lossy().contains(['*', '?', '['])
 }
 
-/// Collects the files under `directory` that match. Directories that may not be read hold nothing.
-fn walk(directory: &Path, depth: usize, recursive: bool, matcher: &Pattern, files: &mut Vec<PathBuf>) {
+/// Passes on the files under `directory` that match. Directories that may not be read hold nothing.
+fn walk(
+    directory: &Path,
+    depth: usize,
+    recursive: bool,
+    matcher: &Pattern,
+    take: &mut dyn FnMut(PathBuf) -> ControlFlow<()>,
+) -> ControlFlow<()> {
     let Ok(entries) = fs::read_dir(directory) else {
-        return;
+        return ControlFlow::Continue(());
     };
     for entry in entries.flatten() {
         let Ok(kind) = entry.file_type() else {
@@ -73,12 +97,13 @@ fn walk(directory: &Path, depth: usize, recursive: bool, matcher: &Pattern, file
         let is_directory = if kind.is_symlink() { !recursive && path.is_dir() } else { kind.is_dir() };
         if is_directory {
             if depth > 1 {
-                walk(&path, depth - 1, recursive, matcher, files);
+                walk(&path, depth - 1, recursive, matcher, take)?;
             }
-        } else if matcher.matches_path_with(&path, MATCHING) && path.is_file() {
-            files.push(path);
+        } else if matcher.matches_path_with(&path, MATCHING) && (kind.is_file() || path.is_file()) {
+            take(path)?;
         }
     }
+    ControlFlow::Continue(())
 }
 
 /// Expands a leading `~`, `$VAR` and `${VAR}` with the values that `variable` knows.

@@ -71,6 +71,11 @@ impl Store {
         (ids.checked_add(ends)? == start as u64).then_some(Store { payload, header })
     }
 
+    /// Bytes of the whole store.
+    pub fn bytes(&self) -> u64 {
+        self.payload.len() as u64
+    }
+
     /// Number of tokens of a split.
     pub fn tokens(&self, split: Split) -> u64 {
         self.section(split).tokens

@@ -64,6 +64,14 @@ impl TokenStream {
         }
     }
 
+    /// Bytes of the file that the ids of both splits are read from: the system maps it, and may give its memory away.
+    pub fn mapped_bytes(&self) -> u64 {
+        match &self.0 {
+            Ids::Stored { store, .. } => store.bytes(),
+            Ids::Random { .. } => 0,
+        }
+    }
+
     /// Every id is less than this.
     pub fn id_bound(&self) -> u64 {
         match &self.0 {

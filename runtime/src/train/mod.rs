@@ -72,6 +72,10 @@ pub struct StageEnd {
     pub unigram_entropy: f64,
     /// The resident set that was predicted.
     pub predicted_bytes: u64,
+    /// Bytes of prepared tokens that are mapped into memory besides.
+    pub mapped_bytes: u64,
+    /// Seconds from the start of the process to the end of the first step; none where no step was left to do.
+    pub first_step_s: Option<f64>,
 }
 
 impl StageRun<'_> {
@@ -138,10 +142,12 @@ impl StageRun<'_> {
                 end_of_text,
                 state,
             },
+            first_step_s: None,
         };
         let (path, heldout) = training.run(&mut engine)?;
-        let state = training.contents.state;
-        Ok(self.end(path, &state, heldout, &prepared, &prediction))
+        let Training { contents, first_step_s, .. } = training;
+        let end = self.end(path, &contents.state, heldout, &prepared, &prediction);
+        Ok(StageEnd { first_step_s, ..end })
     }
 
     fn prepare(&self) -> Result<Prepared, Failure> {
@@ -210,6 +216,8 @@ impl StageRun<'_> {
             heldout,
             unigram_entropy: unigram_entropy(prepared),
             predicted_bytes: prediction.resident_bytes(),
+            mapped_bytes: prepared.train.mapped_bytes(),
+            first_step_s: None,
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::checkpoint::contents::Contents;
 use crate::checkpoint::directory::{Checkpoints, replace_file};
 use crate::data::{Evaluation, Loader};
 use crate::failure::Failure;
+use crate::report::clock;
 use crate::report::curve::Curve;
 use crate::report::metrics::{MetricsFile, StepMetrics};
 use crate::report::progress::TrainingProgress;
@@ -31,6 +32,8 @@ pub(super) struct Training<'a> {
     pub byte_lengths: Option<Vec<u32>>,
     pub unigram_entropy: f64,
     pub contents: Contents<'a>,
+    /// Seconds from the start of the process to the end of this run's first step.
+    pub first_step_s: Option<f64>,
 }
 
 impl Training<'_> {
@@ -45,6 +48,7 @@ impl Training<'_> {
             let began = Instant::now();
             let result = engine.step(&self.loader, self.contents.state.step)?;
             let seconds = began.elapsed().as_secs_f64();
+            self.first_step_s.get_or_insert_with(clock::seconds);
             self.refuse_infinite(&result)?;
             let metrics = self.advance(&result, seconds);
             let step = metrics.step;

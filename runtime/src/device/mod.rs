@@ -42,11 +42,12 @@ pub trait Device {
     /// Replaces a state (`weight/PATH`, ...). `values` has as many elements as the state.
     fn write_state(&mut self, name: &str, values: &[f32]) -> Result<(), DeviceError>;
 
-    /// Replaces the elements of a state from `start` on, in row-major order.
+    /// Replaces a state by what `fill` gives: called once for each of several parts that make up the state, with the part's
+    /// first element in row-major order, perhaps on several threads at once.
     ///
     /// # Errors
-    /// If there is no such state, or it has fewer elements.
-    fn write_state_part(&mut self, name: &str, start: u64, values: &[f32]) -> Result<(), DeviceError>;
+    /// If there is no such state of floats.
+    fn fill_state(&mut self, name: &str, fill: &(dyn Fn(u64, &mut [f32]) + Sync)) -> Result<(), DeviceError>;
 
     /// A copy of a state, in row-major order.
     fn read_state(&self, name: &str) -> Result<Vec<f32>, DeviceError>;

@@ -64,15 +64,15 @@ impl Device for Reference {
         Ok(())
     }
 
-    fn write_state_part(&mut self, name: &str, start: u64, values: &[f32]) -> Result<(), DeviceError> {
+    fn fill_state(&mut self, name: &str, fill: &(dyn Fn(u64, &mut [f32]) + Sync)) -> Result<(), DeviceError> {
         let state = self.states.get_mut(name).ok_or_else(|| unknown(name))?;
-        let (expected, end) = (state.ty().elements(), start.saturating_add(values.len() as u64));
+        let expected = state.ty().elements();
         match &mut state.data {
-            Data::F32(old) if end <= old.len() as u64 => {
-                old[start as usize..end as usize].copy_from_slice(values);
+            Data::F32(values) => {
+                fill(0, values);
                 Ok(())
             }
-            _ => Err(DeviceError::Size { name: name.to_owned(), expected, given: end }),
+            Data::I32(_) => Err(DeviceError::Size { name: name.to_owned(), expected, given: 0 }),
         }
     }
 

@@ -231,10 +231,13 @@ fn both_devices_refuse_the_same_inputs() {
         assert!(matches!(device.write_state("weight/none", &[]), Err(DeviceError::UnknownName(_))));
         assert!(matches!(device.read_state("none"), Err(DeviceError::UnknownName(_))));
         device.write_state("weight/ln.scale", &[2.0; WIDTH as usize]).unwrap();
-        device.write_state_part("weight/ln.scale", 1, &[3.0; 2]).unwrap();
-        assert_eq!(device.read_state("weight/ln.scale").unwrap()[..4], [2.0, 3.0, 3.0, 2.0]);
-        let beyond = device.write_state_part("weight/ln.scale", WIDTH - 1, &[3.0; 2]);
-        assert!(matches!(beyond, Err(DeviceError::Size { .. })));
+        let count = |first: u64, part: &mut [f32]| {
+            part.iter_mut().zip(first..).for_each(|(value, index)| *value = index as f32);
+        };
+        device.fill_state("weight/ln.scale", &count).unwrap();
+        let counted: Vec<f32> = (0..WIDTH).map(|index| index as f32).collect();
+        assert_eq!(device.read_state("weight/ln.scale").unwrap(), counted);
+        assert!(matches!(device.fill_state("weight/none", &count), Err(DeviceError::UnknownName(_))));
         device.zero_states("weight/ln.");
         assert_eq!(device.read_state("weight/ln.scale").unwrap(), [0.0; WIDTH as usize]);
     }

@@ -21,6 +21,7 @@ mod operand;
 mod optimizer;
 mod peaks;
 mod pool;
+mod random;
 mod reduce;
 mod rotate;
 mod rows;
@@ -43,15 +44,19 @@ use llmc_compiler::execute::Execution;
 use llmc_compiler::program::{BufferId, PersistentBuffer, Program};
 
 pub use self::arena::release_freed_memory;
+pub use self::random::normals;
 pub use self::working::working_bytes;
 
 use self::arena::Arena;
 use self::bind::Memory;
 use self::launch::Launch;
-use self::pool::Pool;
+use self::pool::{Pool, Runs};
 use self::simd::Level;
 use self::window::Window;
 use super::{Device, DeviceError, HostTensor, Peaks, ProgramId};
+
+/// Elements that a task of [`Device::fill_state`] fills.
+const FILLED: usize = 1 << 14;
 
 /// The CPU device.
 pub struct Cpu {
@@ -169,9 +174,14 @@ impl Device for Cpu {
         self.core.working.borrow_mut().memory.write(name, window, HostTensor::F32(values))
     }
 
-    fn write_state_part(&mut self, name: &str, start: u64, values: &[f32]) -> Result<(), DeviceError> {
+    fn fill_state(&mut self, name: &str, fill: &(dyn Fn(u64, &mut [f32]) + Sync)) -> Result<(), DeviceError> {
         let window = find(&self.states, name)?;
-        self.core.working.borrow_mut().memory.write_part(name, window, start, values)
+        let memory = &mut self.core.working.borrow_mut().memory;
+        let values = memory.values_mut(name, window)?;
+        self.core.pool.run(values.len().div_ceil(FILLED), Runs::new(values, FILLED), |task, part, _| {
+            fill((task * FILLED) as u64, part);
+        });
+        Ok(())
     }
 
     fn read_state(&self, name: &str) -> Result<Vec<f32>, DeviceError> {

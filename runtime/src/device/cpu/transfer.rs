@@ -58,15 +58,14 @@ impl Memory {
         Ok(())
     }
 
-    /// Copies host values into a contiguous window of floats, from its element `start` on.
-    pub fn write_part(&mut self, name: &str, window: &Window, start: u64, values: &[f32]) -> Result<(), DeviceError> {
-        let (elements, given) = (window.count() as u64, start.saturating_add(values.len() as u64));
-        if given > elements || window.integer {
-            return Err(DeviceError::Size { name: name.to_owned(), expected: elements, given });
+    /// The values of a contiguous window of floats.
+    pub fn values_mut(&mut self, name: &str, window: &Window) -> Result<&mut [f32], DeviceError> {
+        let count = window.count();
+        if !window.is_contiguous() {
+            return Err(DeviceError::Size { name: name.to_owned(), expected: count as u64, given: 0 });
         }
-        // SAFETY: inside the window, as was just checked, and `self` is borrowed alone.
-        unsafe { std::ptr::copy_nonoverlapping(values.as_ptr(), window.pointer.add(start as usize), values.len()) };
-        Ok(())
+        // SAFETY: the window lies side by side inside the arena, and `self` is borrowed alone.
+        Ok(unsafe { std::slice::from_raw_parts_mut(window.pointer, count) })
     }
 
     /// A copy of a window, in row-major order; integers are converted.

@@ -168,8 +168,20 @@ pub enum Kernel {
         /// Added to the variance.
         eps: f64,
     },
+    /// `(reads of the loop.., scale [D], shift [D]?) -> (norm [.., D] rows, results of the loop [.., D] rows)`: a loop whose first
+    /// result is normalised row by row as it is made. The loop's results may be in place.
+    LoopNorm {
+        /// The loop.
+        body: LoopBody,
+        /// Whether the mean is taken away, and there is a shift: layer normalisation; else root-mean-square normalisation.
+        centred: bool,
+        /// Added to the variance or mean square.
+        eps: f64,
+    },
     /// `(x, scale, dy) -> (dx?, dscale?, dshift?)`: the writes present are those asked for, in this order.
     LayerNormGrad {
+        /// Add to `dx` instead of replacing it.
+        accumulate: bool,
         /// Added to the variance.
         eps: f64,
         /// Which of value, scale, shift are written.
@@ -182,6 +194,8 @@ pub enum Kernel {
     },
     /// `(x, scale, dy) -> (dx?, dscale?)`
     RmsNormGrad {
+        /// Add to `dx` instead of replacing it.
+        accumulate: bool,
         /// Added to the mean square.
         eps: f64,
         /// Which of value, scale are written.
@@ -255,6 +269,7 @@ impl Kernel {
             Kernel::ScatterAdd { .. } => "scatter_add",
             Kernel::Softmax => "softmax",
             Kernel::LayerNorm { .. } => "layer_norm",
+            Kernel::LoopNorm { .. } => "loop_norm",
             Kernel::LayerNormGrad { .. } => "layer_norm_grad",
             Kernel::RmsNorm { .. } => "rms_norm",
             Kernel::RmsNormGrad { .. } => "rms_norm_grad",

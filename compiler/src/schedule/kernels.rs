@@ -192,8 +192,10 @@ impl Emitter<'_> {
             }
         }
         let kernel = match *self.flow.op(id) {
-            Op::RmsNormGrad { eps, .. } => Kernel::RmsNormGrad { eps, writes: [present[0], present[1]] },
-            Op::LayerNormGrad { eps, .. } => Kernel::LayerNormGrad { eps, writes: present },
+            Op::RmsNormGrad { eps, .. } => {
+                Kernel::RmsNormGrad { accumulate: false, eps, writes: [present[0], present[1]] }
+            }
+            Op::LayerNormGrad { eps, .. } => Kernel::LayerNormGrad { accumulate: false, eps, writes: present },
             _ => unreachable!("called for the gradients of normalisations only"),
         };
         self.step(id, kernel, reads, writes);

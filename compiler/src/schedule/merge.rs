@@ -38,7 +38,7 @@ pub(super) fn merge(draft: &mut Draft) {
 }
 
 /// By buffer: a number of its memory, the same for a state's old and new value.
-fn memories(draft: &Draft) -> Vec<BufferId> {
+pub(super) fn memories(draft: &Draft) -> Vec<BufferId> {
     let mut states = std::collections::BTreeMap::new();
     let number = |(id, buffer): (usize, &super::draft::DraftBuffer)| match &buffer.storage {
         Storage::Initial(name) | Storage::Final(name) => *states.entry(name.clone()).or_insert(id),
@@ -48,12 +48,12 @@ fn memories(draft: &Draft) -> Vec<BufferId> {
 }
 
 /// Whether two views may share an element.
-fn meet(memory: &[BufferId], a: &View, b: &View) -> bool {
+pub(super) fn meet(memory: &[BufferId], a: &View, b: &View) -> bool {
     memory[a.buffer] == memory[b.buffer] && a.overlaps(&View { buffer: a.buffer, ..b.clone() })
 }
 
 /// Whether `later` may not run before `earlier`.
-fn conflicts(memory: &[BufferId], earlier: &Step, later: &Step) -> bool {
+pub(super) fn conflicts(memory: &[BufferId], earlier: &Step, later: &Step) -> bool {
     let any = |these: &[View], those: &[View]| these.iter().any(|a| those.iter().any(|b| meet(memory, a, b)));
     any(&earlier.writes, &later.reads) || any(&earlier.writes, &later.writes) || any(&earlier.reads, &later.writes)
 }

@@ -8,6 +8,7 @@
 //!       -> emit     kernels over strided views
 //!       -> order    little memory alive, states overwritten after their last reader
 //!       -> merge    neighbouring loops over the same operands
+//!       -> rowwise  loops into the normalisations after or before them
 //!       -> reuse    results over operands that die
 //!       -> layout   offsets, exact peak
 //! ```
@@ -31,6 +32,7 @@ mod persistent;
 mod place;
 mod print;
 mod reuse;
+mod rowwise;
 mod sums;
 mod updates;
 pub mod verify;
@@ -64,6 +66,7 @@ pub fn schedule_single(graph: &Graph, name: &str, persistent: &[PersistentBuffer
     let mut draft = emit::emit(graph);
     order::order(&mut draft);
     merge::merge(&mut draft);
+    rowwise::fuse(&mut draft);
     reuse::reuse(&mut draft);
     let program = layout::layout(draft, name, persistent);
     if cfg!(debug_assertions)

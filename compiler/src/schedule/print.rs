@@ -68,6 +68,11 @@ fn write_step(text: &mut String, step: &Step) -> fmt::Result {
             write!(text, "reduce {kind} {axes:?}")?;
             Some(body)
         }
+        Kernel::LoopNorm { body, centred, eps } => {
+            let name = if *centred { "LayerNorm" } else { "RmsNorm" };
+            write!(text, "loop, {name} {{ eps: {eps:?} }}")?;
+            Some(body)
+        }
         kernel => {
             write!(text, "{kernel:?}")?;
             None

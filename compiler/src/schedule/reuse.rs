@@ -29,6 +29,7 @@ pub(super) fn reuse(draft: &mut Draft) {
 fn operand_to_overwrite(draft: &Draft, lives: &Lives, step: &Step, write: usize, now: usize) -> Option<BufferId> {
     let operands = match step.kernel {
         Kernel::Loop(_) => step.reads.len(),
+        Kernel::LoopNorm { centred, .. } if write > 0 => step.reads.len() - 1 - usize::from(centred),
         Kernel::Rotate { .. } | Kernel::CrossEntropyGrad { .. } | Kernel::Dropout { .. } => 1,
         _ => 0,
     };

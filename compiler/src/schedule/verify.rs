@@ -52,6 +52,7 @@ fn check_operands(program: &Program, step: &Step) -> Result<(), String> {
         for (operand, read) in step.reads.iter().enumerate() {
             let in_place = match step.kernel {
                 Kernel::Loop(_) => true,
+                Kernel::LoopNorm { centred, .. } => index > 0 && operand + 1 + usize::from(centred) < step.reads.len(),
                 Kernel::Rotate { .. } | Kernel::CrossEntropyGrad { .. } | Kernel::Dropout { .. } => operand == 0,
                 _ => false,
             };
@@ -66,6 +67,15 @@ fn check_operands(program: &Program, step: &Step) -> Result<(), String> {
             let same = step.reads.iter().chain(&step.writes).all(|view| view.shape == *shape);
             if !same || body.results.len() != step.writes.len() {
                 return Err("the operands of a loop differ in shape".to_owned());
+            }
+        }
+        Kernel::LoopNorm { body, centred, .. } => {
+            let shape = &step.writes.first().ok_or("a loop writes nothing")?.shape;
+            let reads = step.reads.len().saturating_sub(1 + usize::from(*centred));
+            let same = step.reads[..reads].iter().chain(&step.writes).all(|view| view.shape == *shape);
+            let rows = step.writes.iter().all(View::has_rows);
+            if !same || !rows || body.results.len() + 1 != step.writes.len() {
+                return Err("the operands of a normalised loop differ in shape".to_owned());
             }
         }
         Kernel::MatMul { .. } | Kernel::Reduce { .. } => {}

@@ -159,13 +159,21 @@ fn results(step: &Step, reads: &[Tensor], before: &[Tensor]) -> Vec<Tensor> {
         Kernel::Softmax => one(Op::Softmax),
         Kernel::LayerNorm { eps } => one(Op::LayerNorm { eps: *eps }),
         Kernel::RmsNorm { eps } => one(Op::RmsNorm { eps: *eps }),
-        Kernel::LayerNormGrad { eps, writes } => {
-            let gradient = |wrt| apply(Op::LayerNormGrad { eps: *eps, wrt }, &all);
-            norm_inputs(writes).map(gradient).collect()
+        Kernel::LoopNorm { body, centred, eps } => {
+            let (reads, parameters) = reads.split_at(reads.len() - 1 - usize::from(*centred));
+            let mut results = loop_results(body, reads, &step.writes[0].shape);
+            let operands: Vec<&Tensor> = results.first().into_iter().chain(parameters).collect();
+            let op = if *centred { Op::LayerNorm { eps: *eps } } else { Op::RmsNorm { eps: *eps } };
+            results.insert(0, apply(op, &operands));
+            results
         }
-        Kernel::RmsNormGrad { eps, writes } => {
+        Kernel::LayerNormGrad { accumulate, eps, writes } => {
+            let gradient = |wrt| apply(Op::LayerNormGrad { eps: *eps, wrt }, &all);
+            added_to_first(*accumulate, norm_inputs(writes).map(gradient).collect(), before)
+        }
+        Kernel::RmsNormGrad { accumulate, eps, writes } => {
             let gradient = |wrt| apply(Op::RmsNormGrad { eps: *eps, wrt }, &all);
-            norm_inputs(writes).map(gradient).collect()
+            added_to_first(*accumulate, norm_inputs(writes).map(gradient).collect(), before)
         }
         Kernel::Rotate { theta, inverse } => one(Op::Rotate { theta: *theta, inverse: *inverse }),
         Kernel::Attention { settings, stats } => {
@@ -201,6 +209,13 @@ fn results(step: &Step, reads: &[Tensor], before: &[Tensor]) -> Vec<Tensor> {
         }
         Kernel::Dropout { rate, seed, site } => one(Op::Dropout { rate: *rate, seed: *seed, site: *site }),
     }
+}
+
+fn added_to_first(accumulate: bool, mut results: Vec<Tensor>, before: &[Tensor]) -> Vec<Tensor> {
+    if accumulate {
+        results[0] = apply(Op::Binary(BinaryFunction::Add), &[&before[0], &results[0]]);
+    }
+    results
 }
 
 fn norm_inputs(writes: &[bool]) -> impl Iterator<Item = NormInput> + '_ {

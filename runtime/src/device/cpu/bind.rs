@@ -160,7 +160,7 @@ impl Memory {
                 if extent.is_apart(read) {
                     continue;
                 }
-                if !extent.is_same(read) || !may_be_in_place(&step.kernel, other) {
+                if !extent.is_same(read) || !may_be_in_place(step, other, index) {
                     return Err(fault(format!("read {other} and write {index} overlap")));
                 }
                 in_place[other] = true;
@@ -172,9 +172,10 @@ impl Memory {
 }
 
 /// Whether a kernel may find a read in the place of a write.
-fn may_be_in_place(kernel: &Kernel, read: usize) -> bool {
-    match kernel {
+fn may_be_in_place(step: &Step, read: usize, write: usize) -> bool {
+    match &step.kernel {
         Kernel::Loop(_) => true,
+        Kernel::LoopNorm { centred, .. } => write > 0 && read + 1 + usize::from(*centred) < step.reads.len(),
         Kernel::Rotate { .. } | Kernel::CrossEntropyGrad { .. } | Kernel::Dropout { .. } => read == 0,
         _ => false,
     }

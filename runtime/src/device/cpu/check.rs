@@ -20,7 +20,7 @@ pub fn check(kernel: &Kernel, bound: &Bound) -> Result<(), String> {
     let scalar = |window: &Window| window.count() == 1 && !window.integer;
     let flat = |window: &Window| window.is_contiguous();
     match kernel {
-        Kernel::Loop(_) | Kernel::Reduce { .. } | Kernel::MatMul { .. } => Ok(()),
+        Kernel::Loop(_) | Kernel::LoopNorm { .. } | Kernel::Reduce { .. } | Kernel::MatMul { .. } => Ok(()),
         Kernel::Gather => {
             arity((2, 1))?;
             let (table, ids_, out) = (&reads[0], &reads[1], &writes[0]);
@@ -45,8 +45,8 @@ pub fn check(kernel: &Kernel, bound: &Bound) -> Result<(), String> {
                 "normalisation",
             )
         }
-        Kernel::LayerNormGrad { writes: asked, .. } => check_norm_grad(asked, bound),
-        Kernel::RmsNormGrad { writes: asked, .. } => check_norm_grad(asked, bound),
+        Kernel::LayerNormGrad { accumulate, writes: asked, .. } => check_norm_grad(*accumulate, asked, bound),
+        Kernel::RmsNormGrad { accumulate, writes: asked, .. } => check_norm_grad(*accumulate, asked, bound),
         Kernel::Rotate { .. } => {
             arity((2, 1))?;
             let (x, positions, out) = (&reads[0], &reads[1], &writes[0]);
@@ -122,11 +122,11 @@ pub fn check(kernel: &Kernel, bound: &Bound) -> Result<(), String> {
     }
 }
 
-fn check_norm_grad(asked: &[bool], bound: &Bound) -> Result<(), String> {
+fn check_norm_grad(accumulate: bool, asked: &[bool], bound: &Bound) -> Result<(), String> {
     let (reads, writes) = (bound.reads.as_slice(), bound.writes.as_slice());
     let rows = |window: &Window| !window.integer && !window.shape.is_empty() && is_unit(window, window.shape.len() - 1);
     let present = asked.iter().filter(|asked| **asked).count();
-    let holds = reads.len() == 3 && writes.len() == present && reads.iter().all(rows) && {
+    let holds = (asked[0] || !accumulate) && reads.len() == 3 && writes.len() == present && reads.iter().all(rows) && {
         let (x, scale, dy) = (&reads[0], &reads[1], &reads[2]);
         let (whole, parameters) = writes.split_at(usize::from(asked[0]));
         x.shape == dy.shape

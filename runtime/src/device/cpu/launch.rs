@@ -5,6 +5,7 @@ use llmc_compiler::program::{Kernel, Program, Step};
 
 use super::bind::Memory;
 use super::check::check;
+use super::loop_norm::LoopNorm;
 use super::loops::Loop;
 use super::matmul::MatMul;
 use super::norm::Norm;
@@ -19,6 +20,7 @@ use crate::device::DeviceError;
 #[derive(Debug)]
 enum Prepared {
     Loop(Loop),
+    LoopNorm(LoopNorm),
     Reduce(Reduce),
     MatMul(MatMul),
     Plain(Kernel),
@@ -38,6 +40,9 @@ impl Launch {
         let bound = memory.bind(program, step)?;
         let prepared = match &step.kernel {
             Kernel::Loop(body) => Loop::new(body, &bound).map(Prepared::Loop),
+            Kernel::LoopNorm { body, centred, eps } => {
+                LoopNorm::new(body, Norm { centred: *centred, eps: *eps }, &bound).map(Prepared::LoopNorm)
+            }
             Kernel::Reduce { kind, axes, body } => Reduce::new(*kind, axes, body, &bound).map(Prepared::Reduce),
             Kernel::MatMul { accumulate } => MatMul::new(*accumulate, &bound).map(Prepared::MatMul),
             kernel => check(kernel, &bound).map(|()| Prepared::Plain(kernel.clone())),
@@ -59,6 +64,7 @@ impl Launch {
     pub fn run(&self, operands: &mut Operands<'_>, pool: &Pool, partial: &mut Vec<f64>) -> Result<(), DeviceError> {
         match &self.prepared {
             Prepared::Loop(step) => step.run(operands, pool),
+            Prepared::LoopNorm(step) => step.run(operands, pool),
             Prepared::Reduce(step) => step.run(operands, pool, partial),
             Prepared::MatMul(step) => step.run(operands, pool),
             Prepared::Plain(kernel) => self.run_plain(kernel, operands, pool, partial)?,
@@ -74,17 +80,18 @@ impl Launch {
         partial: &mut Vec<f64>,
     ) -> Result<(), DeviceError> {
         match kernel {
-            Kernel::Loop(_) | Kernel::Reduce { .. } | Kernel::MatMul { .. } => {}
+            Kernel::Loop(_) | Kernel::LoopNorm { .. } | Kernel::Reduce { .. } | Kernel::MatMul { .. } => {}
             Kernel::Gather => lookup::gather(operands, pool, &self.origin)?,
             Kernel::ScatterAdd { accumulate } => lookup::scatter_add(operands, pool, *accumulate, &self.origin)?,
             Kernel::Softmax => loss::softmax(operands, pool),
             Kernel::LayerNorm { eps } => Norm { centred: true, eps: *eps }.forward(operands, pool),
-            Kernel::LayerNormGrad { eps, writes } => {
-                Norm { centred: true, eps: *eps }.gradient(*writes, operands, pool, partial)
+            Kernel::LayerNormGrad { accumulate, eps, writes } => {
+                Norm { centred: true, eps: *eps }.gradient(*accumulate, *writes, operands, pool, partial)
             }
             Kernel::RmsNorm { eps } => Norm { centred: false, eps: *eps }.forward(operands, pool),
-            Kernel::RmsNormGrad { eps, writes: [value, scale] } => {
-                Norm { centred: false, eps: *eps }.gradient([*value, *scale, false], operands, pool, partial)
+            Kernel::RmsNormGrad { accumulate, eps, writes: [value, scale] } => {
+                let writes = [*value, *scale, false];
+                Norm { centred: false, eps: *eps }.gradient(*accumulate, writes, operands, pool, partial)
             }
             Kernel::Rotate { theta, inverse } => rotate::rotate(operands, pool, *theta, *inverse),
             Kernel::Attention { settings, stats } => attention::attention(operands, pool, settings, *stats),

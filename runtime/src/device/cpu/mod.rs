@@ -11,6 +11,7 @@ mod lanes;
 mod launch;
 mod layout;
 mod lookup;
+mod loop_norm;
 mod loops;
 mod loss;
 mod math;

@@ -44,8 +44,20 @@ impl Norm {
         });
     }
 
-    /// `(x, scale, dy) -> (dx?, dscale?, dshift?)`, the writes present in this order.
-    pub fn gradient(self, writes: [bool; 3], operands: &mut Operands<'_>, pool: &Pool, partial: &mut Vec<f64>) {
+    /// One row: `out = norm(x) scale + shift?`
+    pub fn row(self, out: &mut [f32], x: &[f32], scale: &[f32], shift: Option<&[f32]>) {
+        normalise(out, x, scale, shift, self);
+    }
+
+    /// `(x, scale, dy) -> (dx?, dscale?, dshift?)`, the writes present in this order; `dx` may be added to what is there.
+    pub fn gradient(
+        self,
+        accumulate: bool,
+        writes: [bool; 3],
+        operands: &mut Operands<'_>,
+        pool: &Pool,
+        partial: &mut Vec<f64>,
+    ) {
         let (x, scale, dy) = (operands.rows(0), operands.rows(1).row(0), operands.rows(2));
         let (rows, width) = (x.count(), x.length());
         let per_task = (PER_TASK / width).max(1).max(rows.div_ceil(PARTS));
@@ -57,14 +69,20 @@ impl Norm {
         let sums = if dscale.is_some() || dshift.is_some() { 2 * width } else { 0 };
         partial.resize(partial.len().max(tasks * sums), 0.0);
         let partial = &mut partial[..tasks * sums];
-        pool.run(tasks, (dx, Runs::new(partial, sums)), |task, (mut dx, sums), _| {
+        pool.run(tasks, (dx, Runs::new(partial, sums)), |task, (mut dx, sums), scratch| {
             sums.fill(0.0);
             let (dscale, dshift) = sums.split_at_mut(sums.len() / 2);
             for row in task * per_task..rows.min((task + 1) * per_task) {
                 let (x, dy) = (x.row(row), dy.row(row));
                 let at = statistics(x, self);
                 if let Some(dx) = dx.as_mut().map(|dx: &mut Piece<'_>| dx.row(row - task * per_task)) {
-                    row_gradient(dx, x, dy, scale, at, self.centred);
+                    if accumulate {
+                        let own = scratch.floats(width);
+                        row_gradient(own, x, dy, scale, at, self.centred);
+                        add_row(dx, own);
+                    } else {
+                        row_gradient(dx, x, dy, scale, at, self.centred);
+                    }
                 }
                 if !dscale.is_empty() {
                     add_products(dscale, dshift, x, dy, at);
@@ -133,6 +151,14 @@ vectorised! {
         let level = if centred { (lanes::sum_of(dx, |g| g) / count) as f32 } else { 0.0 };
         for (dx, &x) in dx.iter_mut().zip(x) {
             *dx = rstd * (*dx - level - (x - mean) * rstd * along);
+        }
+    }
+}
+
+vectorised! {
+    fn add_row(out: &mut [f32], x: &[f32]) {
+        for (out, &x) in out.iter_mut().zip(x) {
+            *out += x;
         }
     }
 }

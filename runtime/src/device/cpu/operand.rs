@@ -150,9 +150,9 @@ impl<'a> Operands<'a> {
         unsafe { Stream::new(window, window.layout_in(order)) }
     }
 
-    /// Every write as a stream of elements, `per_task` a task.
-    pub fn streams_mut(&mut self, per_task: usize) -> StreamsMut<'a> {
-        let windows = (0..self.writes()).map(|index| self.take(index));
+    /// Every write from `first` on as a stream of elements, `per_task` a task.
+    pub fn streams_mut(&mut self, first: usize, per_task: usize) -> StreamsMut<'a> {
+        let windows = (first..self.writes()).map(|index| self.take(index));
         // SAFETY: each window was taken once.
         unsafe { StreamsMut::new(windows, per_task) }
     }

@@ -34,7 +34,7 @@ fn results() -> Vec<Vec<u32>> {
     let [norm, dx, softmax, heads] = [0; 4].map(|_| bench.output(&[rows, width]));
     let (dscale, loss) = (bench.output(&[width]), bench.output(&[rows]));
     bench.step(Kernel::RmsNorm { eps: 1e-6 }, &[&x, &scale], &[&norm]);
-    let gradient = Kernel::RmsNormGrad { eps: 1e-6, writes: [true; 2] };
+    let gradient = Kernel::RmsNormGrad { accumulate: false, eps: 1e-6, writes: [true; 2] };
     bench.step(gradient, &[&x, &scale, &norm], &[&dx, &dscale]);
     bench.step(Kernel::Softmax, &[&x], &[&softmax]);
     bench.step(Kernel::CrossEntropy, &[&x, &targets], &[&loss]);

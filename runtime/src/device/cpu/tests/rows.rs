@@ -98,8 +98,8 @@ fn gradients_of_normalisations() {
                 let writes: Vec<_> = chosen.iter().map(|&index| bench.output(shapes[index])).collect();
                 let writes: Vec<_> = writes.iter().collect();
                 let kernel = match centred {
-                    true => Kernel::LayerNormGrad { eps: 1e-5, writes: asked },
-                    false => Kernel::RmsNormGrad { eps: 1e-5, writes: [asked[0], asked[1]] },
+                    true => Kernel::LayerNormGrad { accumulate: false, eps: 1e-5, writes: asked },
+                    false => Kernel::RmsNormGrad { accumulate: false, eps: 1e-5, writes: [asked[0], asked[1]] },
                 };
                 bench.step(kernel, &reads.iter().collect::<Vec<_>>(), &writes);
                 for (found, index) in bench.run(&writes).iter().zip(chosen) {

@@ -30,7 +30,7 @@ pub fn matching_files(pattern: &str, base: &Path) -> Result<Vec<PathBuf>, Diagno
     Ok(files)
 }
 
-/// Fails as [`matching_files`] does, but looks no further than the first match.
+/// Fails where no file matches `pattern`; looks no further than the first that does.
 pub fn require_match(pattern: &str, base: &Path) -> Result<(), Diagnostic> {
     each_match(pattern, base, &mut |_| ControlFlow::Break(()))
 }

@@ -12,7 +12,7 @@ use crate::device::cpu::working_bytes;
 use crate::train::space;
 
 /// What every run takes after it was compiled: code that was not needed before, batches, buffers of files.
-const LATER_BYTES: u64 = 1 << 20;
+const LATER_BYTES: u64 = 3 << 19;
 
 /// The prediction for one stage. All sizes are exact bytes.
 #[derive(Debug, Clone, PartialEq)]

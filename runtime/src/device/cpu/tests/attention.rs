@@ -144,6 +144,10 @@ fn causal_and_full_attention() {
         }
     }
     check(square(1, 10, [1, 1], 256), true, None);
+    // Several blocks of queries and of keys, widths that fill no panel, and the widest heads.
+    for (tokens, heads, width) in [(300, [2, 1], 20), (129, [1, 1], 128), (270, [1, 1], 256), (8, [4, 1], 9)] {
+        check(square(1, tokens, heads, width), true, None);
+    }
 }
 
 #[test]

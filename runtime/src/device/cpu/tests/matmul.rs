@@ -64,6 +64,11 @@ fn large_products_are_cut_into_tiles() {
     // Many tiles for any number of threads to share: `run` asserts equal bits.
     check(1, [400, 700, 96], [false, true], [false, false], true);
     check(6, [200, 97, 64], [false, false], [false, true], false);
+    // Several blocks of rows, columns and depth, none of them whole.
+    for transposed in [[false, false], [true, false], [false, true]] {
+        check(1, [401, 150, 801], transposed, [false, false], false);
+        check(1, [37, 300, 1001], transposed, [false, false], true);
+    }
 }
 
 #[test]

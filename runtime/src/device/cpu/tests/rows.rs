@@ -67,6 +67,78 @@ fn normalisations() {
 }
 
 #[test]
+fn a_normalised_sum_is_the_normalisation_of_the_sum() {
+    use llmc_compiler::plan::BinaryFunction;
+    use llmc_compiler::program::{Instruction, LoopBody};
+    for (rows, width) in SIZES {
+        let (x, y, bias) = (normal(1, rows * width), normal(2, rows * width), normal(3, width));
+        let (scale, shift) = (normal(4, width), normal(5, width));
+        let add = Instruction::Binary(BinaryFunction::Add, 1, 2);
+        let sum = Instruction::Binary(BinaryFunction::Add, 0, 3);
+        let body = LoopBody {
+            instructions: vec![Instruction::Load(0), Instruction::Load(1), Instruction::Load(2), add, sum],
+            results: vec![4],
+        };
+        for centred in [true, false] {
+            let mut bench = Bench::default();
+            let residual = bench.floats(x.clone(), &[rows, width]);
+            let branch = bench.floats(y.clone(), &[rows, width]);
+            let bias_view = bench.floats(bias.clone(), &[width]);
+            let repeated = window(&bias_view, 0, &[rows as u64, width as u64], &[0, 1]);
+            let factors = bench.floats(scale.clone(), &[width]);
+            let terms = bench.floats(shift.clone(), &[width]);
+            let out = bench.output(&[rows, width]);
+            let mut reads = vec![&residual, &branch, &repeated, &factors];
+            reads.extend(centred.then_some(&terms));
+            // The sum is written over the branch.
+            bench.step(Kernel::LoopNorm { body: body.clone(), centred, eps: 1e-5 }, &reads, &[&out, &branch]);
+            let found = bench.run(&[&out, &branch]);
+            let mut sums: Vec<f64> = Vec::new();
+            for (index, (x, y)) in x.iter().zip(&y).enumerate() {
+                sums.push(f64::from(*x) + f64::from(*y) + f64::from(bias[index % width]));
+            }
+            let mut expected = Vec::new();
+            for row in sums.chunks(width) {
+                for (column, x) in normalised(row, centred, 1e-5).0.into_iter().enumerate() {
+                    let shift = if centred { f64::from(shift[column]) } else { 0.0 };
+                    expected.push(x * f64::from(scale[column]) + shift);
+                }
+            }
+            assert_close(&found[1], &sums, 1e-6);
+            // A width of one leaves no deviation, only the rounding of the sum.
+            assert_close(&found[0], &expected, if width == 1 { 1e-3 } else { 4e-6 });
+        }
+    }
+}
+
+#[test]
+fn gradients_of_normalisations_add_to_what_is_there() {
+    for (rows, width) in SIZES {
+        let (x, scale, dy) = (normal(1, rows * width), normal(2, width), normal(3, rows * width));
+        let before = normal(4, rows * width);
+        for centred in [true, false] {
+            let mut bench = Bench::default();
+            let reads = [
+                bench.floats(x.clone(), &[rows, width]),
+                bench.floats(scale.clone(), &[width]),
+                bench.floats(dy.clone(), &[rows, width]),
+            ];
+            let (alone, added) = (bench.output(&[rows, width]), bench.floats(before.clone(), &[rows, width]));
+            for (accumulate, out) in [(false, &alone), (true, &added)] {
+                let kernel = match centred {
+                    true => Kernel::LayerNormGrad { accumulate, eps: 1e-5, writes: [true, false, false] },
+                    false => Kernel::RmsNormGrad { accumulate, eps: 1e-5, writes: [true, false] },
+                };
+                bench.step(kernel, &reads.iter().collect::<Vec<_>>(), &[out]);
+            }
+            let found = bench.run(&[&alone, &added]);
+            let sums: Vec<f32> = found[0].iter().zip(&before).map(|(x, y)| x + y).collect();
+            assert_eq!(found[1], sums);
+        }
+    }
+}
+
+#[test]
 fn gradients_of_normalisations() {
     for (rows, width) in SIZES {
         let x: Vec<f32> = normal(1, rows * width).iter().map(|x| x + 1.0).collect();

@@ -94,8 +94,8 @@ fn summary(plan: &Plan, stage: &StagePlan, end: &StageEnd, directory: &Path) -> 
     let mapped = mapped.map(|mapped| format!(" (with up to {} of mapped tokens)", bytes(mapped)));
     let [peak, mapped] = [peak, mapped].map(Option::unwrap_or_default);
     lines.push(format!("  memory           {} predicted{peak}{mapped}", bytes(end.predicted_bytes)));
-    if let Some(first) = end.first_step_s {
-        lines.push(format!("  first step       {first:.2} s after the start"));
+    if let Some((begun, done)) = end.first_step_s {
+        lines.push(format!("  first step       begun {begun:.2} s after the start, done after {done:.2} s"));
     }
     lines.push(format!("  loss curve       {}", directory.join("loss.svg").display()));
     lines.push(format!("  metrics          {}", directory.join("metrics.jsonl").display()));

@@ -74,8 +74,8 @@ pub struct StageEnd {
     pub predicted_bytes: u64,
     /// Bytes of prepared tokens that are mapped into memory besides.
     pub mapped_bytes: u64,
-    /// Seconds from the start of the process to the end of the first step; none where no step was left to do.
-    pub first_step_s: Option<f64>,
+    /// Seconds from the start of the process to the beginning and the end of the first step; none where no step was left to do.
+    pub first_step_s: Option<(f64, f64)>,
 }
 
 impl StageRun<'_> {

@@ -32,8 +32,8 @@ pub(super) struct Training<'a> {
     pub byte_lengths: Option<Vec<u32>>,
     pub unigram_entropy: f64,
     pub contents: Contents<'a>,
-    /// Seconds from the start of the process to the end of this run's first step.
-    pub first_step_s: Option<f64>,
+    /// Seconds from the start of the process to the beginning and the end of this run's first step.
+    pub first_step_s: Option<(f64, f64)>,
 }
 
 impl Training<'_> {
@@ -45,10 +45,10 @@ impl Training<'_> {
         let mut rate = 0.0;
         let mut last_heldout = None;
         loop {
-            let began = Instant::now();
+            let (since_start, began) = (clock::seconds(), Instant::now());
             let result = engine.step(&self.loader, self.contents.state.step)?;
             let seconds = began.elapsed().as_secs_f64();
-            self.first_step_s.get_or_insert_with(clock::seconds);
+            self.first_step_s.get_or_insert((since_start, since_start + seconds));
             self.refuse_infinite(&result)?;
             let metrics = self.advance(&result, seconds);
             let step = metrics.step;

@@ -11,6 +11,7 @@ use llmc_grammar::codes;
 use llmc_grammar::diagnostic::Diagnostic;
 
 use super::paths;
+use super::process::{Document, Origin};
 use super::records::Records;
 
 /// A data set's text sources with every file found.
@@ -92,7 +93,7 @@ impl Corpus {
     }
 }
 
-/// An iterator over the texts of a [`Corpus`]; it ends after the first mistake.
+/// An iterator over the documents of a [`Corpus`]; it ends after the first mistake.
 #[derive(Debug)]
 pub struct Documents {
     files: VecDeque<TextFile>,
@@ -113,12 +114,12 @@ impl Documents {
         self.cut
     }
 
-    fn read_next(&mut self) -> Result<Option<String>, Diagnostic> {
+    fn read_next(&mut self) -> Result<Option<Document>, Diagnostic> {
         loop {
             if let Some(records) = &mut self.records {
                 match records.next_text()? {
                     Some(text) if text.is_empty() => self.skipped += 1,
-                    Some(text) => return Ok(Some(text)),
+                    Some(text) => return Ok(Some(document(text, records.path(), records.line()))),
                     None => self.records = None,
                 }
                 continue;
@@ -135,14 +136,14 @@ impl Documents {
                     if text.is_empty() {
                         self.skipped += 1;
                     } else {
-                        return Ok(Some(text));
+                        return Ok(Some(document(text, &file.path, 0)));
                     }
                 }
                 TextKind::Matched => {
                     let bytes = fs::read(&file.path).map_err(|error| unreadable(&file.path, &error))?;
                     match String::from_utf8(bytes) {
                         Ok(text) if !text.is_empty() && !text.contains('\0') => {
-                            return Ok(Some(text));
+                            return Ok(Some(document(text, &file.path, 0)));
                         }
                         _ => self.skipped += 1,
                     }
@@ -151,19 +152,20 @@ impl Documents {
         }
     }
 
-    fn limited(&mut self, mut text: String) -> Option<String> {
+    fn limited(&mut self, mut document: Document) -> Option<Document> {
+        let text = &mut document.text;
         if text.len() as u64 > self.remaining {
             self.cut = true;
-            text.truncate(cut_point(&text, self.remaining as usize));
+            text.truncate(cut_point(text, self.remaining as usize));
             self.remaining = 0;
         }
         self.remaining = self.remaining.saturating_sub(text.len() as u64);
-        (!text.is_empty()).then_some(text)
+        (!text.is_empty()).then_some(document)
     }
 }
 
 impl Iterator for Documents {
-    type Item = Result<String, Diagnostic>;
+    type Item = Result<Document, Diagnostic>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.remaining == 0 {
@@ -171,7 +173,7 @@ impl Iterator for Documents {
             return None;
         }
         match self.read_next() {
-            Ok(text) => text.and_then(|text| self.limited(text)).map(Ok),
+            Ok(document) => document.and_then(|document| self.limited(document)).map(Ok),
             Err(diagnostic) => {
                 self.files.clear();
                 self.records = None;
@@ -179,6 +181,10 @@ impl Iterator for Documents {
             }
         }
     }
+}
+
+fn document(text: String, path: &Path, position: u64) -> Document {
+    Document { text, origin: Origin { source: path.display().to_string(), position }, done: Vec::new() }
 }
 
 /// The largest cut of at most `limit` bytes after a whole line, else after a whole character.
@@ -217,11 +223,11 @@ mod tests {
     use super::*;
 
     fn dataset(sources: Vec<SourcePlan>, limit_bytes: Option<u64>) -> DatasetPlan {
-        DatasetPlan { sources, holdout: 0.0, limit_bytes }
+        DatasetPlan { limit_bytes, ..DatasetPlan::of(sources) }
     }
 
     fn read(dataset: &DatasetPlan, base: &Path) -> Result<Vec<String>, Diagnostic> {
-        Corpus::locate(dataset, base)?.documents().collect()
+        Corpus::locate(dataset, base)?.documents().map(|document| Ok(document?.text)).collect()
     }
 
     #[test]
@@ -234,7 +240,7 @@ mod tests {
         fs::write(directory.path().join("e.txt"), "five").unwrap();
         let plan = dataset(vec![SourcePlan::Files { pattern: "*.txt".to_owned() }], None);
         let mut documents = Corpus::locate(&plan, directory.path()).unwrap().documents();
-        let texts: Vec<String> = documents.by_ref().map(Result::unwrap).collect();
+        let texts: Vec<String> = documents.by_ref().map(|document| document.unwrap().text).collect();
         assert_eq!(texts, ["one", "five"]);
         assert_eq!(documents.skipped(), 3);
     }

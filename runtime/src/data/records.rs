@@ -26,6 +26,16 @@ impl Records {
         Ok(Records { path, field, reader: BufReader::with_capacity(1 << 20, file), line: 0 })
     }
 
+    /// The file's path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The line of the last record, from 1.
+    pub fn line(&self) -> u64 {
+        self.line
+    }
+
     /// The field of the next record, none at the end.
     pub fn next_text(&mut self) -> Result<Option<String>, Diagnostic> {
         let Some(mut record) = self.next_record()? else {

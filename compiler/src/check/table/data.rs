@@ -1,6 +1,7 @@
 //! Rows of the table: `dataset` and `tokenizer`.
 
 use super::super::units::Dimension;
+use super::process::STEPS;
 use super::{Field, Form, Presence, Range, Type};
 
 /// `dataset NAME { ... }`
@@ -30,6 +31,13 @@ pub static DATASET: Form = Form {
             presence: Presence::Optional("everything is read"),
             doc: "Most bytes to read, sources in order.",
             example: "24 MB",
+        },
+        Field {
+            name: "process",
+            ty: Type::OneOrMore(&Type::Call(STEPS)),
+            presence: Presence::Optional("documents stay as they are"),
+            doc: "What the documents go through before they are split and tokenized, in order; `llmc data` shows what each step did.",
+            example: "[dedup_exact, dedup_near(threshold: 0.8), gopher, pii]",
         },
     ],
 };

@@ -10,6 +10,7 @@ use llmc_compiler::plan::{DatasetPlan, SourcePlan};
 use llmc_grammar::codes;
 use llmc_grammar::diagnostic::Diagnostic;
 
+use super::expand::{Content, is_compressed};
 use super::paths;
 use super::process::{Document, Origin};
 use super::records::Records;
@@ -130,7 +131,7 @@ impl Documents {
             match file.kind {
                 TextKind::Records(field) => self.records = Some(Records::open(file.path, field)?),
                 TextKind::Named => {
-                    let bytes = fs::read(&file.path).map_err(|error| unreadable(&file.path, &error))?;
+                    let bytes = Content::of(&file.path).map_err(|error| unreadable(&file.path, &error))?;
                     let text = String::from_utf8(bytes)
                         .map_err(|error| not_text(&file.path, "", error.utf8_error().valid_up_to()))?;
                     if text.is_empty() {
@@ -140,7 +141,14 @@ impl Documents {
                     }
                 }
                 TextKind::Matched => {
-                    let bytes = fs::read(&file.path).map_err(|error| unreadable(&file.path, &error))?;
+                    let bytes = match Content::of(&file.path) {
+                        Ok(bytes) => bytes,
+                        Err(error) if is_compressed(&file.path) && error.kind() != io::ErrorKind::NotFound => {
+                            self.skipped += 1;
+                            continue;
+                        }
+                        Err(error) => return Err(unreadable(&file.path, &error)),
+                    };
                     match String::from_utf8(bytes) {
                         Ok(text) if !text.is_empty() && !text.contains('\0') => {
                             return Ok(Some(document(text, &file.path, 0)));
@@ -206,6 +214,13 @@ pub fn unreadable(path: &Path, error: &io::Error) -> Diagnostic {
     let shown = path.display();
     let message = match error.kind() {
         io::ErrorKind::NotFound => format!("`{shown}` does not exist"),
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput
+            if is_compressed(path) =>
+        {
+            let message = format!("`{shown}` cannot be expanded: {error}");
+            return Diagnostic::error(codes::DATA_UNREADABLE, message)
+                .help("the archive is cut off, damaged or not one at all: copy it again");
+        }
         _ => format!("`{shown}` cannot be read: {error}"),
     };
     Diagnostic::error(codes::DATA_UNREADABLE, message)
@@ -243,6 +258,24 @@ mod tests {
         let texts: Vec<String> = documents.by_ref().map(|document| document.unwrap().text).collect();
         assert_eq!(texts, ["one", "five"]);
         assert_eq!(documents.skipped(), 3);
+    }
+
+    #[test]
+    fn a_damaged_archive_is_skipped_where_matched_and_told_where_named() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("a.txt"), "one").unwrap();
+        fs::write(directory.path().join("b.gz"), [0x1f, 0x8b, 8, 0, 0, 0]).unwrap();
+        let matched = dataset(vec![SourcePlan::Files { pattern: "*".to_owned() }], None);
+        let mut documents = Corpus::locate(&matched, directory.path()).unwrap().documents();
+        assert_eq!(documents.by_ref().map(|document| document.unwrap().text).collect::<Vec<_>>(), ["one"]);
+        assert_eq!(documents.skipped(), 1);
+        for source in [
+            SourcePlan::Text { path: "b.gz".to_owned() },
+            SourcePlan::Jsonl { path: "b.gz".to_owned(), field: "text".to_owned() },
+        ] {
+            let error = read(&dataset(vec![source], None), directory.path()).unwrap_err();
+            assert!(error.message.contains("cannot be expanded"), "{}", error.message);
+        }
     }
 
     #[test]

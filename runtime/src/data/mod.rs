@@ -8,6 +8,7 @@
 mod batch;
 mod cache;
 mod documents;
+mod expand;
 mod fit;
 mod loader;
 mod mapped;

@@ -44,7 +44,7 @@ pub static DATASET: Form = Form {
 
 static FILES: Form = Form {
     name: "files",
-    doc: "Every file that matches a pattern is one document.",
+    doc: "Every file that matches a pattern is one document; `.gz` and `.zst` are expanded. What is not UTF-8 text, or a damaged archive, is skipped and counted.",
     example: "files(\"~/notes/**/*.md\")",
     positional: 1,
     fields: &[Field {
@@ -58,7 +58,7 @@ static FILES: Form = Form {
 
 static TEXT: Form = Form {
     name: "text",
-    doc: "One text file is one document.",
+    doc: "One text file is one document; `.gz` and `.zst` are expanded.",
     example: "text(\"shakespeare.txt\")",
     positional: 1,
     fields: &[Field {
@@ -72,7 +72,7 @@ static TEXT: Form = Form {
 
 static JSONL: Form = Form {
     name: "jsonl",
-    doc: "One JSON object a line; one of its fields is the document.",
+    doc: "One JSON object a line; one of its fields is the document. `.gz` and `.zst` are expanded.",
     example: "jsonl(\"docs.jsonl\", field: \"text\")",
     positional: 2,
     fields: &[

@@ -69,7 +69,7 @@ impl Files {
             SourcePlan::Files { pattern } => require_match(pattern, &self.base).map(|()| SourceFacts::Text),
             SourcePlan::Text { .. } => {
                 let sources = vec![source.clone()];
-                let head = DatasetPlan { sources, holdout: 0.0, limit_bytes: None };
+                let head = DatasetPlan::of(sources);
                 Corpus::locate(&head, &self.base)?.listing_hash().map(|_| SourceFacts::Text)
             }
             SourcePlan::Jsonl { path, .. } => {

@@ -7,6 +7,7 @@ use llmc_grammar::tree::Name;
 
 use super::mismatch::there_are;
 use super::nearest::nearest;
+use super::process;
 use super::record::{Read, Record};
 use crate::plan::{DatasetPlan, SourcePlan};
 use crate::world::{SourceFacts, World};
@@ -66,7 +67,8 @@ pub fn check(record: &Record, name: &Name, world: &dyn World, diagnostics: &mut 
         sound = false;
     }
     let limit_bytes = record.optional("limit", Read::quantity)?.and_then(|quantity| quantity.whole_in_base());
-    let plan = DatasetPlan { sources, holdout: record.quantity("holdout")?.in_base(), limit_bytes };
+    let process = process::steps(record, &sources, &spans, diagnostics)?;
+    let plan = DatasetPlan { sources, holdout: record.quantity("holdout")?.in_base(), limit_bytes, process };
     sound.then(|| Dataset { plan, facts, spans, name: name.clone() })
 }
 

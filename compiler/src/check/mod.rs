@@ -15,6 +15,7 @@ mod names;
 pub mod nearest;
 mod overrides;
 mod place;
+mod process;
 mod quantities;
 mod reader;
 mod record;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use llmc_compiler::check::check;
-use llmc_compiler::check::table::{KINDS, calls};
+use llmc_compiler::check::table::{DATASET, Field, Form, KINDS, calls};
 use llmc_grammar::source::Source;
 
 use super::world::{Files, rendered};
@@ -13,10 +13,15 @@ const TOKENS: &str = include_str!("../plans/token_ids.recipe");
 const RANDOM: &str = include_str!("../plans/random_tokens.recipe");
 const DIRECTORY: &str = include_str!("../plans/from_directory.recipe");
 
+/// The steps that documents of the recipe `TEXT` go through.
+const STEPS: &str =
+    "process = [dedup_exact, dedup_near(threshold: 0.9), gopher(min_words: 20), pii(kinds: [email, ip])]";
+
 /// A field of the table, a recipe that writes it, and the same with another value.
 const EDITS: &[(&str, &str, &str, &str)] = &[
     ("dataset.source", TEXT, "text(\"corpus.txt\"), ", ""),
     ("dataset.holdout", TEXT, "holdout = 5%", ""),
+    ("dataset.process", TEXT, STEPS, ""),
     ("dataset.limit", TEXT, "limit   = 24 MB", ""),
     ("files.pattern", TEXT, "notes/*.md", "src/**/*.rs"),
     ("text.path", TEXT, "corpus.txt", "more.txt"),
@@ -93,6 +98,10 @@ fn every_field_of_the_table_reaches_the_plan() {
                 assert_eq!(row.ty.calls().len(), 1, "{name} has several choices: try another");
                 continue;
             }
+            if let Some((with, without)) = process_edit(form, row) {
+                assert_ne!(plan(&with), plan(&without), "{name} changes nothing in the plan:\n{with}");
+                continue;
+            }
             let edits = EDITS.iter().filter(|(field, ..)| *field == name);
             assert!(edits.clone().count() > 0, "no edit shows what {name} does");
             for (_, recipe, before, after) in edits {
@@ -102,6 +111,25 @@ fn every_field_of_the_table_reaches_the_plan() {
             }
         }
     }
+}
+
+/// For a step of `process`: recipes with this argument and without. Every step's argument is of this kind: its
+/// example differs from its default, or `none` does.
+fn process_edit(form: &Form, row: &Field) -> Option<(String, String)> {
+    let steps = DATASET.field("process")?.ty.calls();
+    if !steps.iter().any(|step| std::ptr::eq(*step, form)) {
+        return None;
+    }
+    let value = match row.default() {
+        Some(_) if row.takes_none() => "none",
+        _ => row.example,
+    };
+    // `filter` must ask for something.
+    let more = if form.name == "filter" && row.name != "min_words" { "min_words: 3" } else { "" };
+    let more = if form.name == "filter" && row.name == "min_words" { "max_words: 3" } else { more };
+    let recipe = |arguments: String| TEXT.replacen(STEPS, &format!("process = {}({arguments})", form.name), 1);
+    let separator = if more.is_empty() { "" } else { ", " };
+    Some((recipe(format!("{}: {value}{separator}{more}", row.name)), recipe(more.to_owned())))
 }
 
 #[test]

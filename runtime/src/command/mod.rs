@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod compile;
+mod data;
 mod emit;
 mod explain;
 mod fmt;
@@ -32,6 +33,7 @@ pub struct Cli {
 enum Command {
     Check(check::Check),
     Compile(compile::Compile),
+    Data(data::Data),
     Emit(emit::Emit),
     Run(run::Run),
     Bench(bench::Bench),
@@ -56,6 +58,7 @@ impl Cli {
         match &self.command {
             Command::Check(command) => command.run(terminal),
             Command::Compile(command) => command.run(terminal),
+            Command::Data(command) => command.run(terminal),
             Command::Emit(command) => command.run(terminal),
             Command::Run(command) => command.run(terminal),
             Command::Bench(command) => command.run(terminal),

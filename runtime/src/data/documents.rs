@@ -10,7 +10,9 @@ use llmc_compiler::plan::{DatasetPlan, SourcePlan};
 use llmc_grammar::codes;
 use llmc_grammar::diagnostic::Diagnostic;
 
+use super::expand::{Content, is_compressed};
 use super::paths;
+use super::process::{Document, Origin};
 use super::records::Records;
 
 /// A data set's text sources with every file found.
@@ -92,7 +94,7 @@ impl Corpus {
     }
 }
 
-/// An iterator over the texts of a [`Corpus`]; it ends after the first mistake.
+/// An iterator over the documents of a [`Corpus`]; it ends after the first mistake.
 #[derive(Debug)]
 pub struct Documents {
     files: VecDeque<TextFile>,
@@ -113,12 +115,12 @@ impl Documents {
         self.cut
     }
 
-    fn read_next(&mut self) -> Result<Option<String>, Diagnostic> {
+    fn read_next(&mut self) -> Result<Option<Document>, Diagnostic> {
         loop {
             if let Some(records) = &mut self.records {
                 match records.next_text()? {
                     Some(text) if text.is_empty() => self.skipped += 1,
-                    Some(text) => return Ok(Some(text)),
+                    Some(text) => return Ok(Some(document(text, records.path(), records.line()))),
                     None => self.records = None,
                 }
                 continue;
@@ -129,20 +131,27 @@ impl Documents {
             match file.kind {
                 TextKind::Records(field) => self.records = Some(Records::open(file.path, field)?),
                 TextKind::Named => {
-                    let bytes = fs::read(&file.path).map_err(|error| unreadable(&file.path, &error))?;
+                    let bytes = Content::of(&file.path).map_err(|error| unreadable(&file.path, &error))?;
                     let text = String::from_utf8(bytes)
                         .map_err(|error| not_text(&file.path, "", error.utf8_error().valid_up_to()))?;
                     if text.is_empty() {
                         self.skipped += 1;
                     } else {
-                        return Ok(Some(text));
+                        return Ok(Some(document(text, &file.path, 0)));
                     }
                 }
                 TextKind::Matched => {
-                    let bytes = fs::read(&file.path).map_err(|error| unreadable(&file.path, &error))?;
+                    let bytes = match Content::of(&file.path) {
+                        Ok(bytes) => bytes,
+                        Err(error) if is_compressed(&file.path) && error.kind() != io::ErrorKind::NotFound => {
+                            self.skipped += 1;
+                            continue;
+                        }
+                        Err(error) => return Err(unreadable(&file.path, &error)),
+                    };
                     match String::from_utf8(bytes) {
                         Ok(text) if !text.is_empty() && !text.contains('\0') => {
-                            return Ok(Some(text));
+                            return Ok(Some(document(text, &file.path, 0)));
                         }
                         _ => self.skipped += 1,
                     }
@@ -151,19 +160,20 @@ impl Documents {
         }
     }
 
-    fn limited(&mut self, mut text: String) -> Option<String> {
+    fn limited(&mut self, mut document: Document) -> Option<Document> {
+        let text = &mut document.text;
         if text.len() as u64 > self.remaining {
             self.cut = true;
-            text.truncate(cut_point(&text, self.remaining as usize));
+            text.truncate(cut_point(text, self.remaining as usize));
             self.remaining = 0;
         }
         self.remaining = self.remaining.saturating_sub(text.len() as u64);
-        (!text.is_empty()).then_some(text)
+        (!text.is_empty()).then_some(document)
     }
 }
 
 impl Iterator for Documents {
-    type Item = Result<String, Diagnostic>;
+    type Item = Result<Document, Diagnostic>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.remaining == 0 {
@@ -171,7 +181,7 @@ impl Iterator for Documents {
             return None;
         }
         match self.read_next() {
-            Ok(text) => text.and_then(|text| self.limited(text)).map(Ok),
+            Ok(document) => document.and_then(|document| self.limited(document)).map(Ok),
             Err(diagnostic) => {
                 self.files.clear();
                 self.records = None;
@@ -179,6 +189,10 @@ impl Iterator for Documents {
             }
         }
     }
+}
+
+fn document(text: String, path: &Path, position: u64) -> Document {
+    Document { text, origin: Origin { source: path.display().to_string(), position }, done: Vec::new() }
 }
 
 /// The largest cut of at most `limit` bytes after a whole line, else after a whole character.
@@ -200,6 +214,13 @@ pub fn unreadable(path: &Path, error: &io::Error) -> Diagnostic {
     let shown = path.display();
     let message = match error.kind() {
         io::ErrorKind::NotFound => format!("`{shown}` does not exist"),
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput
+            if is_compressed(path) =>
+        {
+            let message = format!("`{shown}` cannot be expanded: {error}");
+            return Diagnostic::error(codes::DATA_UNREADABLE, message)
+                .help("the archive is cut off, damaged or not one at all: copy it again");
+        }
         _ => format!("`{shown}` cannot be read: {error}"),
     };
     Diagnostic::error(codes::DATA_UNREADABLE, message)
@@ -217,11 +238,11 @@ mod tests {
     use super::*;
 
     fn dataset(sources: Vec<SourcePlan>, limit_bytes: Option<u64>) -> DatasetPlan {
-        DatasetPlan { sources, holdout: 0.0, limit_bytes }
+        DatasetPlan { limit_bytes, ..DatasetPlan::of(sources) }
     }
 
     fn read(dataset: &DatasetPlan, base: &Path) -> Result<Vec<String>, Diagnostic> {
-        Corpus::locate(dataset, base)?.documents().collect()
+        Corpus::locate(dataset, base)?.documents().map(|document| Ok(document?.text)).collect()
     }
 
     #[test]
@@ -234,9 +255,27 @@ mod tests {
         fs::write(directory.path().join("e.txt"), "five").unwrap();
         let plan = dataset(vec![SourcePlan::Files { pattern: "*.txt".to_owned() }], None);
         let mut documents = Corpus::locate(&plan, directory.path()).unwrap().documents();
-        let texts: Vec<String> = documents.by_ref().map(Result::unwrap).collect();
+        let texts: Vec<String> = documents.by_ref().map(|document| document.unwrap().text).collect();
         assert_eq!(texts, ["one", "five"]);
         assert_eq!(documents.skipped(), 3);
+    }
+
+    #[test]
+    fn a_damaged_archive_is_skipped_where_matched_and_told_where_named() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("a.txt"), "one").unwrap();
+        fs::write(directory.path().join("b.gz"), [0x1f, 0x8b, 8, 0, 0, 0]).unwrap();
+        let matched = dataset(vec![SourcePlan::Files { pattern: "*".to_owned() }], None);
+        let mut documents = Corpus::locate(&matched, directory.path()).unwrap().documents();
+        assert_eq!(documents.by_ref().map(|document| document.unwrap().text).collect::<Vec<_>>(), ["one"]);
+        assert_eq!(documents.skipped(), 1);
+        for source in [
+            SourcePlan::Text { path: "b.gz".to_owned() },
+            SourcePlan::Jsonl { path: "b.gz".to_owned(), field: "text".to_owned() },
+        ] {
+            let error = read(&dataset(vec![source], None), directory.path()).unwrap_err();
+            assert!(error.message.contains("cannot be expanded"), "{}", error.message);
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@
 mod batch;
 mod cache;
 mod documents;
+mod expand;
 mod fit;
 mod loader;
 mod mapped;
@@ -15,6 +16,7 @@ mod npy;
 mod order;
 mod paths;
 mod prepare;
+pub mod process;
 mod random_tokens;
 mod records;
 mod split;
@@ -22,6 +24,7 @@ mod store;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod token_file;
 mod token_rows;
 
@@ -33,9 +36,11 @@ pub use documents::{Corpus, cut_point};
 pub use loader::{Evaluation, Loader};
 pub use order::RowOrder;
 pub use paths::{require_match, resolve};
-pub use prepare::{prepare, prepare_in};
+pub use prepare::{documents, prepare, prepare_in};
+pub use process::ProcessReport;
 pub use records::first_record;
 pub use stream::TokenStream;
+pub use texts::Texts;
 pub use token_file::TokenFile;
 
 use crate::tokenizer::Tokenizer;
@@ -46,6 +51,8 @@ use llmc_grammar::diagnostic::Diagnostic;
 pub enum Phase {
     /// Reading the sources. The total is not known.
     Reading,
+    /// Sending documents through the steps of their data set. The total is not known.
+    Processing,
     /// Training a tokenizer. Reported once, when it begins.
     TrainingTokenizer,
     /// Turning text into tokens.
@@ -74,18 +81,20 @@ pub struct Prepared {
     pub heldout: Option<TokenStream>,
     /// What was found.
     pub stats: DataStats,
+    /// What the steps of the data set did, where it has any.
+    pub process: Option<ProcessReport>,
     /// What it was made from.
     pub hashes: DataHashes,
     /// Warnings to be shown.
     pub warnings: Vec<Diagnostic>,
 }
 
-/// What a data set holds.
+/// What a data set holds, after its steps.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DataStats {
-    /// Documents read: files, records, or rows of ids.
+    /// Documents: files, records, or rows of ids.
     pub documents: u64,
-    /// Bytes read: UTF-8 text, or ids as they lie in their file.
+    /// Bytes: of UTF-8 text, or of ids as they lie in their file.
     pub bytes: u64,
     /// Files and records left out: not text, or empty.
     pub skipped: u64,

@@ -13,10 +13,12 @@ use rayon::prelude::*;
 use super::cache::{Cache, Lookup, WriteError};
 use super::documents::Corpus;
 use super::fit::check_fits;
+use super::process::Processed;
 use super::random_tokens::RandomTokens;
 use super::split::{Holdout, Survey, SurveyBuilder};
 use super::store::{Split, Store, StoreWriter, Unopened};
 use super::stream::TokenStream;
+use super::texts::Texts;
 use super::token_rows::TokenRows;
 use super::{DataHashes, DataStats, Phase, Prepared, Progress, SplitStats, paths};
 use crate::tokenizer::{END_OF_TEXT, Tokenizer, train_byte_bpe};
@@ -77,12 +79,26 @@ pub fn prepare_in(
         train: SplitStats::of(&train),
         heldout: heldout.as_ref().map(SplitStats::of),
     };
+    let process = preparation.corpora.get(&stage.data).and_then(|(texts, _)| texts.report().cloned());
     let hashes = DataHashes {
         documents: blake3::Hash::from_bytes(survey.content).to_string(),
         tokenizer: tokenizer.as_ref().map(|tokenizer| tokenizer.hash().to_string()),
         tokens: key,
     };
-    Ok(Prepared { tokenizer, train, heldout, stats, hashes, warnings: preparation.warnings })
+    Ok(Prepared { tokenizer, train, heldout, stats, process, hashes, warnings: preparation.warnings })
+}
+
+/// The documents of a data set of text after its steps, from the cache where they are there.
+///
+/// Fails as [`prepare`] does, and where the data set holds token ids.
+pub fn documents(cache: &Cache, plan: &Plan, dataset: &str, base: &Path) -> Result<Texts, Diagnostic> {
+    let mut preparation =
+        Preparation { cache, plan, base, progress: &|_| {}, corpora: BTreeMap::new(), warnings: Vec::new() };
+    if preparation.dataset(dataset)?.sources.iter().any(SourcePlan::is_tokens) {
+        return Err(Diagnostic::error(codes::DATA_KIND, format!("dataset `{dataset}` holds token ids, not documents"))
+            .help("a data set of text has documents to write"));
+    }
+    Ok(preparation.corpus(dataset)?.0)
 }
 
 /// A data set's two streams, what is known of them, and the key of all that they depend on.
@@ -121,7 +137,7 @@ struct Preparation<'a> {
     plan: &'a Plan,
     base: &'a Path,
     progress: &'a dyn Fn(Progress),
-    corpora: BTreeMap<String, (Corpus, Survey)>,
+    corpora: BTreeMap<String, (Texts, Survey)>,
     warnings: Vec<Diagnostic>,
 }
 
@@ -165,7 +181,7 @@ impl<'a> Preparation<'a> {
         }
         (self.progress)(Progress { phase: Phase::TrainingTokenizer, done: 0, total: Some(limit.min(survey.bytes)) });
         let holdout = Holdout::new(holdout_share, &survey);
-        let documents = corpus.documents().filter_map(move |text| match text {
+        let documents = corpus.iter().filter_map(move |text| match text {
             Ok(text) => holdout.split(&text).0.map(|text| Ok(text.to_owned())),
             Err(diagnostic) => Some(Err(diagnostic)),
         });
@@ -174,22 +190,26 @@ impl<'a> Preparation<'a> {
         Ok(tokenizer)
     }
 
-    /// The documents of a data set and what a pass over them finds. The pass is left out where no
-    /// file has changed since the last one.
-    fn corpus(&mut self, name: &str) -> Result<(Corpus, Survey), Diagnostic> {
+    /// The documents of a data set after its steps and what a pass over them finds. Steps and pass are left out
+    /// where no file has changed since the last time.
+    fn corpus(&mut self, name: &str) -> Result<(Texts, Survey), Diagnostic> {
         if let Some((corpus, survey)) = self.corpora.get(name) {
             return Ok((corpus.clone(), *survey));
         }
-        let corpus = Corpus::locate(self.dataset(name)?, self.base)?;
+        let dataset = self.dataset(name)?;
+        let corpus = Corpus::locate(dataset, self.base)?;
         let listing = corpus.listing_hash()?;
         let progress = self.progress;
-        let survey = self.survey(listing, || Survey::take(corpus.documents(), progress))?;
+        let (corpus, survey) = if dataset.process.is_empty() {
+            let survey = self.survey(listing, || Survey::take(corpus.documents(), progress))?;
+            (Texts::Read(corpus), survey)
+        } else {
+            let processed = self.processed(dataset, &corpus, listing)?;
+            let survey = processed.survey();
+            (Texts::Processed(processed), survey)
+        };
         if survey.documents == 0 {
-            let message = format!(
-                "the data set `{name}` holds no text: {} files or records are empty or not text",
-                survey.skipped
-            );
-            return Err(Diagnostic::error(codes::TOO_LITTLE_DATA, message).help("name other files in its `source`"));
+            return Err(no_text(name, &corpus, &survey));
         }
         self.corpora.insert(name.to_owned(), (corpus.clone(), survey));
         Ok((corpus, survey))
@@ -210,6 +230,31 @@ impl<'a> Preparation<'a> {
             serde_json::to_writer(file, &survey).map_err(|error| WriteError::Disk(error.into()))
         })?;
         Ok(survey)
+    }
+
+    /// What comes out of the steps of a data set, from the cache or made.
+    fn processed(
+        &mut self,
+        dataset: &DatasetPlan,
+        corpus: &Corpus,
+        listing: blake3::Hash,
+    ) -> Result<Processed, Diagnostic> {
+        let steps = serde_json::to_string(&dataset.process).expect("steps are plain data");
+        let name = format!("documents-{}", key(&format!("{FORMAT} {steps}"), &[*listing.as_bytes()]));
+        let (found, damaged) = Processed::open(self.cache, &name);
+        if let Some(found) = found {
+            return Ok(found);
+        }
+        if damaged {
+            self.warnings.push(self.cache.rebuilt(&name));
+        }
+        Processed::write(self.cache, &name, corpus, &dataset.process, self.progress)?;
+        Processed::open(self.cache, &name).0.ok_or_else(|| self.unreadable_again(&name))
+    }
+
+    fn unreadable_again(&self, name: &str) -> Diagnostic {
+        let message = format!("`{}` cannot be read back after it was written", self.cache.path(name).display());
+        Diagnostic::error(codes::CACHE_UNWRITABLE, message).help("set `LLMC_CACHE` to another disk")
     }
 
     /// A small entry of the cache, if it is whole.
@@ -241,7 +286,7 @@ impl<'a> Preparation<'a> {
             let mut done = 0;
             let mut texts = Vec::new();
             let mut waiting = 0;
-            let mut documents = corpus.documents();
+            let mut documents = corpus.iter();
             loop {
                 let next = documents.next().transpose()?;
                 let ended = next.is_none();
@@ -292,10 +337,7 @@ impl<'a> Preparation<'a> {
             Err(Unopened::Missing) => {}
         }
         StoreWriter::write(self.cache, &name, vocab, row_length, fill)?;
-        Store::open(self.cache, &name).map_err(|_| {
-            let message = format!("`{}` cannot be read back after it was written", self.cache.path(&name).display());
-            Diagnostic::error(codes::CACHE_UNWRITABLE, message).help("set `LLMC_CACHE` to another disk")
-        })
+        Store::open(self.cache, &name).map_err(|_| self.unreadable_again(&name))
     }
 }
 
@@ -335,6 +377,17 @@ fn key(inputs: &str, hashes: &[[u8; 32]]) -> String {
         hasher.update(hash);
     });
     hasher.finalize().to_string()
+}
+
+fn no_text(name: &str, corpus: &Texts, survey: &Survey) -> Diagnostic {
+    if let Some(report) = corpus.report().filter(|report| report.documents_read > 0) {
+        let message = format!("no document of the data set `{name}` is left after its steps: {}", report.line());
+        return Diagnostic::error(codes::TOO_LITTLE_DATA, message)
+            .help("`llmc data` shows why; loosen the limits of the step that drops most");
+    }
+    let message =
+        format!("the data set `{name}` holds no text: {} files or records are empty or not text", survey.skipped);
+    Diagnostic::error(codes::TOO_LITTLE_DATA, message).help("name other files in its `source`")
 }
 
 fn undeclared(kind: &str, name: &str) -> Diagnostic {

@@ -1,6 +1,5 @@
 //! Files of records: one JSON object a line.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
@@ -9,21 +8,32 @@ use llmc_grammar::diagnostic::Diagnostic;
 use serde_json::{Map, Value};
 
 use super::documents::{not_text, unreadable};
+use super::expand::Content;
 
 /// The lines of a `.jsonl` file; blank ones are left out.
 #[derive(Debug)]
 pub struct Records {
     path: PathBuf,
     field: String,
-    reader: BufReader<File>,
+    reader: BufReader<Content>,
     line: u64,
 }
 
 impl Records {
     /// Opens the file at `path`, of whose records `field` is asked for.
     pub fn open(path: PathBuf, field: String) -> Result<Records, Diagnostic> {
-        let file = File::open(&path).map_err(|error| unreadable(&path, &error))?;
+        let file = Content::open(&path).map_err(|error| unreadable(&path, &error))?;
         Ok(Records { path, field, reader: BufReader::with_capacity(1 << 20, file), line: 0 })
+    }
+
+    /// The file's path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The line of the last record, from 1.
+    pub fn line(&self) -> u64 {
+        self.line
     }
 
     /// The field of the next record, none at the end.

@@ -29,8 +29,8 @@ impl Survey {
     /// Reads every document once.
     pub fn take(mut documents: Documents, progress: &dyn Fn(Progress)) -> Result<Survey, Diagnostic> {
         let mut survey = SurveyBuilder::default();
-        for text in documents.by_ref() {
-            survey.add(text?.as_bytes());
+        for document in documents.by_ref() {
+            survey.add(document?.text.as_bytes());
             progress(Progress { phase: Phase::Reading, done: survey.bytes, total: None });
         }
         Ok(survey.finish(documents.skipped(), documents.was_cut()))

@@ -27,7 +27,7 @@ impl Project {
     /// One data set of `sources`, read by the byte tokenizer (or as ids) into rows of 8 tokens.
     fn new(sources: Vec<SourcePlan>, holdout: f64) -> Project {
         let is_tokens = sources.iter().any(SourcePlan::is_tokens);
-        let dataset = DatasetPlan { sources, holdout, limit_bytes: None };
+        let dataset = DatasetPlan { holdout, ..DatasetPlan::of(sources) };
         let tokenizer = TokenizerPlan { source: TokenizerSource::Bytes, vocab: 257, end_of_text: None };
         let plan = Plan {
             recipe: "test".to_owned(),

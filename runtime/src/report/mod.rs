@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod curve;
+pub mod data;
 pub mod lock;
 pub mod metrics;
 pub mod number;

@@ -32,6 +32,7 @@ impl<'a> DataProgress<'a> {
         }
         let verb = match progress.phase {
             Phase::Reading => "reading",
+            Phase::Processing => "processing documents",
             Phase::TrainingTokenizer => "training the tokenizer",
             Phase::Encoding => "tokenizing",
         };

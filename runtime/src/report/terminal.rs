@@ -24,8 +24,12 @@ impl Terminal {
     /// Looks at standard error and `NO_COLOR`.
     pub fn new(quiet: bool) -> Terminal {
         let interactive = io::stderr().is_terminal();
-        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Terminal { quiet, colour: interactive && !refused, interactive }
+        Terminal { quiet, colour: interactive && !colour_is_refused(), interactive }
+    }
+
+    /// Whether standard output takes colours.
+    pub fn colour_output(&self) -> bool {
+        io::stdout().is_terminal() && !colour_is_refused()
     }
 
     /// One line of information, unless quiet. A closed standard error is no reason to stop.
@@ -50,4 +54,8 @@ impl Terminal {
         let mut out = io::stdout().lock();
         out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|_| Failure::ClosedOutput)
     }
+}
+
+fn colour_is_refused() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }

@@ -163,6 +163,11 @@ impl StageRun<'_> {
             number::grouped(prepared.stats.train.tokens),
             number::grouped(held)
         ));
+        if let Some(report) = &prepared.process {
+            self.terminal.note(report.line());
+            let json = serde_json::to_vec_pretty(report).expect("counts and texts are valid JSON");
+            replace_file(&self.directory().join("data.json"), &json)?;
+        }
         Ok(prepared)
     }
 

@@ -1,6 +1,7 @@
 //! Rows of the table: `dataset` and `tokenizer`.
 
 use super::super::units::Dimension;
+use super::process::STEPS;
 use super::{Field, Form, Presence, Range, Type};
 
 /// `dataset NAME { ... }`
@@ -31,12 +32,19 @@ pub static DATASET: Form = Form {
             doc: "Most bytes to read, sources in order.",
             example: "24 MB",
         },
+        Field {
+            name: "process",
+            ty: Type::OneOrMore(&Type::Call(STEPS)),
+            presence: Presence::Optional("documents stay as they are"),
+            doc: "What the documents go through before they are split and tokenized, in order; `llmc data` shows what each step did.",
+            example: "[dedup_exact, dedup_near(threshold: 0.8), gopher, pii]",
+        },
     ],
 };
 
 static FILES: Form = Form {
     name: "files",
-    doc: "Every file that matches a pattern is one document.",
+    doc: "Every file that matches a pattern is one document; `.gz` and `.zst` are expanded. What is not UTF-8 text, or a damaged archive, is skipped and counted.",
     example: "files(\"~/notes/**/*.md\")",
     positional: 1,
     fields: &[Field {
@@ -50,7 +58,7 @@ static FILES: Form = Form {
 
 static TEXT: Form = Form {
     name: "text",
-    doc: "One text file is one document.",
+    doc: "One text file is one document; `.gz` and `.zst` are expanded.",
     example: "text(\"shakespeare.txt\")",
     positional: 1,
     fields: &[Field {
@@ -64,7 +72,7 @@ static TEXT: Form = Form {
 
 static JSONL: Form = Form {
     name: "jsonl",
-    doc: "One JSON object a line; one of its fields is the document.",
+    doc: "One JSON object a line; one of its fields is the document. `.gz` and `.zst` are expanded.",
     example: "jsonl(\"docs.jsonl\", field: \"text\")",
     positional: 2,
     fields: &[

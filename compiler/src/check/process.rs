@@ -1,0 +1,125 @@
+//! A dataset's `process`.
+
+use llmc_grammar::codes::{DATA_KIND, NO_EFFECT};
+use llmc_grammar::diagnostic::{Diagnostic, Diagnostics};
+use llmc_grammar::source::Span;
+
+use super::record::{Read, Record};
+use crate::plan::{LineCleaning, PiiKind, ProcessPlan, Replacement, Rule, RuleLimit, SourcePlan, TextUnit};
+
+/// The steps of a data set of these sources. Nothing after a mistake.
+pub fn steps(
+    record: &Record,
+    sources: &[SourcePlan],
+    spans: &[Span],
+    diagnostics: &mut Diagnostics,
+) -> Option<Vec<ProcessPlan>> {
+    let written = record.optional("process", |read| match read {
+        Read::List(items) => Some(items),
+        _ => None,
+    })?;
+    let Some(written) = written else {
+        return Some(Vec::new());
+    };
+    if let Some(ids) = sources.iter().position(SourcePlan::is_tokens) {
+        diagnostics.push(
+            Diagnostic::error(DATA_KIND, "token ids cannot be processed as text")
+                .label(record.place("process"), "reads text")
+                .label(&spans[ids], "token ids")
+                .help("process the text that the ids were made from, or remove `process`"),
+        );
+        return None;
+    }
+    let mut steps = Vec::new();
+    for (item, span) in written {
+        let step = item.call().and_then(step)?;
+        if let ProcessPlan::Filter { name, rules, lines, .. } = &step
+            && rules.is_empty()
+            && *lines == LineCleaning::default()
+        {
+            let wrong = Diagnostic::error(NO_EFFECT, format!("`{name}` asks for nothing")).label(span, "no rule");
+            diagnostics.push(wrong.help("write the rules that documents must keep: `filter(min_bytes: 200)`"));
+            return None;
+        }
+        if steps.contains(&step) {
+            let wrong =
+                Diagnostic::error(NO_EFFECT, "the same step stands twice").label(span, "finds nothing more to do");
+            diagnostics.push(wrong.help("remove it"));
+            return None;
+        }
+        steps.push(step);
+    }
+    Some(steps)
+}
+
+fn step(call: &Record) -> Option<ProcessPlan> {
+    Some(match call.form.name {
+        "dedup_exact" => ProcessPlan::DedupExact,
+        "dedup_near" => ProcessPlan::DedupNear {
+            threshold: call.number("threshold")?,
+            shingle: call.integer("shingle")?,
+            hashes: call.integer("hashes")?,
+        },
+        "dedup_lines" => ProcessPlan::DedupLines {
+            unit: match call.call("unit")?.form.name {
+                "line" => TextUnit::Line,
+                _ => TextUnit::Paragraph,
+            },
+            min_length: call.integer("min_length")?,
+        },
+        "pii" => ProcessPlan::Pii {
+            kinds: kinds(call)?,
+            replace: match call.call("replace")?.form.name {
+                "tag" => Replacement::Tag,
+                "fake" => Replacement::Fake,
+                _ => Replacement::Drop,
+            },
+            seed: call.integer("seed")?,
+        },
+        name => ProcessPlan::Filter {
+            name: name.to_owned(),
+            lines: line_cleaning(call)?,
+            short_line: if call.form.field("short_line").is_some() { call.integer("short_line")? } else { 0 },
+            rules: rules(call)?,
+        },
+    })
+}
+
+/// Every rule of the form that has a limit, in the order of [`Rule::ALL`].
+fn rules(call: &Record) -> Option<Vec<RuleLimit>> {
+    let mut rules = Vec::new();
+    for &rule in Rule::ALL.iter().filter(|rule| call.form.field(rule.name()).is_some()) {
+        let limit = call.optional(rule.name(), |read| match read {
+            Read::Integer(value) => Some(*value as f64),
+            Read::Number(value) => Some(*value),
+            Read::Quantity(value) => Some(value.in_base()),
+            _ => None,
+        })?;
+        rules.extend(limit.map(|limit| RuleLimit { rule, limit }));
+    }
+    Some(rules)
+}
+
+fn line_cleaning(call: &Record) -> Option<LineCleaning> {
+    if call.form.field("terminal_punctuation").is_none() {
+        return Some(LineCleaning::default());
+    }
+    Some(LineCleaning {
+        terminal_punctuation: call.bool("terminal_punctuation")?,
+        min_line_words: call.optional("min_line_words", Read::integer)?,
+        boilerplate: call.bool("boilerplate")?,
+    })
+}
+
+fn kinds(call: &Record) -> Option<Vec<PiiKind>> {
+    let written = call.optional("kinds", |read| match read {
+        Read::List(items) => Some(items),
+        _ => None,
+    })?;
+    let Some(written) = written else {
+        return Some(PiiKind::ALL.to_vec());
+    };
+    let names: Option<Vec<&str>> = written.iter().map(|(item, _)| Some(item.call()?.form.name)).collect();
+    let names = names?;
+    Some(PiiKind::ALL.into_iter().filter(|kind| names.contains(&kind.name())).collect())
+}

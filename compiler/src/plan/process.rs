@@ -1,0 +1,136 @@
+//! What a data set's documents go through before they are split and tokenized.
+
+use serde::Serialize;
+
+use super::RuleLimit;
+
+/// One step of a data set's `process`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProcessPlan {
+    /// Of documents that are equal after normalisation the first stays.
+    DedupExact,
+    /// Of documents whose sets of word n-grams overlap the first stays.
+    DedupNear {
+        /// Jaccard similarity from which on two documents are near-duplicates.
+        threshold: f64,
+        /// Words of one n-gram.
+        shingle: u64,
+        /// MinHash values of a document at most.
+        hashes: u64,
+    },
+    /// Lines or paragraphs that were seen before, in any document, are removed.
+    DedupLines {
+        /// What is compared.
+        unit: TextUnit,
+        /// Shorter ones (in characters) always stay.
+        min_length: u64,
+    },
+    /// Documents that break a rule are dropped.
+    Filter {
+        /// The rule set's name, as written.
+        name: String,
+        /// What happens to lines before the rules are asked.
+        lines: LineCleaning,
+        /// Characters under which a line is short.
+        short_line: u64,
+        /// The rules, in the order in which they are asked.
+        rules: Vec<RuleLimit>,
+    },
+    /// Personal data and secrets are replaced, or documents that hold them dropped.
+    Pii {
+        /// What is looked for.
+        kinds: Vec<PiiKind>,
+        /// What happens to it.
+        replace: Replacement,
+        /// Key of the fakes.
+        seed: u64,
+    },
+}
+
+/// What a filter removes from within documents (Raffel et al. 2020, section 2.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct LineCleaning {
+    /// Lines that do not end in `.`, `!`, `?` or a closing quotation mark go.
+    pub terminal_punctuation: bool,
+    /// Lines of fewer words go.
+    pub min_line_words: Option<u64>,
+    /// Lines about JavaScript, cookies and terms of use go.
+    pub boilerplate: bool,
+}
+
+/// What `dedup_lines` compares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TextUnit {
+    /// What line breaks part.
+    Line,
+    /// What blank lines part.
+    Paragraph,
+}
+
+/// What happens to personal data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Replacement {
+    /// `[EMAIL]` and so on stand in its place.
+    Tag,
+    /// An invented value of the same form, the same one for the same value everywhere.
+    Fake,
+    /// The whole document goes.
+    Drop,
+}
+
+/// Kinds of personal data and secrets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PiiKind {
+    /// A key block between `BEGIN ... PRIVATE KEY` and its end.
+    PrivateKey,
+    /// Access tokens of well-known services, and JSON web tokens.
+    ApiKey,
+    /// User name and password in a URL.
+    Credentials,
+    /// An e-mail address.
+    Email,
+    /// An IPv4 or IPv6 address other than loopback and unspecified ones.
+    Ip,
+    /// An international bank account number whose check digits are right.
+    Iban,
+    /// A payment card's number whose check digit is right.
+    Card,
+    /// A US social security number.
+    Ssn,
+    /// A telephone number, national or international.
+    Phone,
+}
+
+impl PiiKind {
+    /// Every kind.
+    pub const ALL: [PiiKind; 9] = [
+        PiiKind::PrivateKey,
+        PiiKind::ApiKey,
+        PiiKind::Credentials,
+        PiiKind::Email,
+        PiiKind::Ip,
+        PiiKind::Iban,
+        PiiKind::Card,
+        PiiKind::Ssn,
+        PiiKind::Phone,
+    ];
+
+    /// As written in a recipe.
+    pub const fn name(self) -> &'static str {
+        match self {
+            PiiKind::PrivateKey => "private_key",
+            PiiKind::ApiKey => "api_key",
+            PiiKind::Credentials => "credentials",
+            PiiKind::Email => "email",
+            PiiKind::Ip => "ip",
+            PiiKind::Iban => "iban",
+            PiiKind::Card => "card",
+            PiiKind::Ssn => "ssn",
+            PiiKind::Phone => "phone",
+        }
+    }
+}

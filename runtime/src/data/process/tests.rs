@@ -1,0 +1,4 @@
+//! Steps together, on streams of documents.
+
+mod near;
+mod steps;

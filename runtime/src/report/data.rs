@@ -1,0 +1,128 @@
+//! What became of a stage's data: tables of its steps, and rows as the model sees them.
+
+use crate::data::process::{Example, StepReport};
+use crate::data::{Batch, IGNORED, Prepared};
+use crate::tokenizer::Tokenizer;
+
+use super::number::{bytes, grouped};
+
+/// The steps of a data set with what each kept, changed and dropped, examples, and the size of what is left.
+pub fn table(dataset: &str, prepared: &Prepared) -> String {
+    let mut text = String::new();
+    if let Some(report) = &prepared.process {
+        let read = (report.documents_read, report.bytes_read);
+        text.push_str(&format!("{:<24}{:>14}{:>14}{:>12}{:>12}\n", dataset, "documents", "text", "dropped", "changed"));
+        text.push_str(&format!("  {:<22}{:>14}{:>14}\n", "read", grouped(read.0), bytes(read.1)));
+        for step in &report.steps {
+            text.push_str(&format!(
+                "  {:<22}{:>14}{:>14}{:>12}{:>12}\n",
+                step.step,
+                grouped(step.documents_kept),
+                bytes(step.bytes_kept),
+                grouped(step.dropped_documents()),
+                grouped(step.changed)
+            ));
+        }
+        text.push('\n');
+        report.steps.iter().for_each(|step| text.push_str(&details(step)));
+    }
+    let stats = &prepared.stats;
+    text.push_str(&format!(
+        "{} documents, {} of text{}{}\n",
+        grouped(stats.documents),
+        bytes(stats.bytes),
+        if stats.skipped > 0 { format!(", {} skipped", grouped(stats.skipped)) } else { String::new() },
+        if stats.limited { ", cut off by `limit`" } else { "" }
+    ));
+    let splits = [("to train on", Some(&stats.train)), ("held out", stats.heldout.as_ref())];
+    for (name, split) in splits.into_iter().filter_map(|(name, split)| Some((name, split?))) {
+        text.push_str(&format!(
+            "  {:<12} {} tokens in {} documents\n",
+            name,
+            grouped(split.tokens),
+            grouped(split.documents)
+        ));
+    }
+    text
+}
+
+/// Why documents were dropped, what was found in them, and examples.
+fn details(step: &StepReport) -> String {
+    let counts = |counts: &std::collections::BTreeMap<String, u64>| -> String {
+        let mut pairs: Vec<(&String, u64)> = counts.iter().map(|(name, count)| (name, *count)).collect();
+        pairs.sort_by(|one, other| other.1.cmp(&one.1).then(one.0.cmp(other.0)));
+        let shown: Vec<String> = pairs.iter().map(|(name, count)| format!("{name} {}", grouped(*count))).collect();
+        shown.join(", ")
+    };
+    let mut lines = Vec::new();
+    lines.extend(step.notes.iter().cloned());
+    if !step.dropped.is_empty() {
+        lines.push(format!("dropped: {}", counts(&step.dropped)));
+    }
+    if !step.found.is_empty() {
+        lines.push(format!("found: {}", counts(&step.found)));
+    }
+    lines.extend(step.examples.iter().map(example));
+    if lines.is_empty() {
+        return String::new();
+    }
+    format!("{}\n  {}\n\n", step.step, lines.join("\n  "))
+}
+
+fn example(example: &Example) -> String {
+    let place = |origin: &crate::data::process::Origin| match origin.position {
+        0 => origin.source.clone(),
+        line => format!("{}:{line}", origin.source),
+    };
+    let like = example.like.as_ref().map(|like| format!(", like {}", place(like))).unwrap_or_default();
+    format!("- {} {}{like}\n      {}", example.what, place(&example.origin), example.excerpt)
+}
+
+/// The first `rows` rows of a batch, token by token: those whose successor is learned, and those where none is.
+/// `|` stands where a document ends. Without colour, tokens that nothing is learned from stand in `{...}`.
+pub fn preview(batch: &Batch, rows: usize, step: u64, tokenizer: Option<&Tokenizer>, colour: bool) -> String {
+    let mut text = String::new();
+    for row in 0..rows.min(batch.rows) {
+        let range = row * batch.row_length..(row + 1) * batch.row_length;
+        let documents = batch.documents[range.end - 1] - batch.documents[range.start] + 1;
+        let learned = batch.targets[range.clone()].iter().filter(|target| **target != IGNORED).count();
+        text.push_str(&format!(
+            "\nstep {step}, row {row}: {} tokens, {learned} learned from, {documents} document{}\n",
+            batch.row_length,
+            if documents == 1 { "" } else { "s" }
+        ));
+        for at in range.clone() {
+            if at > range.start && batch.documents[at] != batch.documents[at - 1] {
+                text.push_str(if colour { "\u{1b}[1;33m|\u{1b}[0m" } else { "|" });
+            }
+            let token = shown(batch.tokens[at], tokenizer);
+            let masked = batch.targets[at] == IGNORED;
+            text.push_str(&match (masked, colour) {
+                (true, true) => format!("\u{1b}[2m{token}\u{1b}[0m"),
+                (true, false) => format!("{{{token}}}"),
+                // Alternating shades show where tokens begin.
+                (false, true) if at % 2 == 0 => format!("\u{1b}[32m{token}\u{1b}[0m"),
+                (false, true) => format!("\u{1b}[36m{token}\u{1b}[0m"),
+                (false, false) => token,
+            });
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// A token's text with control characters made visible, or its id.
+fn shown(id: i32, tokenizer: Option<&Tokenizer>) -> String {
+    let id = id as u32;
+    let text = tokenizer.and_then(|tokenizer| tokenizer.decode(&[id], false).ok());
+    let Some(text) = text else {
+        return format!(" {id}");
+    };
+    let visible = |each: char| match each {
+        '\n' => "⏎\n".to_owned(),
+        '\t' => "→   ".to_owned(),
+        other if other.is_control() => other.escape_default().to_string(),
+        other => other.to_string(),
+    };
+    text.chars().map(visible).collect()
+}

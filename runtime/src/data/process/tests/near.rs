@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use llmc_compiler::plan::ProcessPlan;
 
-use super::super::near::{Signer, jaccard, shingles};
+use rayon::prelude::*;
+
+use super::super::near::{Signer, jaccard, runs, shingles};
 use super::steps::{processed, texts};
 
 /// A file of the project's shared data; none where it is not at hand.
@@ -175,5 +177,11 @@ fn documents_per_second() {
         let rate = documents.len() as f64 / times[2];
         let bytes: usize = documents.iter().map(String::len).sum();
         println!("{threads} threads: {rate:.0} documents/s, {:.1} MB/s", bytes as f64 / times[2] / 1e6);
+        let signer = Signer::new(0.7, 64);
+        let began = std::time::Instant::now();
+        let bands =
+            pool.install(|| -> usize { documents.par_iter().map(|text| signer.bands_of(&runs(text, 5)).len()).sum() });
+        let rate = documents.len() as f64 / began.elapsed().as_secs_f64();
+        println!("{threads} threads: {rate:.0} signatures/s of {} bands", bands / documents.len());
     }
 }

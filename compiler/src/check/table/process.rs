@@ -38,9 +38,9 @@ static DEDUP_NEAR: Form = Form {
         Field {
             name: "hashes",
             ty: Type::Integer(Range::between(16.0, 1024.0)),
-            presence: Presence::Default("64"),
+            presence: Presence::Default("128"),
             doc: "MinHash values of a document, at most; bands and rows follow from it and from `threshold`.",
-            example: "128",
+            example: "256",
         },
     ],
 };

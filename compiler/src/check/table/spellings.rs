@@ -193,7 +193,7 @@ static SPELLINGS: &[(&[&str], &[&str], &str)] = &[
     (
         &["dedup_near"],
         &["num_perm", "permutations", "bands", "rows", "num_hashes"],
-        "`hashes`, as in `hashes: 64`; bands and rows follow",
+        "`hashes`, as in `hashes: 128`; bands and rows follow",
     ),
     (
         &["tokenizer"],

@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use super::Document;
 pub use groups::Groups;
 use groups::UnionFind;
-pub use signature::{Signer, jaccard, shingles};
+pub use signature::{Signer, jaccard, runs, shingles};
 
 /// Documents of one bucket that all others of it are compared with, at most. Only buckets of more documents that
 /// are alike in one band and yet no near-duplicates of one another can lose a pair by it.
@@ -45,7 +45,7 @@ impl NearIndex {
     pub fn add(&mut self, batch: &[Document], offsets: &[u64]) {
         let (signer, shingle) = (&self.signer, self.shingle);
         let bands: Vec<Vec<u32>> =
-            batch.par_iter().map(|document| signer.bands_of(&shingles(&document.text, shingle))).collect();
+            batch.par_iter().map(|document| signer.bands_of(&runs(&document.text, shingle))).collect();
         bands.iter().for_each(|bands| self.bands.extend(bands));
         // A text of 4 GiB and more is compared by its first 4 GiB.
         let length = |document: &Document| u32::try_from(document.text.len()).unwrap_or(u32::MAX);

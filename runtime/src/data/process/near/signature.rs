@@ -10,6 +10,14 @@ const LANES: usize = 16;
 /// of which letters and digits count, in lower case; a Chinese, Japanese or Korean character is a word of its own.
 /// A text of fewer words has one run: all of them. A text without words has none.
 pub fn shingles(text: &str, length: usize) -> Vec<u64> {
+    let mut hashes = runs(text, length);
+    hashes.sort_unstable();
+    hashes.dedup();
+    hashes
+}
+
+/// As [`shingles`], in order of the text, repetitions included.
+pub fn runs(text: &str, length: usize) -> Vec<u64> {
     let words = word_hashes(text);
     if words.is_empty() {
         return Vec::new();
@@ -26,47 +34,84 @@ pub fn shingles(text: &str, length: usize) -> Vec<u64> {
         rolling = rolling.wrapping_mul(BASE).wrapping_add(words[next]);
         hashes.push(mixed(rolling));
     }
-    hashes.sort_unstable();
-    hashes.dedup();
     hashes
 }
 
-fn word_hashes(text: &str) -> Vec<u64> {
-    // FNV-1a over characters, finished by `mixed`.
-    const EMPTY: u64 = 0xcbf2_9ce4_8422_2325;
-    const PRIME: u64 = 0x0000_0100_0000_01b3;
-    let mut words = Vec::with_capacity(text.len() / 6 + 1);
-    let mut word = EMPTY;
-    let mut end = |word: &mut u64| {
-        if *word != EMPTY {
-            words.push(mixed(*word));
-            *word = EMPTY;
-        }
-    };
-    for character in text.chars() {
-        if character.is_ascii() {
-            let byte = character as u8;
-            if byte.is_ascii_alphanumeric() {
-                word = (word ^ u64::from(byte.to_ascii_lowercase())).wrapping_mul(PRIME);
-            } else if byte.is_ascii_whitespace() {
-                end(&mut word);
-            }
-        } else if character.is_alphanumeric() {
-            let alone = is_ideograph(character);
-            if alone {
-                end(&mut word);
-            }
-            for lower in character.to_lowercase() {
-                word = (word ^ u64::from(u32::from(lower))).wrapping_mul(PRIME);
-            }
-            if alone {
-                end(&mut word);
-            }
-        } else if character.is_whitespace() {
-            end(&mut word);
+/// A word's hash while it is read: eight bytes at a time are mixed in.
+#[derive(Default)]
+struct Word {
+    hash: u64,
+    waiting: u64,
+}
+
+impl Word {
+    fn push(&mut self, byte: u8) {
+        self.waiting = self.waiting << 8 | u64::from(byte);
+        if self.waiting >> 56 != 0 {
+            self.fold();
         }
     }
-    end(&mut word);
+
+    fn push_wide(&mut self, character: char) {
+        self.fold();
+        self.waiting = u64::from(u32::from(character));
+        self.fold();
+    }
+
+    fn fold(&mut self) {
+        self.hash = mixed(self.hash ^ self.waiting);
+        self.waiting = 0;
+    }
+
+    /// Ends the word, if there is one.
+    fn end(&mut self, words: &mut Vec<u64>) {
+        if self.hash != 0 || self.waiting != 0 {
+            self.fold();
+            words.push(self.hash);
+            self.hash = 0;
+        }
+    }
+}
+
+/// What an ASCII character does to a word: `SPACE` ends it, 0 does nothing, all else is its lower case.
+const fn ascii() -> [u8; 128] {
+    let mut table = [0; 128];
+    let mut byte = 0u8;
+    while byte < 128 {
+        if byte.is_ascii_alphanumeric() {
+            table[byte as usize] = byte.to_ascii_lowercase();
+        } else if byte.is_ascii_whitespace() {
+            table[byte as usize] = SPACE;
+        }
+        byte += 1;
+    }
+    table
+}
+
+const SPACE: u8 = b' ';
+static ASCII: [u8; 128] = ascii();
+
+fn word_hashes(text: &str) -> Vec<u64> {
+    let mut words = Vec::with_capacity(text.len() / 6 + 1);
+    let mut word = Word::default();
+    for character in text.chars() {
+        if character.is_ascii() {
+            match ASCII[character as usize] {
+                0 => {}
+                SPACE => word.end(&mut words),
+                lower => word.push(lower),
+            }
+        } else if is_ideograph(character) {
+            word.end(&mut words);
+            word.push_wide(character);
+            word.end(&mut words);
+        } else if character.is_alphanumeric() {
+            character.to_lowercase().for_each(|lower| word.push_wide(lower));
+        } else if character.is_whitespace() {
+            word.end(&mut words);
+        }
+    }
+    word.end(&mut words);
     words
 }
 
@@ -144,7 +189,8 @@ impl Signer {
         1.0 - (1.0 - similarity.powi(self.rows as i32)).powi(self.bands as i32)
     }
 
-    /// One hash for each band of the set's MinHash values; all `u32::MAX` for the empty set.
+    /// One hash for each band of the set's MinHash values; all `u32::MAX` for the empty set. Order and repetitions
+    /// change nothing.
     pub fn bands_of(&self, shingles: &[u64]) -> Vec<u32> {
         if shingles.is_empty() {
             return vec![u32::MAX; self.bands];

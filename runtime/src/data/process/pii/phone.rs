@@ -170,7 +170,7 @@ fn is_phone(text: &str, number: &Written) -> bool {
             && !first.starts_with("000")
             && lengths[1..].iter().any(|&length| length > 2);
     }
-    if is_date(&number.groups) || digits < 7 || digits > 13 {
+    if is_date(&number.groups) || !(7..=13).contains(&digits) {
         return false;
     }
     let plain = number.separators.iter().all(|each| each == " ");

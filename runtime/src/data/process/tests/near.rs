@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use llmc_compiler::plan::ProcessPlan;
 
-use super::super::near::{Signer, jaccard, shingles};
+use rayon::prelude::*;
+
+use super::super::near::{Signer, jaccard, runs, shingles};
 use super::steps::{processed, texts};
 
 /// A file of the project's shared data; none where it is not at hand.
@@ -92,7 +94,7 @@ fn labelled_pairs_are_found() {
     let text_of: BTreeMap<u64, String> =
         rows(&docs).iter().map(|row| (row["id"].as_u64().unwrap(), row["text"].as_str().unwrap().to_owned())).collect();
     let sets: BTreeMap<u64, Vec<u64>> = text_of.iter().map(|(id, text)| (*id, shingles(text, 5))).collect();
-    let signer = Signer::new(0.8, 64);
+    let signer = Signer::new(0.8, 128);
     let (mut labelled, mut found, mut wrong) = (0, 0, 0);
     let mut known = BTreeMap::new();
     for pair in rows(&pairs) {
@@ -161,7 +163,7 @@ fn documents_per_second() {
         words[number * 7 % 200] = "changed".to_owned();
         documents.push(words.join(" "));
     }
-    let near = ProcessPlan::DedupNear { threshold: 0.7, shingle: 5, hashes: 64 };
+    let near = ProcessPlan::DedupNear { threshold: 0.7, shingle: 5, hashes: 128 };
     for threads in [1, 2] {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let mut times: Vec<f64> = (0..5)
@@ -175,5 +177,11 @@ fn documents_per_second() {
         let rate = documents.len() as f64 / times[2];
         let bytes: usize = documents.iter().map(String::len).sum();
         println!("{threads} threads: {rate:.0} documents/s, {:.1} MB/s", bytes as f64 / times[2] / 1e6);
+        let signer = Signer::new(0.7, 128);
+        let began = std::time::Instant::now();
+        let bands =
+            pool.install(|| -> usize { documents.par_iter().map(|text| signer.bands_of(&runs(text, 5)).len()).sum() });
+        let rate = documents.len() as f64 / began.elapsed().as_secs_f64();
+        println!("{threads} threads: {rate:.0} signatures/s of {} bands", bands / documents.len());
     }
 }

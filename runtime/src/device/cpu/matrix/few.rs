@@ -16,10 +16,12 @@ use crate::device::cpu::simd::Level;
 pub const ROWS: usize = 8;
 /// Columns whose sums stay in registers.
 const GROUP: usize = 32;
-/// Columns whose sums are kept in the first-level cache, where the columns lie side by side.
-const COLUMNS: usize = 512;
-/// Lines of the right operand read side by side there: each is a stream of memory of its own.
-const LINES: usize = 8;
+/// Sums of all rows kept in the first-level cache: long stretches of columns that lie side by side are read fastest.
+const SUMS: usize = 4096;
+/// Lines of the right operand read side by side: each is a stream of memory of its own.
+const LINES: usize = 16;
+/// Cache lines fetched ahead while so many lines of a group are multiplied: as many as those are.
+const FETCHED: usize = GROUP * LINES / 16;
 /// Depth of a panel, where the columns do not lie side by side.
 const DEPTH: usize = 64;
 
@@ -29,9 +31,9 @@ const DEPTH: usize = 64;
 /// As for [`multiply`](super::blocked::multiply), and the level is this machine's and not portable.
 pub unsafe fn multiply(level: Level, sizes: Sizes, depth: usize, a: Strided, b: Strided, target: Target) {
     let Sizes { m, n, k } = sizes;
-    let mut sums = [0.0f32; ROWS * COLUMNS];
+    let mut sums = [0.0f32; SUMS];
     let side_by_side = b.column == 1;
-    let width = if side_by_side { COLUMNS } else { GROUP };
+    let width = if side_by_side { SUMS / m.next_power_of_two() } else { GROUP };
     // SAFETY: all offsets stay inside the matrices by their sizes.
     unsafe {
         for (start, column) in (0..k).step_by(depth).flat_map(|start| (0..n).step_by(width).map(move |c| (start, c))) {
@@ -41,7 +43,8 @@ pub unsafe fn multiply(level: Level, sizes: Sizes, depth: usize, a: Strided, b: 
             let left = Strided { pointer: a.pointer.add(start * a.column), ..a };
             let right = Strided { pointer: b.pointer.add(start * b.row + column * b.column), ..b };
             if side_by_side {
-                add(level, m, sums, width, left, Right { first: right.pointer, stride: b.row, depth, columns });
+                let right = Right { first: right.pointer, stride: b.row, depth, columns };
+                add(level, m, sums, width, left, right, &mut Ahead::of(None));
             } else {
                 let next = GROUP.min(n - column - columns);
                 let ahead = (next > 0).then(|| right.pointer.add(columns * b.column));
@@ -74,16 +77,14 @@ unsafe fn through_panels(
     let mut panel = [0.0f32; GROUP * DEPTH];
     let lines = |pointer, count, depth| Lines { pointer, count, stride: right.column, depth, step: right.row };
     let mut ahead = Ahead::of(next.map(|(first, count)| lines(first, count, depth)));
-    let fetched = ahead.count().div_ceil(depth.div_ceil(DEPTH));
     for start in (0..depth).step_by(DEPTH) {
         let depth = DEPTH.min(depth - start);
-        ahead.fetch(fetched);
         // SAFETY: the panel holds a group; the lines are inside the operands.
         unsafe {
             pack(panel.as_mut_ptr(), GROUP, lines(right.pointer.add(start * right.row), columns, depth));
             let left = Strided { pointer: left.pointer.add(start * left.column), ..left };
             let right = Right { first: panel.as_ptr(), stride: GROUP, depth, columns: GROUP };
-            add(level, m, sums, GROUP, left, right);
+            add(level, m, sums, GROUP, left, right, &mut ahead);
         }
     }
 }
@@ -98,20 +99,20 @@ struct Right {
     columns: usize,
 }
 
-/// `sums [m][width] += left x right`.
+/// `sums [m][width] += left x right`; fetches some of what is `ahead` now and then.
 ///
 /// # Safety
 /// `m` rows of the left operand as deep as the right one, `m * width` sums with `width` no less than the columns, and the level
 /// is this machine's and not portable.
-unsafe fn add(level: Level, m: usize, sums: &mut [f32], width: usize, left: Strided, right: Right) {
+unsafe fn add(level: Level, m: usize, sums: &mut [f32], width: usize, left: Strided, right: Right, ahead: &mut Ahead) {
     assert!(sums.len() >= m * width && width >= right.columns);
     let sums = sums.as_mut_ptr();
     macro_rules! rows {
         ($($m:literal)*) => {
             match (level, m) {
                 $(
-                    (Level::Avx512, $m) => avx512::<$m>(sums, width, left, right),
-                    (Level::Avx2, $m) => avx2::<$m>(sums, width, left, right),
+                    (Level::Avx512, $m) => avx512::<$m>(sums, width, left, right, ahead),
+                    (Level::Avx2, $m) => avx2::<$m>(sums, width, left, right, ahead),
                 )*
                 _ => unreachable!("1 to {ROWS} rows, on a machine with vectors"),
             }
@@ -128,11 +129,12 @@ macro_rules! add_rows {
         /// # Safety
         /// As for [`add`], on a machine with the instructions.
         #[target_feature(enable = $feature)]
-        unsafe fn $name<const M: usize>(sums: *mut f32, width: usize, left: Strided, right: Right) {
+        unsafe fn $name<const M: usize>(sums: *mut f32, width: usize, left: Strided, right: Right, ahead: &mut Ahead) {
             const VECTORS: usize = GROUP / $lanes;
             let whole = right.columns / GROUP * GROUP;
             for first in (0..right.depth).step_by(LINES) {
                 let lines = first..right.depth.min(first + LINES);
+                ahead.fetch(FETCHED);
                 // SAFETY: inside the sums and the operands by the caller's promise; prefetches may go anywhere.
                 unsafe {
                     for column in (0..whole).step_by(GROUP) {
@@ -179,5 +181,21 @@ macro_rules! add_rows {
         }
     };
 }
-add_rows!(avx512, "avx512f,fma", 16, _mm512_loadu_ps, |p: *const f32| _mm512_set1_ps(*p), _mm512_fmadd_ps, _mm512_storeu_ps);
-add_rows!(avx2, "avx2,fma", 8, _mm256_loadu_ps, |p: *const f32| _mm256_broadcast_ss(&*p), _mm256_fmadd_ps, _mm256_storeu_ps);
+add_rows!(
+    avx512,
+    "avx512f,fma",
+    16,
+    _mm512_loadu_ps,
+    |p: *const f32| _mm512_set1_ps(*p),
+    _mm512_fmadd_ps,
+    _mm512_storeu_ps
+);
+add_rows!(
+    avx2,
+    "avx2,fma",
+    8,
+    _mm256_loadu_ps,
+    |p: *const f32| _mm256_broadcast_ss(&*p),
+    _mm256_fmadd_ps,
+    _mm256_storeu_ps
+);

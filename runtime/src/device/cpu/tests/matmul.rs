@@ -54,7 +54,8 @@ fn odd_sizes_transposes_and_batches() {
 #[test]
 fn a_row_is_the_same_among_few_and_many() {
     for rows in 1..=8 {
-        for (index, [n, k]) in [[1, 1], [31, 7], [33, 65], [515, 257], [1100, 391], [2048, 70]].into_iter().enumerate() {
+        for (index, [n, k]) in [[1, 1], [31, 7], [33, 65], [515, 257], [1100, 391], [2048, 70]].into_iter().enumerate()
+        {
             check(1, [rows, n, k], [false, (rows + index) % 2 == 0], [false, false], index % 3 == 0);
         }
     }

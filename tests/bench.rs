@@ -137,3 +137,32 @@ fn the_compiler_is_timed_part_by_part() {
     assert!(number(&times, "launches") > 1000.0 && number(&times, "peak_rss_mb") > 0.0);
     assert!(place.succeed(&["bench", "tiny.recipe", "--compile"]).contains("total"));
 }
+
+#[test]
+fn generation_is_timed_for_recipes_and_checkpoints() {
+    let place = Workplace::new();
+    let sizes = ["--generate", "--json", "--batch", "3", "--prompt-tokens", "20", "--tokens", "5", "--threads", "1"];
+    let recipe = preset("d").display().to_string();
+    let summary = parse(&place.succeed(&[&["bench", &recipe][..], &sizes].concat()));
+    for (field, expected) in [("batch", 3.0), ("prompt_tokens", 20.0), ("tokens", 5.0), ("threads", 1.0)] {
+        assert_eq!(number(&summary, field), expected, "{field}");
+    }
+    // All weights but the positions are multiplied with; embedding and projection are one.
+    let weights = number(&summary, "params") - 64.0 * 128.0;
+    assert_eq!(number(&summary, "weight_bytes_per_step"), 4.0 * weights);
+    for (rate, time, tokens) in
+        [("prefill_tokens_per_s", "prefill_ms", 60.0), ("decode_tokens_per_s", "ms_per_token", 3.0)]
+    {
+        let expected = tokens / (number(&summary, time) / 1e3);
+        assert!((number(&summary, rate) / expected - 1.0).abs() < 0.02, "{rate}: {summary}");
+    }
+    assert!(number(&summary, "weights_share_of_copy") > 0.0);
+    assert!(
+        summary["kernels"].as_array().is_some_and(|rows| rows.iter().any(|row| row["kernel"] == "cached_attention"))
+    );
+    place.succeed(&["run", "tiny.recipe", "--out", "run", "--set", "steps=4"]);
+    let table = place.succeed(&["bench", "run", "--generate", "--device", "reference", "--tokens", "2"]);
+    assert!(table.contains("decode tokens/s") && !table.contains("of what a copy"), "{table}");
+    let long = place.fail(&["bench", &recipe, "--generate", "--prompt-tokens", "64", "--tokens", "2"]);
+    assert!(long.contains("E0810") && long.contains("64"), "{long}");
+}

@@ -254,13 +254,14 @@ pub enum Op {
         /// For which input.
         wrt: AttentionInput,
     },
-    /// `(q [B, T, H, K], key_cache [B, C, G, K], value_cache [B, C, G, V], length [])`: query `t` of the block stands at
-    /// position `length + t` and sees positions `0..=length + t` of the caches.
+    /// `(q [B, T, H, K], key_cache [B, C, G, K], value_cache [B, C, G, V], length [B])`: query `t` of row `b` stands at
+    /// position `length[b] + t` and sees positions `0..=length[b] + t` of the row's caches.
     CachedAttention {
         /// Factor on the scores.
         scale: f64,
     },
-    /// `(cache [B, C, G, K], new [B, T, G, K], length []) -> [B, C, G, K]`: `new` written at positions `length..length + T`.
+    /// `(cache [B, C, G, K], new [B, T, G, K], length [B]) -> [B, C, G, K]`: row `b` of `new` written at positions
+    /// `length[b]..length[b] + T`.
     CacheWrite,
     /// `(logits [N, V], targets [N] i32) -> [N]`: `logsumexp(logits) - logits[target]`; 0 where the target is negative.
     CrossEntropy,

@@ -227,7 +227,7 @@ pub enum Kernel {
         /// Factor on the scores.
         scale: f64,
     },
-    /// `(new, length) -> cache`: in place, the rest of the cache stays as it is.
+    /// `(new, length [B]) -> cache`: in place, the rest of the cache stays as it is.
     CacheWrite,
     /// `(logits [N, V] rows, targets [N]) -> loss [N]`
     CrossEntropy,

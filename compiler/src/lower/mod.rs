@@ -98,8 +98,9 @@ pub fn lower_probe(stage: &StagePlan) -> Result<Graph, String> {
     Ok(graph)
 }
 
-/// Forward of `tokens` new positions after the `length []` positions whose keys and values stand in the states `key_cache/N`
-/// and `value_cache/N` of `context` positions: `logits [B, V]` of the last new position. The new keys and values are added.
+/// Forward of `tokens` new positions of each row, after the `length [B]` positions whose keys and values stand in the states
+/// `key_cache/N` and `value_cache/N` of `context` positions: `logits [B, V]` of the last new position. The new keys and values
+/// are added.
 ///
 /// # Errors
 /// As [`lower`].
@@ -112,6 +113,16 @@ pub fn lower_decode(stage: &StagePlan, batch: u64, tokens: u64, context: u64) ->
     let last = build.add_op(last, &[forward.logits]);
     let last = build.reshape(last, &[batch, stage.model.vocab]);
     graph.output(Target::Result("logits".to_owned()), last);
+    Ok(graph)
+}
+
+/// As [`lower_decode`] without logits: what only they need is not computed.
+///
+/// # Errors
+/// As [`lower`].
+pub fn lower_prefill(stage: &StagePlan, batch: u64, tokens: u64, context: u64) -> Result<Graph, String> {
+    let mut graph = Graph::new();
+    model::forward(&mut graph, stage, &Pass::decode(batch, tokens, context))?;
     Ok(graph)
 }
 

@@ -203,7 +203,7 @@ impl Lowering<'_> {
         // One document, and every position before the new ones stands in the caches.
         let number = self.attentions;
         self.attentions += 1;
-        let length = self.input("length", Type::f32(&[]), origin);
+        let length = self.input("length", Type::f32(&[self.pass.batch]), origin);
         let mut cached = |kind: &str, new: Id| {
             let name = format!("{kind}/{number}");
             let mut ty = self.graph.ty(new).clone();

@@ -164,7 +164,7 @@ fn decoding_equals_the_full_forward_pass() {
             };
             let mut given = Values::from([("tokens".to_owned(), part("tokens"))]);
             given.insert("positions".to_owned(), part("positions"));
-            given.insert("length".to_owned(), Tensor::scalar(done as f32));
+            given.insert("length".to_owned(), Tensor::f32(&[batch as u64], vec![done as f32; batch]));
             let found = memory.run(&program, &given)["logits"].to_f32();
             done += chunk;
             let vocab = stage.model.vocab as usize;

@@ -41,4 +41,7 @@ prompt or ask for fewer tokens.";
     SCORE_INPUT = "E0811", "a line that cannot be scored", "\
 Each line of the input is an object with either `text` (a string) or `tokens` (a list of token ids), of at most as many \
 tokens as the model's context. `text` needs a tokenizer in the model's directory.";
+    GENERATE_INPUT = "E0812", "a line that cannot be continued", "\
+Each line of the input of `llmc generate` is an object with `prompt` (a string), and `seed` (a whole number) where it has \
+one of its own. Other fields are carried through to the output of `--json`.";
 }

@@ -2,6 +2,7 @@
 
 mod account;
 mod compile;
+mod generate;
 mod table;
 
 use std::path::Path;
@@ -27,6 +28,7 @@ const MEBIBYTE: f64 = 1_048_576.0;
 
 pub use account::{Account, Row};
 pub use compile::{CompileTimes, compile_times};
+pub use generate::{GenerateBench, GenerateSummary, Size};
 
 /// Steps before time is taken: caches fill, the processor finds its clock.
 const WARM_UP: u64 = 3;

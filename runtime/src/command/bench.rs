@@ -9,7 +9,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::options::{DeviceOptions, RecipeOptions, StageOption};
-use crate::bench::{Bench as Bencher, compile_times};
+use crate::bench::{Bench as Bencher, GenerateBench, Size, compile_times};
+use crate::checkpoint::model::TrainedModel;
 use crate::failure::{Failure, plain};
 use crate::report::terminal::Terminal;
 
@@ -41,6 +42,25 @@ pub struct Bench {
     /// Times the parts of the compiler instead; nothing is trained
     #[arg(long, conflicts_with_all = ["steps", "serve"])]
     compile: bool,
+    #[command(flatten)]
+    generation: Generation,
+}
+
+/// What generation is timed with.
+#[derive(Debug, Args)]
+struct Generation {
+    /// Times reading prompts and drawing tokens instead; the recipe may be a checkpoint or a Hugging Face directory
+    #[arg(long, conflicts_with_all = ["steps", "serve", "compile"])]
+    generate: bool,
+    /// Texts side by side
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "generate", value_parser = clap::value_parser!(u64).range(1..=4096))]
+    batch: u64,
+    /// Tokens of each prompt [default: 128, or half of the model's context]
+    #[arg(long, value_name = "N", requires = "generate", value_parser = clap::value_parser!(u64).range(1..))]
+    prompt_tokens: Option<u64>,
+    /// Tokens drawn for each text [default: 64, or what the context leaves]
+    #[arg(long, value_name = "N", requires = "generate", value_parser = clap::value_parser!(u64).range(2..))]
+    tokens: Option<u64>,
 }
 
 impl Bench {
@@ -51,6 +71,9 @@ impl Bench {
     pub fn run(&self, terminal: &Terminal) -> Result<(), Failure> {
         if self.compile {
             return self.time_compiler(terminal);
+        }
+        if self.generation.generate {
+            return self.time_generation(terminal);
         }
         let loaded = self.recipe.load(terminal)?;
         let stage = self.stage.one(&loaded.plan)?;
@@ -75,11 +98,24 @@ impl Bench {
             terminal.print(&summary.table())?;
             return account.map_or(Ok(()), |account| terminal.print(&account.table()));
         }
-        let mut all = plain_data(&summary);
-        if let (Value::Object(all), Some(Value::Object(account))) = (&mut all, account.as_ref().map(plain_data)) {
-            all.extend(account);
+        line(terminal, &joined(&summary, account.as_ref()))
+    }
+
+    fn time_generation(&self, terminal: &Terminal) -> Result<(), Failure> {
+        let Generation { batch, prompt_tokens, tokens, .. } = self.generation;
+        let (size, machine) = (Size { batch, prompt_tokens, tokens }, self.device.machine());
+        let mut bench = if self.recipe.recipe.is_dir() {
+            GenerateBench::of_model(&TrainedModel::open(&self.recipe.recipe)?, size, &machine)?
+        } else {
+            let loaded = self.recipe.load(terminal)?;
+            GenerateBench::of_stage(&loaded.plan.recipe, self.stage.one(&loaded.plan)?, size, &machine)?
+        };
+        let (summary, account) = bench.run()?;
+        if self.json {
+            return line(terminal, &joined(&summary, account.as_ref()));
         }
-        line(terminal, &all)
+        terminal.print(&summary.table())?;
+        account.map_or(Ok(()), |account| terminal.print(&account.table()))
     }
 
     fn time_compiler(&self, terminal: &Terminal) -> Result<(), Failure> {
@@ -87,6 +123,15 @@ impl Bench {
         let times = compile_times(&source, &overrides, &world, |plan| self.stage.one(plan))?;
         if self.json { line(terminal, &plain_data(&times)) } else { terminal.print(&times.table()) }
     }
+}
+
+/// One object of both.
+fn joined(summary: &impl Serialize, account: Option<&impl Serialize>) -> Value {
+    let mut all = plain_data(summary);
+    if let (Value::Object(all), Some(Value::Object(account))) = (&mut all, account.map(plain_data)) {
+        all.extend(account);
+    }
+    all
 }
 
 fn plain_data(value: &impl Serialize) -> Value {

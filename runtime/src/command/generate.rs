@@ -3,23 +3,30 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use serde_json::{Map, Value, json};
 
 use super::options::DeviceOptions;
 use crate::checkpoint::model::TrainedModel;
 use crate::failure::Failure;
 use crate::generate::sample::Sampling;
-use crate::generate::{Ending, generate};
+use crate::generate::{Continuation, Ending, Generator, Record, Request, read_records};
 use crate::report::terminal::Terminal;
 
-/// Continues a text with a trained model
+/// Continues texts with a trained model
 #[derive(Debug, Args)]
 pub struct Generate {
     /// A checkpoint, a run's directory (its newest checkpoint), or a Hugging Face directory
     directory: PathBuf,
-    /// The text to continue
-    #[arg(long, default_value = "")]
-    prompt: String,
-    /// Tokens to draw at most
+    /// The text to continue; may be repeated
+    #[arg(long)]
+    prompt: Vec<String>,
+    /// Lines of {"prompt": ...}; a `seed` of their own goes before --seed, other fields are carried through
+    #[arg(long, value_name = "FILE.jsonl", conflicts_with = "prompt")]
+    input: Option<PathBuf>,
+    /// Texts that are continued side by side; what comes out does not depend on it
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=4096))]
+    batch: u64,
+    /// Tokens to draw for a text at most
     #[arg(long, value_name = "N", default_value_t = 200)]
     tokens: u64,
     /// Divides the logits; 0 always takes the most likely token
@@ -34,6 +41,9 @@ pub struct Generate {
     /// The same seed gives the same text
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Prints an object for each text (prompt, text, tokens, ending), and one with the speed at the end
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     device: DeviceOptions,
 }
@@ -42,20 +52,74 @@ impl Generate {
     /// Runs the command.
     ///
     /// # Errors
-    /// If the directory holds no model, or the prompt does not fit.
+    /// If the directory holds no model, the input is malformed, or a prompt does not fit.
     pub fn run(&self, terminal: &Terminal) -> Result<(), Failure> {
         let machine = self.device.machine();
         let model = TrainedModel::open(&self.directory)?;
-        let sampling =
-            Sampling { temperature: self.temperature, top_k: self.top_k, top_p: self.top_p, seed: self.seed };
-        let ending =
-            generate(&model, &self.prompt, self.tokens, &sampling, &machine, &mut |text| terminal.print(text))?;
-        terminal.print("\n")?;
-        if ending == Ending::Context {
-            terminal.note(format!("stopped: the model has no more than {} positions", model.context()));
+        let records = self.records()?;
+        if records.is_empty() {
+            return Ok(());
         }
+        let requests = records.iter().map(|record| self.request(record)).collect();
+        let mut generator = Generator::new(&model, requests, self.tokens, self.batch, &machine)?;
+        // A single text is shown as it comes, several when all of a batch have ended.
+        let streams = records.len() == 1 && !self.json;
+        let mut rest = records.as_slice();
+        let mut cut = 0;
+        while let Some(batch) = generator.next_batch(&mut |_, piece| match streams {
+            true => terminal.print(piece),
+            false => Ok(()),
+        })? {
+            cut += batch.iter().filter(|continuation| continuation.ending == Ending::Context).count();
+            let (ended, later) = rest.split_at(batch.len());
+            rest = later;
+            for (record, continuation) in ended.iter().zip(&batch) {
+                terminal.print(&match (self.json, streams) {
+                    (true, _) => object(record, continuation),
+                    (false, true) => "\n".to_owned(),
+                    (false, false) => format!("{}{}\n\n", record.prompt, continuation.text),
+                })?;
+            }
+        }
+        let context = model.context();
+        match cut {
+            0 => {}
+            _ if records.len() == 1 => {
+                terminal.note(format!("stopped: the model has no more than {context} positions"))
+            }
+            cut => terminal.note(format!("stopped {cut} texts: the model has no more than {context} positions")),
+        }
+        if self.json {
+            terminal.print(&format!("{}\n", json!({ "stats": generator.speed().stats() })))?;
+        }
+        terminal.note(generator.speed().line());
         Ok(())
     }
+
+    fn records(&self) -> Result<Vec<Record>, Failure> {
+        let given = |prompt: &String| Record { prompt: prompt.clone(), seed: None, fields: Map::new() };
+        match &self.input {
+            Some(path) => read_records(path),
+            None if self.prompt.is_empty() => Ok(vec![given(&String::new())]),
+            None => Ok(self.prompt.iter().map(given).collect()),
+        }
+    }
+
+    fn request(&self, record: &Record) -> Request {
+        let (temperature, top_k, top_p) = (self.temperature, self.top_k, self.top_p);
+        let sampling = Sampling { temperature, top_k, top_p, seed: record.seed.unwrap_or(self.seed) };
+        Request { prompt: record.prompt.clone(), sampling }
+    }
+}
+
+/// A record with what became of it, in a line.
+fn object(record: &Record, continuation: &Continuation) -> String {
+    let mut fields = record.fields.clone();
+    fields.insert("prompt".to_owned(), json!(record.prompt));
+    fields.insert("text".to_owned(), json!(continuation.text));
+    fields.insert("tokens".to_owned(), json!(continuation.tokens));
+    fields.insert("ending".to_owned(), json!(continuation.ending));
+    format!("{}\n", Value::Object(fields))
 }
 
 fn temperature(text: &str) -> Result<f64, String> {

@@ -8,8 +8,8 @@ use llmc_compiler::plan::{Plan, SamplePlan, StagePlan};
 use super::options::{DeviceOptions, RecipeOptions, StageOption, out_directory};
 use crate::checkpoint::model::TrainedModel;
 use crate::failure::Failure;
-use crate::generate::generate;
 use crate::generate::sample::Sampling;
+use crate::generate::{Generator, Request};
 use crate::report::number::{bytes, count, duration};
 use crate::report::terminal::Terminal;
 use crate::train::machine::Machine;
@@ -117,6 +117,8 @@ fn show_sample(
     }
     let sampling = Sampling { temperature: sample.temperature, top_k: sample.top_k, top_p: None, seed };
     terminal.print("\nsample:\n\n")?;
-    generate(&model, &sample.prompt, sample.tokens, &sampling, machine, &mut |text| terminal.print(text))?;
+    let request = Request { prompt: sample.prompt.clone(), sampling };
+    let mut generator = Generator::new(&model, vec![request], sample.tokens, 1, machine)?;
+    generator.next_batch(&mut |_, text| terminal.print(text))?;
     terminal.print("\n")
 }

@@ -82,4 +82,10 @@ pub trait Device {
 
     /// A copy of a result of the last run of `program`, in row-major order.
     fn read_output(&self, program: ProgramId, name: &str) -> Result<Vec<f32>, DeviceError>;
+
+    /// As [`Device::read_output`], into memory that is there already.
+    fn read_output_into(&self, program: ProgramId, name: &str, values: &mut Vec<f32>) -> Result<(), DeviceError> {
+        *values = self.read_output(program, name)?;
+        Ok(())
+    }
 }

@@ -32,10 +32,10 @@ impl Sampling {
         }
         let mut scores: Vec<f64> = logits.iter().map(|&logit| f64::from(logit) / self.temperature).collect();
         if let Some(k) = self.top_k {
-            let mut sorted = scores.clone();
-            sorted.sort_unstable_by(|a, b| b.total_cmp(a));
-            let last = sorted.get((k.max(1) - 1) as usize).copied();
-            if let Some(threshold) = last {
+            let last = (k.max(1) - 1) as usize;
+            if last < scores.len() {
+                let mut parted = scores.clone();
+                let threshold = *parted.select_nth_unstable_by(last, |a, b| b.total_cmp(a)).1;
                 for score in scores.iter_mut().filter(|score| **score < threshold) {
                     *score = f64::NEG_INFINITY;
                 }
@@ -94,7 +94,8 @@ fn softmax(scores: &[f64]) -> Vec<f64> {
 
 /// Zeroes all but the most likely tokens that together reach `mass`, and rescales the rest.
 fn keep_mass(probabilities: &mut [f64], mass: f64) {
-    let mut order: Vec<usize> = (0..probabilities.len()).collect();
+    // Those that top-k left out need no place in the order.
+    let mut order: Vec<usize> = (0..probabilities.len()).filter(|&token| probabilities[token] > 0.0).collect();
     order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
     let mut reached = 0.0;
     let mut kept = 0;

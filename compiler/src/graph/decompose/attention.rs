@@ -88,14 +88,15 @@ impl Parts<'_> {
         let (shape, added) = (self.build.shape(cache), self.build.shape(new)[1]);
         let (batch, capacity, width) = (shape[0], shape[1], shape[2] * shape[3]);
         let places = self.count_up(capacity);
-        let places = self.build.reshape(places, &[capacity, 1]);
+        let places = self.build.reshape(places, &[1, capacity, 1]);
         let numbers = self.count_up(added);
+        let numbers = self.build.reshape(numbers, &[1, 1, added]);
+        let length = self.build.reshape(length, &[batch, 1, 1]);
         let numbers = self.build.add(numbers, length);
         let placed = self.equal(places, numbers);
         let build = &mut self.build;
         let written = build.sum_last(placed);
-        let written = build.reshape(written, &[capacity, 1, 1]);
-        let placed = build.expand(placed, &[batch, capacity, added]);
+        let written = build.reshape(written, &[batch, capacity, 1, 1]);
         let new = build.reshape(new, &[batch, added, width]);
         let rows = build.matmul(placed, false, new, false);
         let rows = build.reshape(rows, &shape);
@@ -160,12 +161,16 @@ impl Parts<'_> {
         }
     }
 
-    /// `[queries, keys]`: 1 where the key does not stand after the query; the first query stands at `first`.
+    /// `[queries, keys]`: 1 where the key does not stand after the query. With `first [B]`, where the first query of each
+    /// row stands, `[B, 1, queries, keys]`.
     fn not_after(&mut self, queries: u64, keys: u64, first: Option<Id>) -> Id {
         let query_places = self.count_up(queries);
         let mut query_places = self.build.reshape(query_places, &[queries, 1]);
         if let Some(first) = first {
-            query_places = self.build.add(query_places, first);
+            let batch = self.build.shape(first)[0];
+            let first = self.build.reshape(first, &[batch, 1, 1, 1]);
+            let places = self.build.reshape(query_places, &[1, 1, queries, 1]);
+            query_places = self.build.add(places, first);
         }
         let key_places = self.count_up(keys);
         let after = self.build.greater(key_places, query_places);

@@ -50,7 +50,7 @@ pub(super) fn infer(operands: &Operands<'_>) -> Result<Type, String> {
         Op::CachedAttention { .. } => {
             operands.expect_count(4)?;
             let shapes = attention(operands, false, None)?;
-            length(operands, 3)?;
+            lengths(operands, 3)?;
             Ok(Type::f32(&shapes.output))
         }
         Op::CacheWrite => cache_write(operands),
@@ -123,9 +123,9 @@ fn scalars(operands: &Operands<'_>, first: usize) -> Result<(), String> {
     (first..operands.types.len()).try_for_each(|operand| operands.expect(operand, &Type::f32(&[])))
 }
 
-/// An operand that says how many positions a cache holds: a scalar of either element type.
-fn length(operands: &Operands<'_>, operand: usize) -> Result<(), String> {
-    operands.expect_rank(operand, 0)
+/// An operand that says how many positions each row of a cache holds.
+fn lengths(operands: &Operands<'_>, operand: usize) -> Result<(), String> {
+    operands.expect(operand, &Type::f32(&operands.shape(0)[..1]))
 }
 
 fn matmul(operands: &Operands<'_>, transpose_left: bool, transpose_right: bool) -> Result<Type, String> {
@@ -248,7 +248,7 @@ fn cache_write(operands: &Operands<'_>) -> Result<Type, String> {
     if new.shape[1] > operands.shape(0)[1] {
         return operands.refuse("more positions are written than the cache has");
     }
-    length(operands, 2)?;
+    lengths(operands, 2)?;
     Ok(operands.types[0].clone())
 }
 

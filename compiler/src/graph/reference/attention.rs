@@ -23,27 +23,31 @@ pub(super) fn evaluate(op: &Op, inputs: &[&Tensor]) -> Result<Vec<f32>, String> 
     })
 }
 
-/// `(cache [B, C, G, K], new [B, T, G, K], length [])`
+/// `(cache [B, C, G, K], new [B, T, G, K], length [B])`
 pub(super) fn cache_write(inputs: &[&Tensor]) -> Result<Vec<f32>, String> {
     let [cache, new, length] = inputs else { unreachable!("the type check asks for three operands") };
-    let first = cache_room(cache, new.shape[1], length)?;
+    let firsts = cache_room(cache, new.shape[1], length)?;
     let row: usize = sizes(&cache.shape[2..]).iter().product();
     let (capacity, added) = (cache.shape[1] as usize * row, new.shape[1] as usize * row);
     let mut written = floats(cache).to_vec();
-    for (cache, new) in written.chunks_exact_mut(capacity).zip(floats(new).chunks_exact(added)) {
+    let rows = written.chunks_exact_mut(capacity).zip(floats(new).chunks_exact(added));
+    for ((cache, new), first) in rows.zip(firsts) {
         cache[first * row..][..added].copy_from_slice(new);
     }
     Ok(written)
 }
 
-/// How many positions a cache `[B, C, ..]` holds, if that leaves room for more.
-fn cache_room(cache: &Tensor, added: u64, length: &Tensor) -> Result<usize, String> {
-    let held = count(length, "the length of the cache")?;
+/// How many positions each row of a cache `[B, C, ..]` holds, if that leaves room for more.
+fn cache_room(cache: &Tensor, added: u64, lengths: &Tensor) -> Result<Vec<usize>, String> {
     let capacity = cache.shape[1];
-    if held.checked_add(added).is_some_and(|end| end <= capacity) {
-        return Ok(held as usize);
-    }
-    Err(format!("{added} positions behind {held} do not fit a cache of {capacity}"))
+    let room = |&length: &f32| {
+        let held = count(f64::from(length), "the length of the cache")?;
+        match held.checked_add(added) {
+            Some(end) if end <= capacity => Ok(held as usize),
+            _ => Err(format!("{added} positions behind {held} do not fit a cache of {capacity}")),
+        }
+    };
+    floats(lengths).iter().map(room).collect()
 }
 
 /// The operands of attention and where each head's rows lie.
@@ -64,8 +68,8 @@ struct Heads<'a> {
     groups: usize,
     key_width: usize,
     value_width: usize,
-    /// Keys that stand before the first query: those of a cache.
-    before: usize,
+    /// Keys of each row that stand before its first query, those of a cache; none without one.
+    before: Vec<usize>,
 }
 
 impl<'a> Heads<'a> {
@@ -84,7 +88,7 @@ impl<'a> Heads<'a> {
             groups: value[2],
             key_width: query[3],
             value_width: value[3],
-            before: 0,
+            before: Vec::new(),
         }
     }
 
@@ -109,7 +113,7 @@ impl<'a> Heads<'a> {
     fn scores(&self, row: (usize, usize, usize)) -> Vec<(usize, f64)> {
         let (b, t, _) = row;
         let seen = |s: usize| {
-            let before = !self.settings.causal || s <= self.before + t;
+            let before = !self.settings.causal || s <= self.before.get(b).copied().unwrap_or(0) + t;
             let document = |position: usize| self.documents.map(|numbers| numbers[b * self.queries + position]);
             before && (self.documents.is_none() || document(s) == document(t))
         };

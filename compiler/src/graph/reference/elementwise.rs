@@ -2,7 +2,7 @@
 
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI, PI};
 
-use super::{count, floats, movement};
+use super::{count, floats, movement, scalar};
 use crate::graph::Tensor;
 use crate::op::Op;
 use crate::plan::{BinaryFunction, UnaryFunction};
@@ -10,7 +10,7 @@ use crate::random::Stream;
 
 pub(super) fn evaluate(op: &Op, shape: &[u64], inputs: &[&Tensor]) -> Result<Vec<f32>, String> {
     if let Op::Dropout { rate, seed, site } = op {
-        let step = count(inputs[1], "the step")?;
+        let step = count(scalar(inputs[1]), "the step")?;
         return Ok(dropout(floats(inputs[0]), *rate, Stream::dropout(*seed, *site, step)));
     }
     let operands: Vec<Vec<f32>> =

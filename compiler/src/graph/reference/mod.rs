@@ -81,9 +81,8 @@ fn scalar(tensor: &Tensor) -> f64 {
     }
 }
 
-/// The one element of a scalar operand that counts something.
-fn count(tensor: &Tensor, what: &str) -> Result<u64, String> {
-    let value = scalar(tensor);
+/// A value that counts something.
+fn count(value: f64, what: &str) -> Result<u64, String> {
     if value >= 0.0 && value.fract() == 0.0 {
         return Ok(value as u64);
     }

@@ -57,6 +57,10 @@ fn scalar(value: f32) -> Operand {
     Operand::Fixed(Tensor::scalar(value))
 }
 
+fn lengths(values: [f32; 2]) -> Operand {
+    Operand::Fixed(Tensor::f32(&[2], values.to_vec()))
+}
+
 /// What a sample operator is fed, none for sources. A new operator does not compile until it has an arm here.
 pub fn operands(op: &Op) -> Option<Vec<Operand>> {
     use Operand::{Any, Positive};
@@ -124,9 +128,9 @@ pub fn operands(op: &Op) -> Option<Vec<Operand>> {
             operands
         }
         Op::CachedAttention { .. } => {
-            vec![Any(&[2, 3, 4, 6]), Any(&[2, 7, 2, 6]), Any(&[2, 7, 2, 5]), scalar(2.0)]
+            vec![Any(&[2, 3, 4, 6]), Any(&[2, 7, 2, 6]), Any(&[2, 7, 2, 5]), lengths([2.0, 4.0])]
         }
-        Op::CacheWrite => vec![Any(&[2, 7, 2, 3]), Any(&[2, 3, 2, 3]), scalar(4.0)],
+        Op::CacheWrite => vec![Any(&[2, 7, 2, 3]), Any(&[2, 3, 2, 3]), lengths([4.0, 1.0])],
         Op::CrossEntropy => vec![Any(&[4, 7]), ids(&[4], &[6, -100, 0, 3])],
         Op::CrossEntropyGrad => vec![Any(&[4, 7]), ids(&[4], &[6, -100, 0, 3]), Any(&[4])],
         Op::SumSquares => vec![Any(&[3, 5])],

@@ -70,7 +70,7 @@ fn what_lies_outside_is_refused() {
     let logits = Tensor::f32(&[1, 4], vec![0.0; 4]);
     assert_eq!(refused(&Op::CrossEntropy, &[logits, ids(4)]), "target 4 lies outside 0..4 (block test:1)");
     let (cache, new) = (Tensor::f32(&[1, 4, 1, 1], vec![0.0; 4]), Tensor::f32(&[1, 2, 1, 1], vec![1.0; 2]));
-    let write = |length: f32| value(&Op::CacheWrite, &[cache.clone(), new.clone(), Tensor::scalar(length)]);
+    let write = |length: f32| value(&Op::CacheWrite, &[cache.clone(), new.clone(), Tensor::f32(&[1], vec![length])]);
     assert_eq!(write(2.0), Ok(vec![0.0, 0.0, 1.0, 1.0]));
     assert!(write(3.0).expect_err("3 + 2 > 4").starts_with("2 positions behind 3 do not fit a cache of 4"));
     assert!(write(-1.0).expect_err("negative").starts_with("the length of the cache is -1, not a count"));

@@ -76,8 +76,8 @@ pub fn check(kernel: &Kernel, bound: &Bound) -> Result<(), String> {
         }
         Kernel::CachedAttention { .. } => {
             arity((4, 1))?;
-            require(check_heads(bound, None) && scalar(&reads[3]), "attention")?;
             let (q, v, out) = (&reads[0], &reads[2], &writes[0]);
+            require(check_heads(bound, None) && vector(&reads[3], q.shape[0]), "attention")?;
             require(rows(out) && out.shape[..] == [q.shape[0], q.shape[1], q.shape[2], v.last()], "attention")
         }
         Kernel::CacheWrite => {
@@ -85,7 +85,7 @@ pub fn check(kernel: &Kernel, bound: &Bound) -> Result<(), String> {
             let (new, cache) = (&reads[0], &writes[0]);
             let shapes = new.shape.len() == 4 && cache.shape.len() == 4 && new.shape[0] == cache.shape[0];
             let shapes = shapes && new.shape[2..] == cache.shape[2..];
-            require(rows(new) && rows(cache) && scalar(&reads[1]) && shapes, "cache write")
+            require(rows(new) && rows(cache) && vector(&reads[1], cache.shape[0]) && shapes, "cache write")
         }
         Kernel::CrossEntropy => {
             arity((2, 1))?;

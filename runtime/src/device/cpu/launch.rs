@@ -98,8 +98,8 @@ impl Launch {
             Kernel::AttentionGrad { settings, writes } => attention::attention_grad(operands, pool, settings, writes),
             Kernel::CachedAttention { scale } => {
                 let (added, capacity) = (operands.read(0).shape[1], operands.read(1).shape[1]);
-                let length = cache::length(operands, 3, added, capacity)?;
-                attention::cached_attention(operands, pool, *scale, length);
+                let lengths = cache::Lengths::new(operands, 3, added, capacity)?;
+                attention::cached_attention(operands, pool, *scale, lengths);
             }
             Kernel::CacheWrite => cache::write(operands, pool)?,
             Kernel::CrossEntropy => loss::cross_entropy(operands, pool, &self.origin)?,

@@ -231,4 +231,10 @@ impl Device for Cpu {
         let ready = self.programs.get(program).ok_or_else(|| unknown_program(program))?;
         Ok(self.core.working.borrow().memory.read(find(&ready.outputs, name)?))
     }
+
+    fn read_output_into(&self, program: ProgramId, name: &str, values: &mut Vec<f32>) -> Result<(), DeviceError> {
+        let ready = self.programs.get(program).ok_or_else(|| unknown_program(program))?;
+        self.core.working.borrow().memory.read_into(find(&ready.outputs, name)?, values);
+        Ok(())
+    }
 }

@@ -70,13 +70,26 @@ impl Memory {
 
     /// A copy of a window, in row-major order; integers are converted.
     pub fn read(&self, window: &Window) -> Vec<f32> {
+        let mut values = Vec::new();
+        self.read_into(window, &mut values);
+        values
+    }
+
+    /// As [`Memory::read`], in the place of `values`.
+    pub fn read_into(&self, window: &Window, values: &mut Vec<f32>) {
+        values.clear();
         let layout = window.layout();
+        if window.is_contiguous() && !window.integer {
+            // SAFETY: the elements of the window; nothing runs meanwhile, because a run borrows the memory alone.
+            values.extend_from_slice(unsafe { std::slice::from_raw_parts(window.pointer, window.count()) });
+            return;
+        }
         // SAFETY: inside the window; nothing runs meanwhile, because a run borrows the memory alone.
         let element = |index| unsafe { *window.pointer.add(layout.offset(index)) };
         let elements = (0..layout.count()).map(element);
         match window.integer {
-            true => elements.map(|bits| bits.to_bits() as i32 as f32).collect(),
-            false => elements.collect(),
+            true => values.extend(elements.map(|bits| bits.to_bits() as i32 as f32)),
+            false => values.extend(elements),
         }
     }
 

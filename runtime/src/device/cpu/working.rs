@@ -42,7 +42,7 @@ fn unplaced(view: &View) -> Window {
 /// Floats of a thread's scratch memory for attention.
 fn tile_floats(step: &Step) -> usize {
     let is_gradient = match step.kernel {
-        Kernel::Attention { .. } => false,
+        Kernel::Attention { .. } | Kernel::CachedAttention { .. } => false,
         Kernel::AttentionGrad { .. } => true,
         _ => return 0,
     };
@@ -50,7 +50,8 @@ fn tile_floats(step: &Step) -> usize {
         let view = step.reads.get(read);
         view.and_then(|view| view.shape.get(axis)).map_or(0, |&size| size as usize)
     };
-    scratch_floats(is_gradient, (size(0, 1), size(1, 1)), (size(0, 3), size(2, 3)))
+    let sharers = size(0, 2) / size(1, 2).max(1);
+    scratch_floats(is_gradient, (size(0, 1), size(1, 1)), (size(0, 3), size(2, 3)), sharers)
 }
 
 /// A launch keeps its windows, and its node and edge of the graph that runs it.

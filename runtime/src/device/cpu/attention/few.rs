@@ -1,71 +1,102 @@
-//! Attention of a few queries, as in decoding: a row of scores at a time.
+//! Attention of a few queries, as in decoding: all query heads of a key/value head go together, so that every key and value is
+//! read once, with a row of scores for each query.
 
 use super::{BY_HEAD, Scores};
+use crate::device::cpu::matrix::Matrix;
 use crate::device::cpu::operand::Operands;
 use crate::device::cpu::pool::Pool;
-use crate::device::cpu::rows::Rows;
+use crate::device::cpu::scratch::split;
 use crate::device::cpu::simd::vectorised;
 use crate::device::cpu::{lanes, math};
+
+/// Floats of the parts of a thread's scratch memory: queries, scores, and sums of values, for so many query rows of a task.
+pub fn sizes(rows: usize, keys: usize, depth: usize, width: usize) -> [usize; 3] {
+    [rows * depth, rows * keys, rows * width]
+}
 
 pub fn forward(operands: &mut Operands<'_>, pool: &Pool, scores: &Scores<'_>, with_stats: bool) {
     let values = operands.rows_in_order(2, &BY_HEAD);
     let queries = scores.query_count;
-    let out = operands.rows_mut_in_order(0, &BY_HEAD).per_task(queries);
-    let stats = with_stats.then(|| operands.points_mut(1).per_task(queries));
-    pool.run(out.count() / queries, (out, stats), |task, (mut out, mut stats), scratch| {
-        let (batch, head) = (task / scores.heads, task % scores.heads);
-        let first_key = scores.key_row(batch, scores.group(head), 0);
-        for query in 0..queries {
-            let seen = scores.seen(query);
-            let row = scratch.floats(seen);
-            products(
-                row,
-                scores.queries.row(scores.query_row(batch, head, query)),
-                &scores.keys,
-                first_key,
-                scores.scale,
-            );
-            for (key, score) in row.iter_mut().enumerate() {
-                if scores.strangers(batch, query, key) {
-                    *score = f32::NEG_INFINITY;
+    // A task's rows: the queries of the first head that reads the keys, then those of the next.
+    let rows = scores.heads / scores.groups * queries;
+    let out = operands.rows_mut_in_order(0, &BY_HEAD).per_task(rows);
+    let stats = with_stats.then(|| operands.points_mut(1).per_task(rows));
+    let (depth, width) = (scores.queries.length(), values.length());
+    pool.run(out.count() / rows, (out, stats), |task, (mut out, mut stats), scratch| {
+        let (batch, group) = (task / scores.groups, task % scores.groups);
+        let seen = scores.seen(batch, queries - 1);
+        let first_key = scores.key_row(batch, group, 0);
+        let (keys, values) = (scores.keys.block(first_key, seen), values.block(first_key, seen));
+        let [asking, lines, sums] = split(scratch, sizes(rows, seen, depth, width));
+        for (row, query) in asking.chunks_exact_mut(depth).enumerate() {
+            query.copy_from_slice(scores.queries.row(out.first() + row));
+        }
+        products(lines, asking, keys, scores.scale);
+        for (row, line) in lines.chunks_exact_mut(seen).enumerate() {
+            let query = row % queries;
+            line[scores.seen(batch, query)..].fill(f32::NEG_INFINITY);
+            if scores.documents.is_some() {
+                for (key, score) in line.iter_mut().enumerate() {
+                    if scores.strangers(batch, query, key) {
+                        *score = f32::NEG_INFINITY;
+                    }
                 }
             }
-            let normaliser = average(out.row(query), row, &values, first_key);
+            let normaliser = softmax(line);
             if let Some(stats) = &mut stats {
-                stats.row(query)[0] = normaliser;
+                stats.row(row)[0] = normaliser;
             }
+        }
+        sum(sums, lines, values);
+        for (row, sum) in sums.chunks_exact(width).enumerate() {
+            out.row(row).copy_from_slice(sum);
         }
     });
 }
 
 vectorised! {
-    /// Scaled products of a query with keys.
-    fn products(scores: &mut [f32], query: &[f32], keys: &Rows<'_>, first: usize, scale: f32) {
-        for (key, score) in (first..).zip(scores) {
-            *score = lanes::dot(query, keys.row(key)) * scale;
+    /// Scaled products of the queries, a row each, with the keys: a row of scores each.
+    fn products(scores: &mut [f32], queries: &[f32], keys: Matrix<'_>, scale: f32) {
+        let (count, depth) = keys.size();
+        for key in 0..count {
+            let row = keys.row(key);
+            for (query, scores) in queries.chunks_exact(depth).zip(scores.chunks_exact_mut(count)) {
+                scores[key] = lanes::dot(query, row) * scale;
+            }
         }
     }
 }
 
 vectorised! {
-    /// The mean of the values, weighted by softmax of the scores; the logarithm of the sum of the weights.
-    fn average(out: &mut [f32], scores: &mut [f32], values: &Rows<'_>, first: usize) -> f32 {
-        out.fill(0.0);
+    /// Scores become weights that sum to one, or to zero where nothing is seen. Gives the logarithm of the sum of the exponentials.
+    fn softmax(scores: &mut [f32]) -> f32 {
         let largest = lanes::maximum(scores);
         if largest == f32::NEG_INFINITY {
+            scores.fill(0.0);
             return largest;
         }
-        for score in scores.iter_mut() {
-            *score = math::exp(*score - largest);
-        }
-        let sum = lanes::sum_of(scores, |x| x);
+        let sum = lanes::replace_and_sum(scores, |score| math::exp(score - largest));
         let factor = (1.0 / sum) as f32;
-        for (value, &weight) in (first..).zip(scores.iter()) {
-            let weight = weight * factor;
-            for (out, &value) in out.iter_mut().zip(values.row(value)) {
-                *out = weight.mul_add(value, *out);
-            }
+        for score in scores.iter_mut() {
+            *score *= factor;
         }
         (f64::from(largest) + sum.ln()) as f32
+    }
+}
+
+vectorised! {
+    /// The weighted sums of the values, a row for each row of weights.
+    fn sum(sums: &mut [f32], weights: &[f32], values: Matrix<'_>) {
+        let (count, width) = values.size();
+        sums.fill(0.0);
+        for value in 0..count {
+            let row = values.row(value);
+            for (sum, weights) in sums.chunks_exact_mut(width).zip(weights.chunks_exact(count)) {
+                let weight = weights[value];
+                for (sum, &value) in sum.iter_mut().zip(row) {
+                    *sum = weight.mul_add(value, *sum);
+                }
+            }
+        }
     }
 }

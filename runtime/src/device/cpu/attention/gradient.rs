@@ -30,7 +30,7 @@ pub fn attention_grad(
     settings: &AttentionSettings,
     writes: &[AttentionInput],
 ) {
-    let scores = Scores::new(operands, settings, 6, 0);
+    let scores = Scores::new(operands, settings, 6, None);
     let values = operands.rows_in_order(2, &BY_HEAD);
     let (out, dout) = (operands.rows_in_order(3, &BY_HEAD), operands.rows_in_order(5, &BY_HEAD));
     let stats = operands.slice(4);
@@ -231,8 +231,8 @@ impl<'a> Heads<'a> {
         dout.transposed().pack(rows, work.dout_turned);
         work.dq.fill(0.0);
         let last = block.first + block.count - 1;
-        for tile in (0..self.scores.seen(last)).step_by(KEYS) {
-            let keys = tile..self.scores.seen(last).min(tile + KEYS);
+        for tile in (0..self.scores.seen(block.batch, last)).step_by(KEYS) {
+            let keys = tile..self.scores.seen(block.batch, last).min(tile + KEYS);
             let (any, all) =
                 self.scores.share_documents(block.batch, block.first..block.first + block.count, keys.clone());
             if !any {
@@ -251,7 +251,8 @@ impl<'a> Heads<'a> {
     /// for the keys and values. `all` says that nobody is of another document.
     fn panel(&self, block: &Block, keys: std::ops::Range<usize>, index: usize, all: bool, work: &mut Work<'_>) {
         let (rows, columns, count) = (self.product.rows, self.product.columns, block.count);
-        let first = self.scores.first_query(keys.start).saturating_sub(block.first).min(count) / rows * rows;
+        let first =
+            self.scores.first_query(block.batch, keys.start).saturating_sub(block.first).min(count) / rows * rows;
         let (left, panel) = (first / rows..count.div_ceil(rows), keys.start / columns);
         let probabilities = &mut work.probabilities[index * QUERIES * columns..][..QUERIES * columns];
         let gradients = &mut work.gradients[index * QUERIES * columns..][..QUERIES * columns];
@@ -266,7 +267,8 @@ impl<'a> Heads<'a> {
         self.product.multiply(gradients, dout, values_right, left, 0..self.width, Into::Replace(1.0));
         let lines = probabilities.chunks_exact_mut(columns).take(count).enumerate().skip(first);
         for (query, line) in lines.map(|(row, line)| (block.first + row, line)) {
-            line[self.scores.seen(query).saturating_sub(keys.start).min(columns)..].fill(f32::NEG_INFINITY);
+            line[self.scores.seen(block.batch, query).saturating_sub(keys.start).min(columns)..]
+                .fill(f32::NEG_INFINITY);
             if !all {
                 for (key, score) in keys.clone().zip(line) {
                     if self.scores.strangers(block.batch, query, key) {
@@ -301,7 +303,11 @@ impl<'a> Heads<'a> {
         let left = Left { values: &work.keys_left[keys.start * size..], depth: tile };
         for (panel, first) in (0..block.count).step_by(columns).enumerate() {
             let queries = columns.min(block.count - first);
-            let seen = self.scores.seen(block.first + first + queries - 1).min(keys.end).saturating_sub(keys.start);
+            let seen = self
+                .scores
+                .seen(block.batch, block.first + first + queries - 1)
+                .min(keys.end)
+                .saturating_sub(keys.start);
             let turned = &mut work.gradients_turned[panel * columns * KEYS..][..columns * KEYS];
             for (index, turned) in (0..seen.div_ceil(columns)).zip(turned.chunks_exact_mut(columns * columns)) {
                 let gradients = &work.gradients[(index * QUERIES + first) * columns..];

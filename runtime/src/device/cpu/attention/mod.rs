@@ -6,6 +6,7 @@ mod gradient;
 
 use llmc_compiler::op::AttentionSettings;
 
+use super::cache::Lengths;
 use super::elements::Elements;
 use super::operand::Operands;
 use super::pool::Pool;
@@ -31,8 +32,8 @@ struct Scores<'a> {
     causal: bool,
     /// Factor on the scores.
     scale: f32,
-    /// Position of the first query among the keys.
-    before: usize,
+    /// Position of each row's first query among the keys; 0 without a cache.
+    before: Option<Lengths<'a>>,
     /// Query heads.
     heads: usize,
     /// Key/value heads.
@@ -45,7 +46,12 @@ struct Scores<'a> {
 
 impl<'a> Scores<'a> {
     /// The scores of an attention step: reads 0 and 1 are queries and keys, `documents` the read of document numbers.
-    fn new(operands: &Operands<'a>, settings: &AttentionSettings, documents: usize, before: usize) -> Self {
+    fn new(
+        operands: &Operands<'a>,
+        settings: &AttentionSettings,
+        documents: usize,
+        before: Option<Lengths<'a>>,
+    ) -> Self {
         let (query, key) = (operands.read(0), operands.read(1));
         Scores {
             queries: operands.rows_in_order(0, &BY_HEAD),
@@ -76,14 +82,19 @@ impl<'a> Scores<'a> {
         head / (self.heads / self.groups)
     }
 
+    /// Position of a row's first query among its keys.
+    fn before(&self, batch: usize) -> usize {
+        self.before.as_ref().map_or(0, |before| before.of(batch))
+    }
+
     /// Keys up to the last one that `query` sees, documents aside.
-    fn seen(&self, query: usize) -> usize {
-        if self.causal { self.key_count.min(self.before + query + 1) } else { self.key_count }
+    fn seen(&self, batch: usize, query: usize) -> usize {
+        if self.causal { self.key_count.min(self.before(batch) + query + 1) } else { self.key_count }
     }
 
     /// The first query that sees `key`, documents aside.
-    fn first_query(&self, key: usize) -> usize {
-        if self.causal { key.saturating_sub(self.before) } else { 0 }
+    fn first_query(&self, batch: usize, key: usize) -> usize {
+        if self.causal { key.saturating_sub(self.before(batch)) } else { 0 }
     }
 
     /// Whether a query and a key may be of different documents.
@@ -112,22 +123,28 @@ impl<'a> Scores<'a> {
 
 /// `(q, k, v, documents?) -> (out, stats?)`
 pub fn attention(operands: &mut Operands<'_>, pool: &Pool, settings: &AttentionSettings, stats: bool) {
-    let scores = Scores::new(operands, settings, 3, 0);
+    let scores = Scores::new(operands, settings, 3, None);
     run(operands, pool, &scores, stats);
 }
 
-/// `(q, key_cache, value_cache, length) -> out`; the caller has checked that the caches hold the queries' own keys.
-pub fn cached_attention(operands: &mut Operands<'_>, pool: &Pool, scale: f64, length: usize) {
+/// `(q, key_cache, value_cache, length [B]) -> out`
+pub fn cached_attention<'a>(operands: &mut Operands<'a>, pool: &Pool, scale: f64, lengths: Lengths<'a>) {
     let settings = AttentionSettings { causal: true, scale, documents: false };
-    let scores = Scores::new(operands, &settings, 4, length);
+    let scores = Scores::new(operands, &settings, 4, Some(lengths));
     run(operands, pool, &scores, false);
 }
 
-/// Floats of a thread's scratch memory for so many `(queries, keys)` of `(depth, width)`: the sizes of a key and of a value.
-pub fn scratch_floats(is_gradient: bool, (queries, keys): (usize, usize), (depth, width): (usize, usize)) -> usize {
+/// Floats of a thread's scratch memory for so many `(queries, keys)` of `(depth, width)`, the sizes of a key and of a value,
+/// where so many heads share their keys.
+pub fn scratch_floats(
+    is_gradient: bool,
+    (queries, keys): (usize, usize),
+    (depth, width): (usize, usize),
+    sharers: usize,
+) -> usize {
     match is_gradient {
         true => gradient::sizes(keys, depth, width).iter().sum(),
-        false if queries < FEW => keys,
+        false if queries < FEW => few::sizes(sharers * queries, keys, depth, width).iter().sum(),
         false => forward::sizes(queries, depth, width).iter().sum(),
     }
 }

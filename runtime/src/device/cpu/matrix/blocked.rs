@@ -7,6 +7,7 @@
 
 use std::cell::RefCell;
 
+use super::few;
 use super::pack::{Ahead, Lines, pack};
 use super::register_tile::{Store, TileFunction, avx2_6x16, avx512_12x32};
 use crate::device::cpu::simd::Level;
@@ -91,7 +92,7 @@ fn blocks(tile: Tile, Sizes { m, n, k }: Sizes) -> (usize, usize, usize) {
 
 /// Floats that [`multiply`] packs for such a product.
 pub fn packed(sizes: Sizes) -> usize {
-    let Some(tile) = tile(Level::detected()).filter(|_| sizes.k > 0) else { return 0 };
+    let Some(tile) = tile(Level::detected()).filter(|_| sizes.k > 0 && sizes.m > few::ROWS) else { return 0 };
     let (rows, columns, depth) = blocks(tile, sizes);
     (rows + columns) * depth
 }
@@ -109,6 +110,11 @@ pub unsafe fn multiply(sizes: Sizes, a: Strided, b: Strided, target: Target) -> 
     }
     let whole = m <= ROWS;
     let (row_block, column_block, depth) = blocks(tile, sizes);
+    if m <= few::ROWS {
+        // SAFETY: the caller's promise; there is a tile, so the level is not portable.
+        unsafe { few::multiply(Level::detected(), sizes, depth, a, b, target) };
+        return true;
+    }
     PANELS.with_borrow_mut(|(left, right)| {
         grow(left, row_block * depth);
         grow(right, column_block * depth);

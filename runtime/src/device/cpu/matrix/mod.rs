@@ -3,6 +3,8 @@
 
 #[cfg(target_arch = "x86_64")]
 mod blocked;
+#[cfg(target_arch = "x86_64")]
+mod few;
 mod pack;
 mod panels;
 mod register_tile;
@@ -55,6 +57,19 @@ impl<'a> Matrix<'a> {
         // SAFETY: still inside the matrix (the offset of a matrix without elements is never read).
         let pointer = self.pointer.wrapping_add(first * self.rows.1);
         Matrix { pointer, rows: (count, self.rows.1), ..self }
+    }
+
+    /// Number of rows and columns.
+    pub fn size(&self) -> (usize, usize) {
+        (self.rows.0, self.columns.0)
+    }
+
+    /// Row `index` of a matrix whose columns lie side by side.
+    #[inline]
+    pub fn row(&self, index: usize) -> &'a [f32] {
+        assert!(index < self.rows.0 && self.columns.1 == 1);
+        // SAFETY: a row of this matrix, all of whose elements may be read.
+        unsafe { std::slice::from_raw_parts(self.pointer.add(index * self.rows.1), self.columns.0) }
     }
 
     /// Packs the rows into panels of `width` rows, `[panel][column][width]`; rows missing in the last panel become 0.

@@ -170,34 +170,36 @@ fn documents_limit_what_is_seen() {
 fn decoding_matches_the_whole_sequence() {
     let (batch, heads, groups, width, capacity) = (2, 4, 2, 16, 90);
     let (k, v) = (normal(2, batch * capacity * groups * width), normal(3, batch * capacity * groups * width));
-    for (length, added) in [(0, 1), (0, 7), (70, 1), (13, 66)] {
+    // Each row of the batch has read as much as it has.
+    for (lengths, added) in [([0, 0], 1), ([0, 5], 7), ([70, 89], 1), ([13, 24], 66), ([24, 0], 8)] {
         let q = normal(1, batch * added * heads * width);
         let mut bench = Bench::default();
         let q_view = bench.floats(q.clone(), &[batch, added, heads, width]);
         let k_view = bench.floats(k.clone(), &[batch, capacity, groups, width]);
         let v_view = bench.floats(v.clone(), &[batch, capacity, groups, width]);
-        let held = bench.floats(vec![length as f32], &[]);
+        let held = bench.floats(lengths.map(|length| length as f32).to_vec(), &[batch]);
         let out = bench.output(&[batch, added, heads, width]);
         bench.step(Kernel::CachedAttention { scale: 0.25 }, &[&q_view, &k_view, &v_view, &held], &[&out]);
         let sizes = Sizes { batch, queries: added, keys: capacity, heads, groups, width, value_width: width };
         let dout = vec![0.0; q.len()];
-        let expected = exact(sizes, [&wide(&q), &wide(&k), &wide(&v)], &dout, 0.25, |_, t, s| s <= length + t);
+        let expected = exact(sizes, [&wide(&q), &wide(&k), &wide(&v)], &dout, 0.25, |b, t, s| s <= lengths[b] + t);
         assert_close(&bench.run(&[&out])[0], &expected.out, 2e-6);
     }
 }
 
 #[test]
 fn cache_writes_keep_the_rest() {
-    let (batch, capacity, groups, width, added, length) = (2, 11, 3, 5, 4, 6);
+    let (batch, capacity, groups, width, added, lengths) = (2, 11, 3, 5, 4, [6, 2]);
     let mut bench = Bench::default();
     let cache = bench.floats(normal(1, batch * capacity * groups * width), &[batch, capacity, groups, width]);
     let new = bench.floats(normal(2, batch * added * groups * width), &[batch, added, groups, width]);
-    let held = bench.floats(vec![length as f32], &[]);
+    let held = bench.floats(lengths.map(|length| length as f32).to_vec(), &[batch]);
     bench.step(Kernel::CacheWrite, &[&new, &held], &[&cache]);
     let found = &bench.run(&[&cache])[0];
     let (before, new) = (normal(1, found.len()), normal(2, batch * added * groups * width));
     for (index, &value) in found.iter().enumerate() {
         let (position, batch) = (index / (groups * width) % capacity, index / (groups * width * capacity));
+        let length = lengths[batch];
         let inside = (length..length + added).contains(&position);
         let at = (batch * added + position.saturating_sub(length)) * groups * width + index % (groups * width);
         assert_eq!(value, if inside { new[at] } else { before[index] });

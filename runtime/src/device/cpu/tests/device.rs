@@ -34,7 +34,7 @@ fn a_full_cache_is_an_error() {
         let mut bench = Bench::default();
         let cache = bench.floats(normal(1, 8), &[1, 8, 1, 1]);
         let new = bench.floats(normal(2, 3), &[1, 3, 1, 1]);
-        let held = bench.floats(vec![length], &[]);
+        let held = bench.floats(vec![length], &[1]);
         bench.step(Kernel::CacheWrite, &[&new, &held], &[&cache]);
         let error = bench.run_on(1, &[&cache]).unwrap_err();
         assert!(matches!(error, DeviceError::CacheFull { added: 3, capacity: 8, .. }), "{length}");

@@ -50,6 +50,34 @@ fn odd_sizes_transposes_and_batches() {
     }
 }
 
+/// Few rows take a path of their own: the same bits, row by row, as among many rows.
+#[test]
+fn a_row_is_the_same_among_few_and_many() {
+    for rows in 1..=8 {
+        for (index, [n, k]) in [[1, 1], [31, 7], [33, 65], [515, 257], [1100, 391], [2048, 70]].into_iter().enumerate()
+        {
+            check(1, [rows, n, k], [false, (rows + index) % 2 == 0], [false, false], index % 3 == 0);
+        }
+    }
+    let (many, n, k) = (20, 517, 801);
+    for strides in [[n as u64, 1], [1, k as u64]] {
+        let product = |rows: usize| {
+            let mut bench = Bench::default();
+            let left = bench.floats(normal(1, many * k), &[many, k]);
+            let left = window(&left, 0, &[rows as u64, k as u64], &[k as u64, 1]);
+            let right = bench.floats(normal(2, k * n), &[k, n]);
+            let right = window(&right, 0, &[k as u64, n as u64], &strides);
+            let out = bench.output(&[rows, n]);
+            bench.step(Kernel::MatMul { accumulate: false }, &[&left, &right], &[&out]);
+            bench.run(&[&out]).remove(0)
+        };
+        let expected = product(many);
+        for rows in [1, 3, 8, 9] {
+            assert_eq!(product(rows), expected[..rows * n], "{rows} rows");
+        }
+    }
+}
+
 #[test]
 fn operands_shared_by_the_batch() {
     for shared in [[true, false], [false, true], [true, true]] {

@@ -152,7 +152,7 @@ pub struct Signer {
 
 impl Signer {
     /// As many rows a band as `hashes` values allow while a pair at `threshold` becomes a candidate with
-    /// probability [`RECALL`]: more rows mean fewer candidates to compare.
+    /// probability 0.99: more rows mean fewer candidates to compare.
     pub fn new(threshold: f64, hashes: usize) -> Signer {
         let bands_for = |rows: usize| -> usize {
             let missed = 1.0 - threshold.powi(rows as i32);

@@ -58,6 +58,7 @@ fn random_graph(choices: &[[u8; 4]]) -> Graph {
     let origin = Origin::default();
     let state = |name: &str| Op::State { name: name.to_owned(), ty: Type::f32(&[4, 6]) };
     let mut values: Vec<Id> = ["a", "b"].map(|name| graph.add(state(name), &[], &origin)).to_vec();
+    let scale = graph.add(Op::State { name: "scale".to_owned(), ty: Type::f32(&[6]) }, &[], &origin);
     for constant in [0.0, 1.0, 0.5] {
         values.push(graph.add(Op::Constant(constant), &[], &origin));
     }
@@ -67,7 +68,7 @@ fn random_graph(choices: &[[u8; 4]]) -> Graph {
         let shape = graph.ty(a).shape.clone();
         let rank = shape.len();
         let axis = if rank > 0 { detail as usize % rank } else { 0 };
-        let (op, operands) = match kind % 12 {
+        let (op, operands) = match kind % 14 {
             0 => (Op::Binary(BinaryFunction::Add), vec![a, b]),
             1 => (Op::Binary(BinaryFunction::Multiply), vec![a, b]),
             2 => (Op::Binary(BinaryFunction::Subtract), vec![a, b]),
@@ -89,6 +90,8 @@ fn random_graph(choices: &[[u8; 4]]) -> Graph {
             }
             10 if rank > 0 => (Op::Reduce { kind: Reduction::Sum, axes: vec![axis] }, vec![a]),
             11 => (Op::MatMul { transpose_left: detail % 2 == 1, transpose_right: detail % 4 > 1 }, vec![a, b]),
+            12 => (Op::RmsNorm { eps: 0.1 }, vec![a, scale]),
+            13 => (Op::LayerNorm { eps: 0.1 }, vec![a, scale, scale]),
             _ => continue,
         };
         let types: Vec<&Type> = operands.iter().map(|&operand| graph.ty(operand)).collect();
@@ -119,4 +122,17 @@ proptest! {
         passes_keep_the_meaning(&mut graph);
         agree(&mut graph);
     }
+}
+
+/// Two halves of a concatenation written by one loop, of which one could lie where its operand dies.
+#[test]
+fn one_loop_that_writes_two_parts_of_a_concatenation() {
+    let mut graph = Graph::new();
+    let origin = Origin::default();
+    let a = graph.add(Op::State { name: "a".to_owned(), ty: Type::f32(&[4, 6]) }, &[], &origin);
+    let double = graph.add(Op::Binary(BinaryFunction::Add), &[a, a], &origin);
+    let right = graph.add(Op::Slice { axis: 1, start: 3, length: 3 }, &[double], &origin);
+    let twice = graph.add(Op::Concat { axis: 1 }, &[right, right], &origin);
+    graph.output(Target::Result("twice".to_owned()), twice);
+    agree(&mut graph);
 }

@@ -35,7 +35,9 @@ fn operand_to_overwrite(draft: &Draft, lives: &Lives, step: &Step, write: usize,
     };
     let result = &step.writes[write];
     let fresh = &draft.buffers[result.buffer];
-    if fresh.storage != Storage::Scratch || lives.first[result.buffer] != now {
+    // A buffer that the step writes in several parts would have to be taken over for all of them.
+    let in_parts = step.writes.iter().filter(|other| other.buffer == result.buffer).count() > 1;
+    if fresh.storage != Storage::Scratch || lives.first[result.buffer] != now || in_parts {
         return None;
     }
     let fits = |read: &&View| {

@@ -80,28 +80,27 @@ pub fn dot(left: &[f32], right: &[f32]) -> f32 {
     for (lane, (&x, &y)) in lanes.iter_mut().zip(a_rest.iter().zip(b_rest)) {
         *lane = x.mul_add(y, *lane);
     }
-    let mut width = LANES / 2;
-    while width > 0 {
-        for lane in 0..width {
-            lanes[lane] += lanes[lane + width];
-        }
-        width /= 2;
-    }
-    lanes[0]
+    tree(lanes)
 }
 
 /// Sum of the lanes, as a tree in f64.
 #[inline(always)]
 fn fold(lanes: [f32; LANES]) -> f64 {
-    let mut wide = lanes.map(f64::from);
+    tree(lanes.map(f64::from))
+}
+
+/// Sum of the lanes, halves added to halves.
+#[inline(always)]
+fn tree<T: Copy + std::ops::AddAssign>(mut lanes: [T; LANES]) -> T {
     let mut width = LANES / 2;
     while width > 0 {
-        for lane in 0..width {
-            wide[lane] += wide[lane + width];
+        let (low, high) = lanes.split_at_mut(width);
+        for (sum, other) in low.iter_mut().zip(high) {
+            *sum += *other;
         }
         width /= 2;
     }
-    wide[0]
+    lanes[0]
 }
 
 /// Largest value, NaN if there is one, negative infinity for no values.

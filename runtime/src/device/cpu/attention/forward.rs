@@ -3,7 +3,7 @@
 
 use super::{BY_HEAD, LANES, Scores};
 use crate::device::cpu::math;
-use crate::device::cpu::matrix::{Into, Left, Matrix, PanelProduct};
+use crate::device::cpu::matrix::{Left, Matrix, PanelProduct, Update};
 use crate::device::cpu::operand::Operands;
 use crate::device::cpu::pool::Pool;
 use crate::device::cpu::rows::Piece;
@@ -63,7 +63,7 @@ pub fn forward(operands: &mut Operands<'_>, pool: &Pool, scores: &Scores<'_>, wi
                 }
                 let left = Left { values: keys, depth };
                 let right = &queries[panel * columns * depth..];
-                product.multiply(tile, left, right, 0..seen.div_ceil(rows), 0..depth, Into::Replace(scores.scale));
+                product.multiply(tile, left, right, 0..seen.div_ceil(rows), 0..depth, Update::Replace(scores.scale));
                 let lines = tile.chunks_exact_mut(columns).take(seen);
                 for (key, line) in (first_key..).zip(lines) {
                     // The columns before the first query that sees the key.
@@ -96,7 +96,7 @@ pub fn forward(operands: &mut Operands<'_>, pool: &Pool, scores: &Scores<'_>, wi
                     *started = true;
                 }
                 let left = Left { values: packed_values, depth: tile_keys };
-                product.multiply(sums, left, tile, 0..padded / rows, 0..seen, Into::Add);
+                product.multiply(sums, left, tile, 0..padded / rows, 0..seen, Update::Add);
             }
         }
         for (panel, started) in (0..count.div_ceil(columns)).zip(started) {

@@ -6,7 +6,7 @@
 use llmc_compiler::op::{AttentionInput, AttentionSettings};
 
 use super::{BY_HEAD, Scores};
-use crate::device::cpu::matrix::{Into, Left, Matrix, PanelProduct};
+use crate::device::cpu::matrix::{Left, Matrix, PanelProduct, Update};
 use crate::device::cpu::operand::Operands;
 use crate::device::cpu::pool::{Pool, Runs};
 use crate::device::cpu::rows::{Piece, Rows};
@@ -261,10 +261,10 @@ impl<'a> Heads<'a> {
         let queries = Left { values: work.queries_left, depth: self.depth };
         let keys_right = &work.keys_right[panel * columns * self.depth..];
         let scale = self.scores.scale;
-        self.product.multiply(probabilities, queries, keys_right, left.clone(), 0..self.depth, Into::Replace(scale));
+        self.product.multiply(probabilities, queries, keys_right, left.clone(), 0..self.depth, Update::Replace(scale));
         let dout = Left { values: work.dout_left, depth: self.width };
         let values_right = &work.values_right[panel * columns * self.width..];
-        self.product.multiply(gradients, dout, values_right, left, 0..self.width, Into::Replace(1.0));
+        self.product.multiply(gradients, dout, values_right, left, 0..self.width, Update::Replace(1.0));
         let lines = probabilities.chunks_exact_mut(columns).take(count).enumerate().skip(first);
         for (query, line) in lines.map(|(row, line)| (block.first + row, line)) {
             line[self.scores.seen(block.batch, query).saturating_sub(keys.start).min(columns)..]
@@ -286,12 +286,12 @@ impl<'a> Heads<'a> {
         if dv {
             let (size, left) = (self.padded(self.width), Left { values: work.dout_turned, depth: count });
             let sums = &mut work.dv[panel * columns * size..];
-            self.product.multiply(sums, left, probabilities, 0..size / rows, first..count, Into::Add);
+            self.product.multiply(sums, left, probabilities, 0..size / rows, first..count, Update::Add);
         }
         if dk {
             let (size, left) = (self.padded(self.depth), Left { values: work.queries_turned, depth: count });
             let sums = &mut work.dk[panel * columns * size..];
-            self.product.multiply(sums, left, gradients, 0..size / rows, first..count, Into::Add);
+            self.product.multiply(sums, left, gradients, 0..size / rows, first..count, Update::Add);
         }
     }
 
@@ -314,7 +314,7 @@ impl<'a> Heads<'a> {
                 Matrix::from_slice(gradients, queries, columns).pack(columns, turned);
             }
             let sums = &mut work.dq[panel * columns * size..];
-            self.product.multiply(sums, left, turned, 0..size / rows, 0..seen, Into::Add);
+            self.product.multiply(sums, left, turned, 0..size / rows, 0..seen, Update::Add);
         }
     }
 

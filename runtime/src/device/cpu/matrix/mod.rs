@@ -11,7 +11,7 @@ mod register_tile;
 
 use std::marker::PhantomData;
 
-pub use panels::{Into, Left, PanelProduct};
+pub use panels::{Left, PanelProduct, Update};
 
 /// A matrix to read, with any strides.
 #[derive(Debug, Clone, Copy)]

@@ -19,7 +19,7 @@ pub struct Left<'a> {
 
 /// What becomes of a product.
 #[derive(Debug, Clone, Copy)]
-pub enum Into {
+pub enum Update {
     /// It replaces the result, times a factor.
     Replace(f32),
     /// It is added to the result.
@@ -58,14 +58,14 @@ impl PanelProduct {
         right: &[f32],
         panels: Range<usize>,
         depth: Range<usize>,
-        into: Into,
+        update: Update,
     ) {
         let panel = left.depth * self.rows;
         assert!(depth.start <= depth.end && depth.end <= left.depth && depth.end * self.columns <= right.len());
         assert!(panels.end * panel <= left.values.len() && panels.end * self.rows * self.columns <= result.len());
-        let (accumulate, factor) = match into {
-            Into::Replace(factor) => (false, factor),
-            Into::Add => (true, 1.0),
+        let (accumulate, factor) = match update {
+            Update::Replace(factor) => (false, factor),
+            Update::Add => (true, 1.0),
         };
         let store = Store { row_stride: self.columns, accumulate, factor, rows: self.rows, columns: self.columns };
         for index in panels {

@@ -105,8 +105,7 @@ fn a_normalised_sum_is_the_normalisation_of_the_sum() {
                 }
             }
             assert_close(&found[1], &sums, 1e-6);
-            // A width of one leaves no deviation, only the rounding of the sum.
-            assert_close(&found[0], &expected, if width == 1 { 1e-3 } else { 4e-6 });
+            assert_close(&found[0], &expected, 4e-6);
         }
     }
 }

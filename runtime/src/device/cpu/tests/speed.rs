@@ -296,38 +296,3 @@ fn speed_of_bench_shapes() {
     matmul("D proj", 256, 128, 512, [false, false], false);
     matmul("D fc dw", 128, 512, 256, [true, false], false);
 }
-
-#[test]
-#[ignore = "prints timings"]
-fn speed_of_packing() {
-    use crate::device::cpu::matrix::Matrix;
-    for (name, rows, depth, width, transposed) in [
-        ("left, rows", 264usize, 384usize, 12usize, false),
-        ("left, columns", 264, 384, 12, true),
-        ("right, rows", 2048, 384, 32, false),
-        ("right, columns", 2048, 384, 32, true),
-        ("right few, rows", 128, 384, 32, false),
-        ("right few, columns", 128, 384, 32, true),
-    ] {
-        // A wide matrix of which blocks are packed in turn, as in a large product.
-        let (tall, wide) = (8 * rows, 8 * depth);
-        let values = normal(1, tall * wide);
-        let whole = if transposed {
-            Matrix::from_slice(&values, wide, tall).transposed()
-        } else {
-            Matrix::from_slice(&values, tall, wide)
-        };
-        let mut target = vec![0.0; (rows + 32) * depth];
-        let begin = Instant::now();
-        let busy = processor_seconds();
-        for round in 0..64 {
-            let block = whole.rows_from(round / 8 * rows, rows).columns_from(round % 8 * depth, depth);
-            block.pack(width, &mut target);
-        }
-        let seconds = match (busy, processor_seconds()) {
-            (Some(before), Some(after)) => after - before,
-            _ => begin.elapsed().as_secs_f64(),
-        };
-        println!("pack {name:<20} {:>6.3} ns an element", seconds * 1e9 / (64 * rows * depth) as f64);
-    }
-}

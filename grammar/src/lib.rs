@@ -4,6 +4,7 @@
 pub mod codes;
 pub mod diagnostic;
 mod format;
+pub mod number;
 mod outline;
 mod parse;
 pub mod source;

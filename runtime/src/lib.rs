@@ -3,12 +3,10 @@
 pub mod bench;
 pub mod checkpoint;
 pub mod command;
-pub mod data;
 pub mod device;
 pub mod failure;
 pub mod generate;
 pub mod report;
 pub mod score;
-pub mod tokenizer;
 pub mod train;
 pub mod world;

@@ -9,8 +9,8 @@ use llmc_grammar::diagnostic::Diagnostic;
 use llmc_grammar::source::Source;
 use serde_json::Value;
 
-use crate::data::{Corpus, TokenFile, first_record, require_match, resolve};
-use crate::tokenizer;
+use llmc_data::tokenizer;
+use llmc_data::{Corpus, TokenFile, first_record, require_match, resolve};
 
 /// The files of this machine. Paths of data, tokenizers and models are relative to `base`.
 #[derive(Debug, Clone)]
@@ -122,7 +122,7 @@ fn sentence(diagnostic: &Diagnostic) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tokenizer::Tokenizer;
+    use llmc_data::tokenizer::Tokenizer;
 
     fn files(contents: &[(&str, &[u8])]) -> (tempfile::TempDir, Files) {
         let directory = tempfile::tempdir().unwrap();

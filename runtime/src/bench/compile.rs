@@ -16,9 +16,9 @@ use serde::Serialize;
 
 use super::{MEBIBYTE, rounded};
 use crate::failure::Failure;
-use crate::report::number::{count, grouped};
 use crate::train::compile::{graphs_mut, named_programs, not_lowered};
 use crate::train::space;
+use llmc_grammar::number::{count, grouped};
 
 /// What the compiler took for one stage of a recipe.
 #[derive(Debug, Clone, Serialize)]

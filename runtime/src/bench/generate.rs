@@ -15,9 +15,9 @@ use crate::checkpoint::model::{TrainedModel, context};
 use crate::failure::Failure;
 use crate::generate::decoder::{Decoder, Decoding, Extent, STEP};
 use crate::generate::sample::Sampling;
-use crate::report::number::{bytes, count};
 use crate::train::machine::Machine;
 use crate::train::{space, weights};
+use llmc_grammar::number::{bytes, count};
 
 /// How often the prompts are read and continued.
 const ROUNDS: usize = 3;

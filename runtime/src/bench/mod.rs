@@ -13,7 +13,6 @@ use serde::Serialize;
 
 use account::{Timed, Work, works};
 
-use crate::data::{Loader, prepare};
 use crate::failure::Failure;
 use crate::report::clock;
 use crate::report::predict::Prediction;
@@ -22,6 +21,7 @@ use crate::train::engine::Engine;
 use crate::train::machine::Machine;
 use crate::train::space;
 use crate::train::weights;
+use llmc_data::{Loader, prepare};
 
 /// Bytes in what is called a megabyte in the results, as in those of other tools.
 const MEBIBYTE: f64 = 1_048_576.0;

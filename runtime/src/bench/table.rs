@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::{Account, Row, Summary};
-use crate::report::number::{count, flops};
+use llmc_grammar::number::{count, flops};
 
 /// Rows of the second table; what comes after them is folded into one line.
 const PLACES: usize = 16;

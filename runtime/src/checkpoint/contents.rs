@@ -12,7 +12,7 @@ use super::recipe::RecordedRecipe;
 use super::tensors::Layout;
 use crate::device::Device;
 use crate::failure::Failure;
-use crate::tokenizer::Tokenizer;
+use llmc_data::tokenizer::Tokenizer;
 
 /// The file that tells how far a run has come.
 pub const STATE: &str = "state.json";

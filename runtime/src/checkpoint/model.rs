@@ -18,7 +18,7 @@ use super::directory::Checkpoints;
 use super::reader::TensorFiles;
 use super::recipe::RecordedRecipe;
 use crate::failure::{AtPath, Failure};
-use crate::tokenizer::Tokenizer;
+use llmc_data::tokenizer::Tokenizer;
 
 /// A model that can be run.
 #[derive(Debug)]
@@ -70,7 +70,7 @@ impl TrainedModel {
         };
         let mut end_of_text = ids("eos_token_id");
         if let (true, Some(tokenizer)) = (end_of_text.is_empty(), &tokenizer) {
-            end_of_text.extend(tokenizer.id(crate::tokenizer::END_OF_TEXT));
+            end_of_text.extend(tokenizer.id(llmc_data::tokenizer::END_OF_TEXT));
         }
         Ok(TrainedModel {
             begin_of_text: ids("bos_token_id").first().copied(),

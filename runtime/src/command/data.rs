@@ -9,12 +9,12 @@ use llmc_compiler::plan::{Plan, StagePlan};
 use serde_json::json;
 
 use super::options::{DeviceOptions, RecipeOptions, StageOption};
-use crate::data::{Cache, Loader, Prepared, documents, prepare};
 use crate::failure::{AtPath, Failure};
 use crate::report::data::{preview, table};
-use crate::report::number::grouped;
 use crate::report::progress::DataProgress;
 use crate::report::terminal::Terminal;
+use llmc_data::{Cache, Loader, Prepared, documents, prepare};
+use llmc_grammar::number::grouped;
 
 /// Prepares the data of a stage and shows what each step kept, changed and dropped
 #[derive(Debug, Args)]

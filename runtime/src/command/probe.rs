@@ -12,7 +12,6 @@ use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
 use super::options::{DeviceOptions, RecipeOptions, StageOption, out_directory};
-use crate::data::{Batch, Loader, prepare};
 use crate::device::{Device, ProgramId};
 use crate::failure::Failure;
 use crate::report::progress::DataProgress;
@@ -20,6 +19,7 @@ use crate::report::terminal::Terminal;
 use crate::train::compile::not_lowered;
 use crate::train::engine::run;
 use crate::train::initial_weights;
+use llmc_data::{Batch, Loader, prepare};
 
 /// Writes one batch's inputs, logits, loss and every gradient at the first weights
 #[derive(Debug, Args)]

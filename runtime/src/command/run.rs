@@ -10,11 +10,11 @@ use crate::checkpoint::model::TrainedModel;
 use crate::failure::Failure;
 use crate::generate::sample::Sampling;
 use crate::generate::{Generator, Request};
-use crate::report::number::{bytes, count, duration};
 use crate::report::terminal::Terminal;
 use crate::train::machine::Machine;
 use crate::train::resume::Start;
 use crate::train::{StageEnd, StageRun, interrupt, space};
+use llmc_grammar::number::{bytes, count, duration};
 
 /// Compiles a recipe and trains its stages in order
 #[derive(Debug, Args)]

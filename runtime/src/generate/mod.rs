@@ -14,9 +14,9 @@ use serde::Serialize;
 use crate::checkpoint::fit::load_weights;
 use crate::checkpoint::model::TrainedModel;
 use crate::failure::Failure;
-use crate::tokenizer::{StreamingDecoder, Tokenizer};
 use crate::train::machine::Machine;
 use decoder::{Decoder, Decoding, Extent};
+use llmc_data::tokenizer::{StreamingDecoder, Tokenizer};
 use sample::Sampling;
 
 pub use requests::{Record, read_records};

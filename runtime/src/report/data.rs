@@ -1,10 +1,10 @@
 //! What became of a stage's data: tables of its steps, and rows as the model sees them.
 
-use crate::data::process::{Example, StepReport};
-use crate::data::{Batch, IGNORED, Prepared};
-use crate::tokenizer::Tokenizer;
+use llmc_data::process::{Example, StepReport};
+use llmc_data::tokenizer::Tokenizer;
+use llmc_data::{Batch, IGNORED, Prepared};
 
-use super::number::{bytes, grouped};
+use llmc_grammar::number::{bytes, grouped};
 
 /// The steps of a data set with what each kept, changed and dropped, examples, and the size of what is left.
 pub fn table(dataset: &str, prepared: &Prepared) -> String {
@@ -70,7 +70,7 @@ fn details(step: &StepReport) -> String {
 }
 
 fn example(example: &Example) -> String {
-    let place = |origin: &crate::data::process::Origin| match origin.position {
+    let place = |origin: &llmc_data::process::Origin| match origin.position {
         0 => origin.source.clone(),
         line => format!("{}:{line}", origin.source),
     };

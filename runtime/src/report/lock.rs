@@ -3,7 +3,7 @@
 use llmc_compiler::plan::StagePlan;
 use serde::Serialize;
 
-use crate::data::DataHashes;
+use llmc_data::DataHashes;
 
 /// What a run was made of. All hashes are blake3 in hexadecimal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

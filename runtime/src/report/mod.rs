@@ -5,7 +5,6 @@ pub mod curve;
 pub mod data;
 pub mod lock;
 pub mod metrics;
-pub mod number;
 pub mod predict;
 pub mod progress;
 pub mod terminal;

@@ -6,10 +6,10 @@ use std::fmt::Write;
 use llmc_compiler::plan::StagePlan;
 use llmc_compiler::program::{MemoryKind, Program, StagePrograms};
 
-use super::number::{bytes, count, flops, grouped};
 use crate::checkpoint::contents::{model_layout, optimizer_layout};
 use crate::device::cpu::working_bytes;
 use crate::train::space;
+use llmc_grammar::number::{bytes, count, flops, grouped};
 
 /// What every run takes after it was compiled: code that was not needed before, batches, buffers of files.
 const LATER_BYTES: u64 = 3 << 19;

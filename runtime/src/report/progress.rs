@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::metrics::StepMetrics;
-use super::number;
 use super::terminal::Terminal;
-use crate::data::{Phase, Progress};
+use llmc_data::{Phase, Progress};
+use llmc_grammar::number;
 
 /// How often lines appear where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);

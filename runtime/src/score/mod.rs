@@ -11,11 +11,11 @@ use serde::Serialize;
 
 use crate::checkpoint::fit::load_weights;
 use crate::checkpoint::model::TrainedModel;
-use crate::data::IGNORED;
 use crate::device::{Device, HostTensor};
 use crate::failure::Failure;
 use crate::train::compile::not_lowered;
 use crate::train::machine::Machine;
+use llmc_data::IGNORED;
 
 pub use lines::{Line, read_lines};
 

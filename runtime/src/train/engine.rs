@@ -4,9 +4,9 @@ use llmc_compiler::plan::StagePlan;
 
 use super::compile::Runnable;
 use super::machine::Machine;
-use crate::data::{Batch, Evaluation, Loader};
 use crate::device::{Device, HostTensor, ProgramId};
 use crate::failure::Failure;
+use llmc_data::{Batch, Evaluation, Loader};
 
 /// A stage's programs on a device.
 pub struct Engine {

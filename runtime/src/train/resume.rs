@@ -12,9 +12,9 @@ use crate::checkpoint::directory::Checkpoints;
 use crate::checkpoint::model::read_json;
 use crate::checkpoint::reader::TensorFiles;
 use crate::checkpoint::recipe::RecordedRecipe;
-use crate::data::DataHashes;
 use crate::device::Device;
 use crate::failure::{AtPath, Failure};
+use llmc_data::DataHashes;
 
 /// How a run begins.
 #[derive(Debug, Clone, PartialEq, Eq)]

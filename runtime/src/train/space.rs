@@ -6,7 +6,7 @@ use llmc_compiler::plan::StagePlan;
 use llmc_grammar::codes::NO_SPACE;
 
 use crate::failure::Failure;
-use crate::report::number::bytes;
+use llmc_grammar::number::bytes;
 
 /// Bytes beside the tensors of a checkpoint: configuration, tokenizer, plan. An upper bound for every model so far.
 const SMALL_FILES: u64 = 16 << 20;

@@ -9,12 +9,12 @@ use super::engine::{Engine, Heldout, StepResult};
 use super::{StageRun, interrupt};
 use crate::checkpoint::contents::Contents;
 use crate::checkpoint::directory::{Checkpoints, replace_file};
-use crate::data::{Evaluation, Loader};
 use crate::failure::Failure;
 use crate::report::clock;
 use crate::report::curve::Curve;
 use crate::report::metrics::{MetricsFile, StepMetrics};
 use crate::report::progress::TrainingProgress;
+use llmc_data::{Evaluation, Loader};
 
 /// Weight of a step's rate in the running mean that is shown.
 const RATE_WEIGHT: f64 = 0.1;

@@ -147,7 +147,7 @@ fn documents_per_second() {
     let home = std::env::var("CARGO_HOME").unwrap_or(format!("{}/.cargo", std::env::var("HOME").unwrap()));
     let pattern = "registry/src/*/*/src/**/*.rs";
     let mut documents = Vec::new();
-    for file in crate::data::paths::matching_files(pattern, std::path::Path::new(&home)).unwrap() {
+    for file in crate::paths::matching_files(pattern, std::path::Path::new(&home)).unwrap() {
         let text = String::from_utf8_lossy(&fs::read(file).unwrap()).into_owned();
         let words: Vec<&str> = text.split_whitespace().collect();
         documents.extend(words.chunks_exact(200).take(4).map(|chunk| chunk.join(" ")));

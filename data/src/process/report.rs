@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::document::{Document, Origin};
 use super::pii;
-use crate::report::number::grouped;
+use llmc_grammar::number::grouped;
 
 /// Examples kept for each reason.
 const EXAMPLES: u64 = 3;

@@ -27,6 +27,7 @@ mod tests;
 mod texts;
 mod token_file;
 mod token_rows;
+pub mod tokenizer;
 
 use serde::{Deserialize, Serialize};
 

@@ -78,7 +78,7 @@ fn feed(
             _ if remaining == 0 => None,
             Ok(mut text) => {
                 if text.len() > remaining {
-                    text.truncate(crate::data::cut_point(&text, remaining));
+                    text.truncate(crate::cut_point(&text, remaining));
                     remaining = 0;
                 }
                 remaining -= text.len().min(remaining);

@@ -87,7 +87,7 @@ fn units(text: &str, unit: TextUnit) -> Vec<Range<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::process::Origin;
+    use crate::process::Origin;
 
     fn texts(step: &mut Lines, texts: &[&str]) -> Vec<Option<String>> {
         let origin = Origin { source: String::new(), position: 0 };

@@ -3,7 +3,7 @@ use std::time::{Duration, SystemTime};
 use llmc_grammar::codes;
 
 use super::*;
-use crate::data::TokenStream;
+use crate::TokenStream;
 
 fn ids(stream: &TokenStream) -> Vec<i32> {
     let mut ids = Vec::new();

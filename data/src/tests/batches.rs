@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::data::{Batch, Evaluation, IGNORED, Loader};
+use crate::{Batch, Evaluation, IGNORED, Loader};
 
 /// Ids 0 to 99 in one stream: 12 rows of 8 inputs, 97 tokens used.
 fn stream(holdout: f64) -> Project {

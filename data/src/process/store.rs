@@ -9,10 +9,10 @@ use llmc_grammar::diagnostic::Diagnostic;
 use serde::{Deserialize, Serialize};
 
 use super::{Document, DocumentReader, DocumentWriter, ProcessReport, run};
-use crate::data::Progress;
-use crate::data::cache::{Cache, Entry, Lookup, WriteError};
-use crate::data::documents::Corpus;
-use crate::data::split::{Survey, SurveyBuilder};
+use crate::Progress;
+use crate::cache::{Cache, Entry, Lookup, WriteError};
+use crate::documents::Corpus;
+use crate::split::{Survey, SurveyBuilder};
 use llmc_compiler::plan::ProcessPlan;
 
 /// The documents of a data set that came through its steps. Cheap to clone.

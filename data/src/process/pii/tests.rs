@@ -10,7 +10,7 @@ use super::numbers::{iban_remainder, luhn_sum};
 use super::*;
 
 /// Lines in which everything personal stands between `⟨KIND:` and `⟩`.
-const LABELLED: &str = include_str!("../../../../../tests/pii/labelled.txt");
+const LABELLED: &str = include_str!("../../../../tests/pii/labelled.txt");
 
 /// The text without its marks, and what they mark.
 fn unmarked(line: &str) -> (String, Vec<Finding>) {

@@ -8,7 +8,7 @@ use std::fmt;
 
 use smallvec::SmallVec;
 
-use crate::plan::{BinaryFunction, DType, SchedulePlan, UnaryFunction};
+use crate::plan::{AttentionSettings, BinaryFunction, DType, SchedulePlan, UnaryFunction};
 
 /// A concrete shape.
 pub type Shape = SmallVec<[u64; 4]>;
@@ -57,6 +57,8 @@ pub enum AttentionInput {
     Query,
     Key,
     Value,
+    /// Of shape `[B, H, T, S]`, whatever is repeated in the operand.
+    Bias,
 }
 
 /// Which of a normalisation's inputs a gradient is for.
@@ -88,17 +90,6 @@ pub struct AdamConstants {
     pub epsilon: f64,
     /// Decoupled weight decay of this tensor.
     pub weight_decay: f64,
-}
-
-/// Settings of attention.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct AttentionSettings {
-    /// A token sees itself and what is before it.
-    pub causal: bool,
-    /// Factor on the scores.
-    pub scale: f64,
-    /// A last input of document numbers `[B, T]` limits each token to its own document.
-    pub documents: bool,
 }
 
 /// Sum or maximum.
@@ -242,12 +233,13 @@ pub enum Op {
         /// Turn the other way.
         inverse: bool,
     },
-    /// `(q [B, T, H, K], k [B, S, G, K], v [B, S, G, V], documents [B, T]?) -> [B, T, H, V]`; a row that sees nothing is 0.
+    /// `(q [B, T, H, K], k [B, S, G, K], v [B, S, G, V], ..) -> [B, T, H, V]`; a row that sees nothing is 0. What else is given
+    /// follows from the settings.
     Attention(AttentionSettings),
     /// Same inputs as [`Op::Attention`] `-> [B, H, T]`: log of the sum of the exponentials of the scaled scores
     /// (negative infinity where a row sees nothing).
     AttentionStats(AttentionSettings),
-    /// `(q, k, v, out, stats, dout, documents?)`: gradient of [`Op::Attention`] for one input.
+    /// `(q, k, v, out, stats, dout, ..)`: gradient of [`Op::Attention`] for one input.
     AttentionGrad {
         /// Settings of the forward operator.
         settings: AttentionSettings,
@@ -256,10 +248,8 @@ pub enum Op {
     },
     /// `(q [B, T, H, K], key_cache [B, C, G, K], value_cache [B, C, G, V], length [B])`: query `t` of row `b` stands at
     /// position `length[b] + t` and sees positions `0..=length[b] + t` of the row's caches.
-    CachedAttention {
-        /// Factor on the scores.
-        scale: f64,
-    },
+    /// Causal; no further operands.
+    CachedAttention(AttentionSettings),
     /// `(cache [B, C, G, K], new [B, T, G, K], length [B]) -> [B, C, G, K]`: row `b` of `new` written at positions
     /// `length[b]..length[b] + T`.
     CacheWrite,

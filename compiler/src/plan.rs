@@ -2,7 +2,9 @@
 //!
 //! A [`Plan`] is plain data and serialises to YAML (`llmc compile` writes it as `plan.yaml`).
 
+mod attention;
 mod data;
+mod model;
 mod process;
 mod quality;
 
@@ -10,9 +12,12 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::dim::Dim;
-
+pub use attention::{AttentionOperands, AttentionSettings, OrderRule, alibi_slope};
 pub use data::{DatasetPlan, SourcePlan, TokenizerPlan, TokenizerSource};
+pub use model::{
+    BinaryFunction, DType, Initializer, ModelNode, ModelOp, ModelPlan, Origin, ReduceFunction, UnaryFunction,
+    WeightPlan,
+};
 pub use process::{LineCleaning, PiiKind, ProcessPlan, Replacement, TextUnit};
 pub use quality::{Rule, RuleLimit, RuleUnit};
 
@@ -191,227 +196,4 @@ pub enum ScheduleKind {
     Cosine,
     /// 1, then to `floor` in a straight line over the last `decay` steps (Hu et al. 2024, MiniCPM).
     WarmupStableDecay,
-}
-
-/// A model after elaboration: a list of typed operations, calls inlined and repeats unrolled.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct ModelPlan {
-    /// The `model` function's name.
-    pub name: String,
-    /// Constant arguments after defaults, as written in a recipe.
-    pub arguments: BTreeMap<String, String>,
-    /// Weights in the order they are first made.
-    pub weights: Vec<WeightPlan>,
-    /// Operations, inputs before uses.
-    pub nodes: Vec<ModelNode>,
-    /// The node whose value is the model's: logits `[B, T, vocab]`.
-    pub output: usize,
-    /// Size of the last dimension of `output`.
-    pub vocab: u64,
-    /// The directory's `config.json` (from the `huggingface` declaration), if the model has one.
-    pub config: Option<serde_json::Value>,
-}
-
-/// One trained tensor.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct WeightPlan {
-    /// Dotted path: its name in a checkpoint.
-    pub path: String,
-    /// Its shape.
-    pub shape: Vec<u64>,
-    /// Its first value.
-    pub init: Initializer,
-}
-
-impl WeightPlan {
-    /// Number of values.
-    pub fn elements(&self) -> u64 {
-        self.shape.iter().product()
-    }
-}
-
-/// The first value of a weight. Random values depend only on the stage's seed and the weight's path.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Initializer {
-    /// All zero.
-    Zeros,
-    /// All one.
-    Ones,
-    /// Normal with mean 0 and this standard deviation.
-    Normal(f64),
-    /// Uniform in `-bound..bound`.
-    Uniform(f64),
-}
-
-/// One operation of an elaborated model.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct ModelNode {
-    /// What it computes.
-    pub op: ModelOp,
-    /// Indices of the nodes it reads.
-    pub inputs: Vec<usize>,
-    /// Shape of its value; `B` and `T` stay symbols.
-    pub shape: Vec<Dim>,
-    /// Element type of its value.
-    pub dtype: DType,
-    /// Where in the recipe it comes from.
-    pub origin: Origin,
-}
-
-/// Where something comes from: shown in printed graphs and in errors at run time.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, PartialOrd, Ord, Serialize)]
-pub struct Origin {
-    /// Dotted weight path of the enclosing calls, `transformer.h.0.attn`.
-    pub path: String,
-    /// `std/gpt2:12`
-    pub place: String,
-}
-
-/// Element types.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DType {
-    /// 32-bit float.
-    F32,
-    /// 32-bit signed integer: token ids, positions, document numbers.
-    I32,
-}
-
-impl DType {
-    /// Bytes of one element.
-    pub fn bytes(self) -> u64 {
-        4
-    }
-}
-
-/// The operations a model can be made of. Every one is a typed function of the language
-/// (see the function table); elementwise ones broadcast as NumPy does.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ModelOp {
-    /// An input of the batch: `tokens`, `positions` or `documents`, each `[B, T]` of [`DType::I32`].
-    Input(String),
-    /// A weight, by its index in [`ModelPlan::weights`].
-    Weight(usize),
-    /// A scalar.
-    Constant(f64),
-    /// Elementwise, one input.
-    Unary(UnaryFunction),
-    /// Elementwise, two inputs, broadcast.
-    Binary(BinaryFunction),
-    /// `[.., M, K] x [.., K, N]`; leading dimensions equal, or the right operand has just two.
-    MatMul {
-        /// The right operand is `[.., N, K]`.
-        transpose_right: bool,
-    },
-    /// Rows of a table: `(table [V, D], ids [..]) -> [.., D]`.
-    Lookup,
-    /// Same elements, another shape.
-    Reshape(Vec<Dim>),
-    /// Output axis `i` is input axis `axes[i]`.
-    Permute(Vec<usize>),
-    /// `start..start+length` of one axis.
-    Slice {
-        /// Which axis.
-        axis: usize,
-        /// First index.
-        start: Dim,
-        /// How many.
-        length: Dim,
-    },
-    /// Inputs one after another along an axis.
-    Concat {
-        /// Which axis.
-        axis: usize,
-    },
-    /// Sum, mean or maximum over one axis, which stays with size 1.
-    Reduce {
-        /// Which.
-        kind: ReduceFunction,
-        /// Over which axis.
-        axis: usize,
-    },
-    /// Softmax over the last axis.
-    Softmax,
-    /// `(x [.., D], scale [D], shift [D])`: `(x - mean) / sqrt(var + eps) * scale + shift` (Ba et al. 2016).
-    LayerNormalize {
-        /// Added to the variance.
-        eps: f64,
-    },
-    /// `(x [.., D], scale [D])`: `x / sqrt(mean(x^2) + eps) * scale` (Zhang and Sennrich 2019).
-    RmsNormalize {
-        /// Added to the mean square.
-        eps: f64,
-    },
-    /// `(x [B, T, H, K], positions [B, T])`: rotary embedding, half-split layout (Su et al. 2021).
-    Rotate {
-        /// Base of the frequencies.
-        theta: f64,
-    },
-    /// `(q [B, T, H, K], k [B, S, G, K], v [B, S, G, V], documents [B, T]?) -> [B, T, H, V]`:
-    /// scaled dot-product attention; query head `h` reads key/value head `h / (H / G)`.
-    /// With `documents`, a token sees only tokens of its own document.
-    Attend {
-        /// A token sees itself and what is before it.
-        causal: bool,
-        /// Factor on the scores.
-        scale: f64,
-    },
-    /// Zeroes each element with probability `rate` in training and scales the rest by `1 / (1 - rate)`.
-    Dropout {
-        /// The probability.
-        rate: f64,
-    },
-}
-
-/// Elementwise functions of one argument.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[allow(missing_docs)]
-pub enum UnaryFunction {
-    Negate,
-    Exp,
-    Log,
-    Sqrt,
-    Rsqrt,
-    Reciprocal,
-    Square,
-    Abs,
-    Sin,
-    Cos,
-    Tanh,
-    Sigmoid,
-    Erf,
-    Relu,
-    /// `x * sigmoid(x)`
-    Silu,
-    /// `x * (1 + erf(x / sqrt(2))) / 2` (Hendrycks and Gimpel 2016)
-    Gelu,
-    /// `x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))) / 2`, `gelu_new` in Hugging Face
-    GeluTanh,
-}
-
-/// Elementwise functions of two arguments.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[allow(missing_docs)]
-pub enum BinaryFunction {
-    Add,
-    Subtract,
-    Multiply,
-    Divide,
-    Maximum,
-    Minimum,
-    Power,
-}
-
-/// Reductions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[allow(missing_docs)]
-pub enum ReduceFunction {
-    Sum,
-    Mean,
-    Max,
 }

@@ -6,8 +6,8 @@
 use serde::Serialize;
 use smallvec::SmallVec;
 
-use crate::op::{AdamConstants, AttentionInput, AttentionSettings, Reduction};
-use crate::plan::{BinaryFunction, DType, Initializer, Origin, SchedulePlan, UnaryFunction};
+use crate::op::{AdamConstants, AttentionInput, Reduction};
+use crate::plan::{AttentionSettings, BinaryFunction, DType, Initializer, Origin, SchedulePlan, UnaryFunction};
 
 /// Everything a stage needs at run time. All programs share one persistent region (same offsets for the same state)
 /// and one scratch region as large as the largest needs.
@@ -208,14 +208,14 @@ pub enum Kernel {
         /// Turn the other way.
         inverse: bool,
     },
-    /// `(q, k, v, documents?) -> (out, stats?)`, all rows; stats `[B, H, T]` contiguous.
+    /// `(q, k, v, ..) -> (out, stats?)`, all rows, what else the settings ask for as it lies; stats `[B, H, T]` contiguous.
     Attention {
         /// Settings.
         settings: AttentionSettings,
         /// Whether stats are written.
         stats: bool,
     },
-    /// `(q, k, v, out, stats, dout, documents?) -> (dq?, dk?, dv?)`, all rows. `scratch` is the last write, `[B, H, T]`, always there.
+    /// `(q, k, v, out, stats, dout, ..) -> (dq?, dk?, dv?, dbias?)`, all rows. `scratch` is the last write, `[B, H, T]`, always there.
     AttentionGrad {
         /// Settings.
         settings: AttentionSettings,
@@ -223,10 +223,7 @@ pub enum Kernel {
         writes: Vec<AttentionInput>,
     },
     /// See [`Op::CachedAttention`](crate::op::Op::CachedAttention).
-    CachedAttention {
-        /// Factor on the scores.
-        scale: f64,
-    },
+    CachedAttention(AttentionSettings),
     /// `(new, length [B]) -> cache`: in place, the rest of the cache stays as it is.
     CacheWrite,
     /// `(logits [N, V] rows, targets [N]) -> loss [N]`
@@ -276,7 +273,7 @@ impl Kernel {
             Kernel::Rotate { .. } => "rotate",
             Kernel::Attention { .. } => "attention",
             Kernel::AttentionGrad { .. } => "attention_grad",
-            Kernel::CachedAttention { .. } => "cached_attention",
+            Kernel::CachedAttention(_) => "cached_attention",
             Kernel::CacheWrite => "cache_write",
             Kernel::CrossEntropy => "cross_entropy",
             Kernel::CrossEntropyGrad { .. } => "cross_entropy_grad",

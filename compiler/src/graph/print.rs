@@ -157,7 +157,7 @@ pub fn name(op: &Op) -> &'static str {
         Op::Attention(_) => "attention",
         Op::AttentionStats(_) => "attention_stats",
         Op::AttentionGrad { .. } => "attention_grad",
-        Op::CachedAttention { .. } => "cached_attention",
+        Op::CachedAttention(_) => "cached_attention",
         Op::CacheWrite => "cache_write",
         Op::CrossEntropy => "cross_entropy",
         Op::CrossEntropyGrad => "cross_entropy_grad",
@@ -189,12 +189,10 @@ fn write_settings(text: &mut String, op: &Op, separator: &str) -> fmt::Result {
         Op::LayerNormGrad { eps, wrt } | Op::RmsNormGrad { eps, wrt } => write!(text, "wrt: {wrt:?}, eps: {eps:?}")?,
         Op::Rotate { theta, inverse } => write!(text, "theta: {theta:?}, inverse: {inverse}")?,
         Op::Attention(settings) | Op::AttentionStats(settings) => {
-            write!(text, "causal: {}, scale: {:?}", settings.causal, settings.scale)?;
+            write!(text, "{settings}")?;
         }
-        Op::AttentionGrad { settings, wrt } => {
-            write!(text, "wrt: {wrt:?}, causal: {}, scale: {:?}", settings.causal, settings.scale)?;
-        }
-        Op::CachedAttention { scale } => write!(text, "scale: {scale:?}")?,
+        Op::AttentionGrad { settings, wrt } => write!(text, "wrt: {wrt:?}, {settings}")?,
+        Op::CachedAttention(settings) => write!(text, "{settings}")?,
         Op::LearningRate { peak, schedule } => write!(
             text,
             "peak: {peak:?}, kind: {:?}, warmup: {}, floor: {:?}, decay: {}, steps: {}",

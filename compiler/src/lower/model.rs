@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::dim::Dim;
 use crate::graph::{Builder, Graph, Id, Target};
-use crate::op::{AttentionSettings, Op, Reduction, Shape, Type};
-use crate::plan::{DType, ModelNode, ModelOp, ModelPlan, Origin, ReduceFunction, StagePlan};
+use crate::op::{Op, Reduction, Shape, Type};
+use crate::plan::{AttentionSettings, DType, ModelNode, ModelOp, ModelPlan, Origin, ReduceFunction, StagePlan};
 
 /// One way to run a model forward.
 pub(super) struct Pass {
@@ -105,9 +105,7 @@ impl Lowering<'_> {
                 return Ok(self.reduce(*kind, *axis, inputs[0], origin));
             }
             ModelOp::Dropout { rate } => return Ok(self.dropout(*rate, inputs[0], origin)),
-            ModelOp::Attend { causal, scale } => {
-                return Ok(self.attend(*causal, *scale, inputs, origin));
-            }
+            ModelOp::Attend(settings) => return Ok(self.attend(*settings, inputs, origin)),
             ModelOp::Constant(value) => Op::Constant(*value as f32),
             ModelOp::Unary(function) => Op::Unary(*function),
             ModelOp::Binary(function) => Op::Binary(*function),
@@ -194,10 +192,8 @@ impl Lowering<'_> {
         self.graph.add(Op::Dropout { rate, seed, site }, &[input, step], origin)
     }
 
-    fn attend(&mut self, causal: bool, scale: f64, inputs: &[Id], origin: &Origin) -> Id {
+    fn attend(&mut self, settings: AttentionSettings, inputs: &[Id], origin: &Origin) -> Id {
         let Some(context) = self.pass.context else {
-            let documents = inputs.len() == 4;
-            let settings = AttentionSettings { causal, scale, documents };
             return self.graph.add(Op::Attention(settings), inputs, origin);
         };
         // One document, and every position before the new ones stands in the caches.
@@ -215,6 +211,7 @@ impl Lowering<'_> {
         };
         let keys = cached("key_cache", inputs[1]);
         let values = cached("value_cache", inputs[2]);
-        self.graph.add(Op::CachedAttention { scale }, &[inputs[0], keys, values, length], origin)
+        let settings = AttentionSettings { documents: false, causal: true, ..settings };
+        self.graph.add(Op::CachedAttention(settings), &[inputs[0], keys, values, length], origin)
     }
 }

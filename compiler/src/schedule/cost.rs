@@ -2,9 +2,9 @@
 //!
 //! Operations: the convention of the field (Chowdhery et al. 2022, PaLM, appendix B): matrix products and attention count, a multiply-add
 //! being two operations; elementwise work, reductions and normalisations do not. Causal attention counts half, because
-//! half of the scores are never needed. The backward pass of attention has five products of the forward's two.
+//! half of the scores are never needed, attention with a window its band. The backward pass of attention has five products of the forward's two.
 
-use crate::op::AttentionSettings;
+use crate::plan::AttentionSettings;
 use crate::program::{Kernel, Program, Step, View};
 
 /// Floating-point operations of one run of a step.
@@ -16,13 +16,13 @@ pub fn flops(step: &Step) -> u64 {
         }
         Kernel::Attention { settings, .. } => {
             let [q, k, v] = [&step.reads[0], &step.reads[1], &step.reads[2]];
-            halved(product(q, k, q.shape[3]) + product(q, k, v.shape[3]), settings)
+            seen(product(q, k, q.shape[3]) + product(q, k, v.shape[3]), settings, k.shape[1])
         }
         Kernel::AttentionGrad { settings, .. } => {
             let [q, k, v] = [&step.reads[0], &step.reads[1], &step.reads[2]];
-            halved(3 * product(q, k, q.shape[3]) + 2 * product(q, k, v.shape[3]), settings)
+            seen(3 * product(q, k, q.shape[3]) + 2 * product(q, k, v.shape[3]), settings, k.shape[1])
         }
-        Kernel::CachedAttention { .. } => {
+        Kernel::CachedAttention(_) => {
             let [q, k, v] = [&step.reads[0], &step.reads[1], &step.reads[2]];
             product(q, k, q.shape[3]) + product(q, k, v.shape[3])
         }
@@ -35,8 +35,15 @@ fn product(queries: &View, keys: &View, inner: u64) -> u64 {
     2 * queries.shape[0] * queries.shape[1] * queries.shape[2] * keys.shape[1] * inner
 }
 
-fn halved(flops: u64, settings: &AttentionSettings) -> u64 {
-    if settings.causal { flops / 2 } else { flops }
+/// What is left of the operations over all pairs where only some see each other: half where attention is causal, of `w` columns
+/// the band where it has a window.
+fn seen(flops: u64, settings: &AttentionSettings, keys: u64) -> u64 {
+    let all = if settings.causal { flops / 2 } else { flops };
+    let Some(window) = settings.window.filter(|&window| window < keys) else { return all };
+    let (window, keys) = (u128::from(window), u128::from(keys));
+    // Of a causal row the last `w` keys, fewer in the first rows; else as many on the other side.
+    let pairs = (2 * keys * window - window * window) * if settings.causal { 1 } else { 2 };
+    u64::try_from(u128::from(flops) * pairs / (2 * keys * keys)).unwrap_or(all).min(all)
 }
 
 /// Bytes that a step of `program` must at least move: what it reads, each element once however often it is used, and what it writes.

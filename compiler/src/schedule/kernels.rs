@@ -6,7 +6,7 @@ use super::flow::ValueId;
 use super::fuse::Role;
 use super::sums::Sum;
 use crate::op::{AttentionInput, NormInput, Op, Shape};
-use crate::plan::{BinaryFunction, DType};
+use crate::plan::{AttentionSettings, BinaryFunction, DType};
 use crate::program::{Instruction, Kernel, LoopBody, MemoryKind, View};
 
 impl Emitter<'_> {
@@ -40,8 +40,8 @@ impl Emitter<'_> {
                 let write = self.result(id, Rows, &reads, true);
                 self.step(id, Kernel::Rotate { theta, inverse }, reads, vec![write]);
             }
-            Op::CachedAttention { scale } => {
-                let kernel = Kernel::CachedAttention { scale };
+            Op::CachedAttention(settings) => {
+                let kernel = Kernel::CachedAttention(settings);
                 self.plain(id, kernel, &[Rows, Rows, Rows, Contiguous], Rows);
             }
             Op::CrossEntropy => self.plain(id, Kernel::CrossEntropy, &[Rows, Contiguous], Contiguous),
@@ -205,7 +205,7 @@ impl Emitter<'_> {
         let (Op::Attention(settings) | Op::AttentionStats(settings)) = *self.flow.op(id) else {
             unreachable!("called for attention only");
         };
-        let reads = self.operands(id, &[Need::Rows, Need::Rows, Need::Rows, Need::Contiguous]);
+        let reads = self.operands(id, &attention_needs(&settings, &[Need::Rows; 3]));
         let output = self.member(id, |op| matches!(op, Op::Attention(_)));
         let stats = self.member(id, |op| matches!(op, Op::AttentionStats(_)));
         let mut writes = Vec::new();
@@ -229,10 +229,11 @@ impl Emitter<'_> {
         let Op::AttentionGrad { settings, .. } = *self.flow.op(id) else {
             unreachable!("called for the gradients of attention only");
         };
-        let reads = self.operands(id, &[Rows, Rows, Rows, Rows, Contiguous, Rows, Contiguous]);
+        let reads = self.operands(id, &attention_needs(&settings, &[Rows, Rows, Rows, Rows, Contiguous, Rows]));
         let mut wanted = Vec::new();
         let mut writes = Vec::new();
-        for input in [AttentionInput::Query, AttentionInput::Key, AttentionInput::Value] {
+        use AttentionInput::{Bias, Key, Query, Value};
+        for input in [Query, Key, Value, Bias] {
             let member = self.member(id, |op| matches!(op, Op::AttentionGrad { wrt, .. } if *wrt == input));
             if let Some(member) = member {
                 wanted.push(input);
@@ -243,4 +244,15 @@ impl Emitter<'_> {
         writes.push(self.scratch(id, &stats));
         self.step(id, Kernel::AttentionGrad { settings, writes: wanted }, reads, writes);
     }
+}
+
+/// Needs of attention's operands: these, and what follows from the settings.
+fn attention_needs(settings: &AttentionSettings, fixed: &[Need]) -> Vec<Need> {
+    let further = settings.operands(fixed.len());
+    let mut needs = fixed.to_vec();
+    needs.resize(further.count, Need::Contiguous);
+    if let Some(bias) = further.bias {
+        needs[bias] = Need::Rows;
+    }
+    needs
 }

@@ -189,7 +189,7 @@ fn results(step: &Step, reads: &[Tensor], before: &[Tensor]) -> Vec<Tensor> {
             results.extend(before.last().cloned());
             results
         }
-        Kernel::CachedAttention { scale } => one(Op::CachedAttention { scale: *scale }),
+        Kernel::CachedAttention(settings) => one(Op::CachedAttention(*settings)),
         Kernel::CacheWrite => vec![apply(Op::CacheWrite, &[&before[0], &reads[0], &reads[1]])],
         Kernel::CrossEntropy => one(Op::CrossEntropy),
         Kernel::CrossEntropyGrad { loss } => {

@@ -130,7 +130,7 @@ pub(crate) fn gpt2(width: u64, heads: u64, vocab: u64, context: u64, dropout: f6
             })
             .collect();
         let scale = 1.0 / ((width / heads) as f64).sqrt();
-        let seen = w.like(ModelOp::Attend { causal: true, scale }, &parts);
+        let seen = w.like(ModelOp::Attend(AttentionSettings::causal(scale)), &parts);
         let seen = w.joined(seen, width);
         let out = w.linear(seen, "attn.c_proj", width, width);
         let out = w.like(ModelOp::Dropout { rate: dropout }, &[out]);
@@ -169,9 +169,10 @@ pub(crate) fn llama(layers: usize, width: u64, heads: [u64; 2], hidden: u64, voc
             }
             operands.push(operand);
         }
-        operands.extend(documents);
+        operands.extend(documents.into_iter().flat_map(|documents| [documents, documents]));
         let scale = 1.0 / (head as f64).sqrt();
-        let seen = w.like(ModelOp::Attend { causal: true, scale }, &operands);
+        let settings = AttentionSettings { documents: documents.is_some(), ..AttentionSettings::causal(scale) };
+        let seen = w.like(ModelOp::Attend(settings), &operands);
         let seen = w.joined(seen, width);
         let weight = w.weight("self_attn.o_proj.weight", &[width, width]);
         let out = w.product(seen, weight, true);

@@ -3,8 +3,9 @@
 mod losses;
 
 use llmc_compiler::graph::{Builder, Graph, Id, Target, gradients};
-use llmc_compiler::op::{AdamConstants, AdamOutput, AttentionSettings, Op, Reduction, Type};
+use llmc_compiler::op::{AdamConstants, AdamOutput, Op, Reduction, Type};
 use llmc_compiler::optimise::optimise;
+use llmc_compiler::plan::AttentionSettings;
 use llmc_compiler::plan::{BinaryFunction, Initializer, Origin, ScheduleKind, SchedulePlan, UnaryFunction, WeightPlan};
 use llmc_compiler::program::PersistentBuffer;
 use llmc_compiler::random::Stream;
@@ -68,8 +69,8 @@ fn training_step(with_logits: bool) -> Graph {
     let key = project(&mut b, k, true, HEADS / 2);
     let key = turn(&mut b, key);
     let value = project(&mut b, v, false, HEADS / 2);
-    let settings = AttentionSettings { causal: true, scale: 0.4, documents: true };
-    let mixed = b.add_op(Op::Attention(settings), &[query, key, value, documents]);
+    let settings = AttentionSettings { documents: true, ..AttentionSettings::causal(0.4) };
+    let mixed = b.add_op(Op::Attention(settings), &[query, key, value, documents, documents]);
     let mixed = b.reshape(mixed, &[rows, WIDTH]);
     let mixed = b.matmul(mixed, false, o, false);
     let x = b.reshape(x, &[rows, WIDTH]);

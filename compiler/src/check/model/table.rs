@@ -204,13 +204,25 @@ pub(super) const FUNCTIONS: &[Function] = &[
             required("q", FLOATS),
             required("k", FLOATS),
             required("v", FLOATS),
-            with("causal", Takes::Bool, Default::Bool(true)),
+            with("causal", Takes::Bool, Default::Computed("true without `order`")),
             with("scale", Takes::Number, Default::Computed("K^-0.5")),
             with("documents", IDS, Default::Absent),
+            with("key_documents", IDS, Default::Absent),
+            with("order", IDS, Default::Absent),
+            with("key_order", IDS, Default::Absent),
+            with("earlier", Takes::Bool, Default::Bool(false)),
+            with("bias", FLOATS, Default::Absent),
+            with("alibi", Takes::Bool, Default::Bool(false)),
+            with("window", Takes::Size, Default::Absent),
+            with("soft_cap", Takes::Number, Default::Absent),
         ],
         result: "`q [B, T, H, K]`, `k [B, S, G, K]`, `v [B, S, G, V]` -> `[B, T, H, V]`",
         doc: "Scaled dot-product attention (Vaswani et al. 2017). Groups of `H / G` query heads share a key and value head. \
-              With `documents [B, T]` a token sees only tokens of its own document.",
+              `causal`: a token sees itself and what is before it. `documents [B, T]`: a token sees tokens of the same number alone \
+              (`key_documents [B, S]` where keys have their own). `order [B, T]`: a token sees tokens whose number is not larger, with \
+              `earlier` those whose number is smaller; the objective fills the model's input `order`. `window`: a token sees what is \
+              less than so many positions away. `bias [B, H, T, S]` (sizes 1 repeat) is added to the scores, `alibi` lowers them with \
+              the distance (Press et al. 2022), `soft_cap` bounds them by `cap * tanh(score / cap)`.",
         example: "y = attend(q, k, v)",
         rule: Rule::Shape(attention::attend),
     },

@@ -2,8 +2,8 @@
 
 use super::Parts;
 use crate::graph::Id;
-use crate::op::{AttentionInput, AttentionSettings, Op, Reduction};
-use crate::plan::UnaryFunction;
+use crate::op::{AttentionInput, Op, Reduction};
+use crate::plan::{AttentionSettings, OrderRule, UnaryFunction, alibi_slope};
 
 /// Stands for the score of a key that is not seen: far below any other, yet finite.
 const UNSEEN: f64 = -1e30;
@@ -25,22 +25,17 @@ type Mask = Option<Id>;
 
 impl Parts<'_> {
     pub(super) fn attention(&mut self, settings: &AttentionSettings) -> Id {
-        let heads = self.heads(settings.scale);
-        let mask = self.mask(settings, 3);
+        let (heads, mask) = self.heads(settings, 3, None);
         self.weighted_mean(&heads, mask)
     }
 
-    pub(super) fn cached_attention(&mut self, scale: f64) -> Id {
-        let heads = self.heads(scale);
-        let shape = self.build.shape(heads.scores);
-        let first = self.inputs[3];
-        let mask = self.not_after(shape[2], shape[3], Some(first));
-        self.weighted_mean(&heads, Some(mask))
+    pub(super) fn cached_attention(&mut self, settings: &AttentionSettings) -> Id {
+        let (heads, mask) = self.heads(settings, 4, Some(self.inputs[3]));
+        self.weighted_mean(&heads, mask)
     }
 
     pub(super) fn attention_stats(&mut self, settings: &AttentionSettings) -> Id {
-        let heads = self.heads(settings.scale);
-        let mask = self.mask(settings, 3);
+        let (heads, mask) = self.heads(settings, 3, None);
         let (maximum, _, sum) = self.exponentials(&heads, mask);
         let build = &mut self.build;
         let logarithm = build.unary(UnaryFunction::Log, sum);
@@ -49,11 +44,10 @@ impl Parts<'_> {
         build.reshape(stats, &shape[..3])
     }
 
-    /// `dV = P' dO` and, with `dS = P * (dO V' - sum(dO * O)) * scale`, `dQ = dS K` and `dK = dS' Q`.
+    /// `dV = P' dO` and, with `dS = P * (dO V' - sum(dO * O))` times the slope of the cap, `dQ = dS K scale` and `dK = dS' Q scale`.
     pub(super) fn attention_grad(&mut self, settings: &AttentionSettings, wrt: AttentionInput) -> Id {
         let (out, stats, dout) = (self.inputs[3], self.inputs[4], self.inputs[5]);
-        let heads = self.heads(settings.scale);
-        let mask = self.mask(settings, 6);
+        let (heads, mask) = self.heads(settings, 6, None);
         let build = &mut self.build;
         let mut stats_shape = build.shape(stats);
         stats_shape.push(1);
@@ -72,7 +66,16 @@ impl Parts<'_> {
         let along_output = build.sum_last(product);
         let along_value = build.matmul(dout, false, heads.value, true);
         let difference = build.subtract(along_value, along_output);
-        let dscores = build.multiply(probabilities, difference);
+        let mut dscores = build.multiply(probabilities, difference);
+        if let Some(cap) = settings.soft_cap {
+            let share = build.scale(heads.scores, 1.0 / cap);
+            let square = build.multiply(share, share);
+            let slope = build.one_minus(square);
+            dscores = build.multiply(dscores, slope);
+        }
+        if wrt == AttentionInput::Bias {
+            return dscores;
+        }
         let dscores = build.scale(dscores, settings.scale);
         if wrt == AttentionInput::Query {
             let dquery = build.matmul(dscores, false, heads.key, false);
@@ -103,14 +106,39 @@ impl Parts<'_> {
         build.select(written, rows, cache)
     }
 
-    fn heads(&mut self, scale: f64) -> Heads {
+    /// The operands and scores, and what a query sees; `fixed` operands stand before the further ones, and the first query of
+    /// each row stands behind `before [B]` keys of a cache.
+    fn heads(&mut self, settings: &AttentionSettings, fixed: usize, before: Option<Id>) -> (Heads, Mask) {
         let (query, key, value) = (self.inputs[0], self.inputs[1], self.inputs[2]);
-        let heads = self.build.shape(query)[2];
+        let count = self.build.shape(query)[2];
         let query = self.heads_first(query);
-        let (key, value) = (self.repeated(key, heads), self.repeated(value, heads));
+        let (key, value) = (self.repeated(key, count), self.repeated(value, count));
         let scores = self.build.matmul(query, false, key, true);
-        let scores = self.build.scale(scores, scale);
-        Heads { query, key, value, scores }
+        let mut scores = self.build.scale(scores, settings.scale);
+        let further = settings.operands(fixed);
+        if let Some(bias) = further.bias {
+            scores = self.build.add(scores, self.inputs[bias]);
+        }
+        if settings.alibi {
+            let distance = self.distance(scores, before);
+            let behind = self.build.unary(UnaryFunction::Abs, distance);
+            let slopes: Vec<Id> = (0..count as usize)
+                .map(|head| {
+                    let slope = self.build.constant(-alibi_slope(head, count as usize));
+                    self.build.reshape(slope, &[1, 1, 1, 1])
+                })
+                .collect();
+            let slopes = self.build.add_op(Op::Concat { axis: 1 }, &slopes);
+            let falling = self.build.multiply(slopes, behind);
+            scores = self.build.add(scores, falling);
+        }
+        if let Some(cap) = settings.soft_cap {
+            let share = self.build.scale(scores, 1.0 / cap);
+            let bounded = self.build.unary(UnaryFunction::Tanh, share);
+            scores = self.build.scale(bounded, cap);
+        }
+        let mask = self.mask(settings, further.documents, further.order, scores, before);
+        (Heads { query, key, value, scores }, mask)
     }
 
     /// Axes 1 and 2 exchanged: positions and heads.
@@ -143,38 +171,69 @@ impl Parts<'_> {
         self.heads_first(together)
     }
 
-    /// What the settings let a query see; `documents` is the operand of the document numbers.
-    fn mask(&mut self, settings: &AttentionSettings, documents: usize) -> Mask {
-        let [batch, length, ..] = self.build.shape(self.inputs[0])[..] else {
-            unreachable!("the type check asks for four dimensions")
-        };
-        let causal = settings.causal.then(|| self.not_after(length, length, None));
-        let own = settings.documents.then(|| {
-            let numbers = self.inputs[documents];
-            let of_query = self.build.reshape(numbers, &[batch, 1, length, 1]);
-            let of_key = self.build.reshape(numbers, &[batch, 1, 1, length]);
-            self.equal(of_query, of_key)
-        });
-        match (causal, own) {
-            (Some(causal), Some(own)) => Some(self.build.multiply(causal, own)),
-            (causal, own) => causal.or(own),
+    /// What the settings let a query see; `documents` and `order` are the operands of the queries' numbers.
+    fn mask(
+        &mut self,
+        settings: &AttentionSettings,
+        documents: Option<usize>,
+        order: Option<usize>,
+        scores: Id,
+        before: Option<Id>,
+    ) -> Mask {
+        let mut rules = Vec::new();
+        if settings.causal || settings.window.is_some() {
+            let distance = self.distance(scores, before);
+            if settings.causal {
+                let zero = self.build.constant(0.0);
+                let after = self.build.greater(distance, zero);
+                rules.push(self.build.one_minus(after));
+            }
+            if let Some(window) = settings.window {
+                let apart = self.build.unary(UnaryFunction::Abs, distance);
+                let window = self.build.constant(window as f64);
+                rules.push(self.build.greater(window, apart));
+            }
         }
+        if let Some(operand) = documents {
+            let (of_query, of_key) = self.numbers(operand);
+            rules.push(self.equal(of_query, of_key));
+        }
+        if let Some((operand, rule)) = order.zip(settings.order) {
+            let (of_query, of_key) = self.numbers(operand);
+            rules.push(match rule {
+                OrderRule::Earlier => self.build.greater(of_query, of_key),
+                OrderRule::NotLater => {
+                    let later = self.build.greater(of_key, of_query);
+                    self.build.one_minus(later)
+                }
+            });
+        }
+        rules.into_iter().reduce(|all, rule| self.build.multiply(all, rule))
     }
 
-    /// `[queries, keys]`: 1 where the key does not stand after the query. With `first [B]`, where the first query of each
-    /// row stands, `[B, 1, queries, keys]`.
-    fn not_after(&mut self, queries: u64, keys: u64, first: Option<Id>) -> Id {
+    /// The numbers of queries, `[B, 1, T, 1]`, and of keys, `[B, 1, 1, S]`.
+    fn numbers(&mut self, operand: usize) -> (Id, Id) {
+        let (queries, keys) = (self.inputs[operand], self.inputs[operand + 1]);
+        let (of_queries, of_keys) = (self.build.shape(queries), self.build.shape(keys));
+        let queries = self.build.reshape(queries, &[of_queries[0], 1, of_queries[1], 1]);
+        (queries, self.build.reshape(keys, &[of_keys[0], 1, 1, of_keys[1]]))
+    }
+
+    /// Place of each key less that of each query, `[1, 1, T, S]`; with `before [B]`, where the first query of each row stands,
+    /// `[B, 1, T, S]`.
+    fn distance(&mut self, scores: Id, before: Option<Id>) -> Id {
+        let shape = self.build.shape(scores);
+        let (queries, keys) = (shape[2], shape[3]);
         let query_places = self.count_up(queries);
-        let mut query_places = self.build.reshape(query_places, &[queries, 1]);
-        if let Some(first) = first {
-            let batch = self.build.shape(first)[0];
-            let first = self.build.reshape(first, &[batch, 1, 1, 1]);
-            let places = self.build.reshape(query_places, &[1, 1, queries, 1]);
-            query_places = self.build.add(places, first);
+        let mut query_places = self.build.reshape(query_places, &[1, 1, queries, 1]);
+        if let Some(before) = before {
+            let batch = self.build.shape(before)[0];
+            let before = self.build.reshape(before, &[batch, 1, 1, 1]);
+            query_places = self.build.add(query_places, before);
         }
         let key_places = self.count_up(keys);
-        let after = self.build.greater(key_places, query_places);
-        self.build.one_minus(after)
+        let key_places = self.build.reshape(key_places, &[1, 1, 1, keys]);
+        self.build.subtract(key_places, query_places)
     }
 
     /// The greatest score seen, the exponentials of the scores' distances to it, and their sum.

@@ -52,7 +52,7 @@ impl Parts<'_> {
             Op::Attention(settings) => self.attention(settings),
             Op::AttentionStats(settings) => self.attention_stats(settings),
             Op::AttentionGrad { settings, wrt } => self.attention_grad(settings, *wrt),
-            Op::CachedAttention { scale } => self.cached_attention(*scale),
+            Op::CachedAttention(settings) => self.cached_attention(settings),
             Op::CacheWrite => self.cache_write(),
             Op::SumSquares => self.sum_squares(),
             Op::AddScalars => self.add_scalars(),

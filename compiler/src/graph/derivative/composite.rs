@@ -2,7 +2,8 @@
 
 use super::Step;
 use crate::graph::Id;
-use crate::op::{AttentionInput, AttentionSettings, NormInput, Op};
+use crate::op::{AttentionInput, NormInput, Op, Reduction};
+use crate::plan::AttentionSettings;
 
 /// The inputs of a normalisation, by operand.
 const NORM_INPUTS: [NormInput; 3] = [NormInput::Value, NormInput::Scale, NormInput::Shift];
@@ -49,15 +50,21 @@ impl Step<'_> {
         self.build.add_op(Op::RmsNormGrad { eps, wrt }, &inputs)
     }
 
-    /// The three gradients of one attention share one [`Op::AttentionStats`].
+    /// The gradients of one attention share one [`Op::AttentionStats`]. That of a bias is summed over what it is repeated for.
     pub(super) fn attention(&mut self, settings: AttentionSettings, operand: usize) -> Id {
-        let wrt = ATTENTION_INPUTS[operand];
+        let wrt = *ATTENTION_INPUTS.get(operand).unwrap_or(&AttentionInput::Bias);
         let build = &mut self.build;
         let stats =
             *self.attention_stats.get_or_insert_with(|| build.add_op(Op::AttentionStats(settings), self.inputs));
         let mut inputs = self.inputs[..3].to_vec();
         inputs.extend([self.value, stats, self.gradient]);
         inputs.extend(&self.inputs[3..]);
-        self.build.add_op(Op::AttentionGrad { settings, wrt }, &inputs)
+        let gradient = self.build.add_op(Op::AttentionGrad { settings, wrt }, &inputs);
+        if wrt != AttentionInput::Bias {
+            return gradient;
+        }
+        let (given, full) = (self.build.shape(self.inputs[operand]), self.build.shape(gradient));
+        let repeated: Vec<usize> = (0..full.len()).filter(|&axis| given[axis] != full[axis]).collect();
+        if repeated.is_empty() { gradient } else { self.build.reduce(Reduction::Sum, repeated, gradient) }
     }
 }

@@ -104,7 +104,9 @@ impl Step<'_> {
                 let back = Op::Rotate { theta: *theta, inverse: !inverse };
                 self.build.add_op(back, &[self.gradient, self.inputs[1]])
             }
-            Op::Attention(settings) if operand < 3 => self.attention(*settings, operand),
+            Op::Attention(settings) if operand < 3 || settings.operands(3).bias == Some(operand) => {
+                self.attention(*settings, operand)
+            }
             Op::CrossEntropy if operand == 0 => {
                 let inputs = [self.inputs[0], self.inputs[1], self.gradient];
                 self.build.add_op(Op::CrossEntropyGrad, &inputs)
@@ -126,7 +128,7 @@ impl Step<'_> {
             | Op::Attention(_)
             | Op::AttentionStats(_)
             | Op::AttentionGrad { .. }
-            | Op::CachedAttention { .. }
+            | Op::CachedAttention(_)
             | Op::CacheWrite
             | Op::CrossEntropy
             | Op::CrossEntropyGrad

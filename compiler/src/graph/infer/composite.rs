@@ -2,7 +2,7 @@
 
 use super::Operands;
 use crate::op::{AttentionInput, NormInput, Op, Shape, Type};
-use crate::plan::DType;
+use crate::plan::{AttentionSettings, DType};
 
 /// Scalars that one [`Op::AddScalars`] adds at most.
 const MOST_SCALARS: usize = 64;
@@ -23,33 +23,28 @@ pub(super) fn infer(operands: &Operands<'_>) -> Result<Type, String> {
         Op::RmsNormGrad { wrt: NormInput::Shift, .. } => operands.refuse("there is no shift"),
         Op::RmsNormGrad { wrt, .. } => norm_grad(operands, *wrt),
         Op::Rotate { .. } => rotate(operands),
-        Op::Attention(settings) => {
-            let documents = usize::from(settings.documents);
-            operands.expect_count(3 + documents)?;
-            let shapes = attention(operands, settings.causal, settings.documents.then_some(3))?;
-            Ok(Type::f32(&shapes.output))
-        }
-        Op::AttentionStats(settings) => {
-            operands.expect_count(3 + usize::from(settings.documents))?;
-            let shapes = attention(operands, settings.causal, settings.documents.then_some(3))?;
-            Ok(Type::f32(&shapes.stats))
-        }
+        Op::Attention(settings) => Ok(Type::f32(&attention(operands, settings, 3)?.output)),
+        Op::AttentionStats(settings) => Ok(Type::f32(&attention(operands, settings, 3)?.stats)),
         Op::AttentionGrad { settings, wrt } => {
-            operands.expect_count(6 + usize::from(settings.documents))?;
-            let shapes = attention(operands, settings.causal, settings.documents.then_some(6))?;
+            let shapes = attention(operands, settings, 6)?;
             operands.expect(3, &Type::f32(&shapes.output))?;
             operands.expect(4, &Type::f32(&shapes.stats))?;
             operands.expect(5, &Type::f32(&shapes.output))?;
-            Ok(operands.types[match wrt {
-                AttentionInput::Query => 0,
-                AttentionInput::Key => 1,
-                AttentionInput::Value => 2,
-            }]
-            .clone())
+            Ok(match wrt {
+                AttentionInput::Query => operands.types[0].clone(),
+                AttentionInput::Key => operands.types[1].clone(),
+                AttentionInput::Value => operands.types[2].clone(),
+                AttentionInput::Bias => {
+                    let [batch, heads, length] = shapes.stats;
+                    Type::f32(&[batch, heads, length, operands.shape(1)[1]])
+                }
+            })
         }
-        Op::CachedAttention { .. } => {
-            operands.expect_count(4)?;
-            let shapes = attention(operands, false, None)?;
+        Op::CachedAttention(settings) => {
+            if !settings.causal || settings.operands(0).count > 0 {
+                return operands.refuse("a cache takes causal attention without further operands");
+            }
+            let shapes = attention(operands, &AttentionSettings::full(settings.scale), 4)?;
             lengths(operands, 3)?;
             Ok(Type::f32(&shapes.output))
         }
@@ -212,8 +207,10 @@ struct AttentionShapes {
     stats: [u64; 3],
 }
 
-/// Checks query, key, value (operands 0, 1, 2) and documents (the operand named).
-fn attention(operands: &Operands<'_>, causal: bool, documents: Option<usize>) -> Result<AttentionShapes, String> {
+/// Checks query, key, value (operands 0, 1, 2), and what the settings ask for behind the first `fixed` operands.
+fn attention(operands: &Operands<'_>, settings: &AttentionSettings, fixed: usize) -> Result<AttentionShapes, String> {
+    let further = settings.operands(fixed);
+    operands.expect_count(further.count)?;
     for operand in 0..3 {
         operands.expect_dtype(operand, DType::F32)?;
         operands.expect_rank(operand, 4)?;
@@ -229,11 +226,21 @@ fn attention(operands: &Operands<'_>, causal: bool, documents: Option<usize>) ->
     if key[2] == 0 || heads % key[2] != 0 {
         return operands.refuse("the query heads must be a multiple of the key heads");
     }
-    if (causal || documents.is_some()) && key[1] != length {
-        return operands.refuse("query and key must be equally long when the attention is causal or has documents");
+    if settings.is_positional() && key[1] != length {
+        return operands.refuse("query and key must be equally long where their positions count");
     }
-    if let Some(operand) = documents {
-        operands.expect(operand, &Type::i32(&[batch, length]))?;
+    for first in [further.documents, further.order].into_iter().flatten() {
+        operands.expect(first, &Type::i32(&[batch, length]))?;
+        operands.expect(first + 1, &Type::i32(&[batch, key[1]]))?;
+    }
+    if let Some(bias) = further.bias {
+        operands.expect_dtype(bias, DType::F32)?;
+        operands.expect_rank(bias, 4)?;
+        let scores = [batch, heads, length, key[1]];
+        let fits = operands.shape(bias).iter().zip(scores).take(3).all(|(&size, full)| size == 1 || size == full);
+        if !fits || operands.shape(bias)[3] != key[1] {
+            return operands.refuse("what is added to the scores is [B or 1, H or 1, T or 1, S]");
+        }
     }
     Ok(AttentionShapes { output: [batch, length, heads, value[3]], stats: [batch, heads, length] })
 }

@@ -3,20 +3,18 @@
 use super::lookup::exponential_sum;
 use super::{count, dot, floats, integers, sizes};
 use crate::graph::Tensor;
-use crate::op::{AttentionInput, AttentionSettings, Op};
+use crate::op::{AttentionInput, Op};
+use crate::plan::{AttentionSettings, OrderRule, alibi_slope};
 
 pub(super) fn evaluate(op: &Op, inputs: &[&Tensor]) -> Result<Vec<f32>, String> {
     let queries = inputs[0].shape[1];
     Ok(match op {
-        Op::Attention(settings) => Heads::new(*settings, inputs, inputs.get(3)).output(),
-        Op::AttentionStats(settings) => Heads::new(*settings, inputs, inputs.get(3)).stats(),
-        Op::AttentionGrad { settings, wrt } => {
-            Heads::new(*settings, inputs, inputs.get(6)).gradient(*wrt, &inputs[3..])
-        }
-        Op::CachedAttention { scale } => {
+        Op::Attention(settings) => Heads::new(*settings, inputs, 3).output(),
+        Op::AttentionStats(settings) => Heads::new(*settings, inputs, 3).stats(),
+        Op::AttentionGrad { settings, wrt } => Heads::new(*settings, inputs, 6).gradient(*wrt, &inputs[3..]),
+        Op::CachedAttention(settings) => {
             let before = cache_room(inputs[1], queries, inputs[3])?;
-            let settings = AttentionSettings { causal: true, scale: *scale, documents: false };
-            let heads = Heads { before, ..Heads::new(settings, inputs, None) };
+            let heads = Heads { before, ..Heads::new(*settings, inputs, 4) };
             heads.output()
         }
         _ => unreachable!("the caller passes attention only"),
@@ -59,8 +57,11 @@ struct Heads<'a> {
     key: &'a [f32],
     /// `[B, S, G, V]`
     value: &'a [f32],
-    /// `[B, T]`
-    documents: Option<&'a [i32]>,
+    /// `[B, T]` and `[B, S]`
+    documents: Option<(&'a [i32], &'a [i32])>,
+    /// `[B, T]` and `[B, S]`
+    order: Option<(&'a [i32], &'a [i32])>,
+    bias: Option<&'a Tensor>,
     batch: usize,
     queries: usize,
     keys: usize,
@@ -73,14 +74,19 @@ struct Heads<'a> {
 }
 
 impl<'a> Heads<'a> {
-    fn new(settings: AttentionSettings, inputs: &[&'a Tensor], documents: Option<&&'a Tensor>) -> Self {
+    /// `fixed` operands stand before the further ones.
+    fn new(settings: AttentionSettings, inputs: &[&'a Tensor], fixed: usize) -> Self {
+        let further = settings.operands(fixed);
+        let pair = |first: usize| (integers(inputs[first]), integers(inputs[first + 1]));
         let (query, value) = (sizes(&inputs[0].shape), sizes(&inputs[2].shape));
         Heads {
             settings,
             query: floats(inputs[0]),
             key: floats(inputs[1]),
             value: floats(inputs[2]),
-            documents: documents.map(|documents| integers(documents)),
+            documents: further.documents.map(pair),
+            order: further.order.map(pair),
+            bias: further.bias.map(|bias| inputs[bias]),
             batch: query[0],
             queries: query[1],
             keys: value[1],
@@ -109,22 +115,47 @@ impl<'a> Heads<'a> {
         ((b * self.keys + s) * self.groups + group) * width
     }
 
-    /// The key positions a query sees, with the scaled scores.
+    /// The key positions a query sees, with the scores.
     fn scores(&self, row: (usize, usize, usize)) -> Vec<(usize, f64)> {
-        let (b, t, _) = row;
-        let seen = |s: usize| {
-            let before = !self.settings.causal || s <= self.before.get(b).copied().unwrap_or(0) + t;
-            let document = |position: usize| self.documents.map(|numbers| numbers[b * self.queries + position]);
-            before && (self.documents.is_none() || document(s) == document(t))
-        };
+        let (b, t, h) = row;
+        let settings = &self.settings;
+        let place = self.before.get(b).copied().unwrap_or(0) + t;
         let query = &self.query[self.query_row(row, self.key_width)..][..self.key_width];
-        (0..self.keys)
-            .filter(|&s| seen(s))
+        settings
+            .seen(place, self.keys)
+            .filter(|&s| self.sees(b, t, s))
             .map(|s| {
                 let key = &self.key[self.key_row(row, s, self.key_width)..][..self.key_width];
-                (s, dot(query, key) * self.settings.scale)
+                let mut score = dot(query, key) * settings.scale + self.bias(b, h, t, s);
+                if settings.alibi {
+                    score -= alibi_slope(h, self.heads) * place.abs_diff(s) as f64;
+                }
+                (s, settings.soft_cap.map_or(score, |cap| cap * (score / cap).tanh()))
             })
             .collect()
+    }
+
+    /// Whether documents and order let a query see a key.
+    fn sees(&self, b: usize, t: usize, s: usize) -> bool {
+        let of = |(queries, keys): (&[i32], &[i32])| (queries[b * self.queries + t], keys[b * self.keys + s]);
+        let ordered = self.settings.order.zip(self.order).is_none_or(|(rule, order)| {
+            let (query, key) = of(order);
+            match rule {
+                OrderRule::NotLater => key <= query,
+                OrderRule::Earlier => key < query,
+            }
+        });
+        ordered && self.documents.map(of).is_none_or(|(query, key)| query == key)
+    }
+
+    /// What is added to a score.
+    fn bias(&self, b: usize, h: usize, t: usize, s: usize) -> f64 {
+        let Some(bias) = self.bias else { return 0.0 };
+        let index = [b, h, t, s]
+            .into_iter()
+            .zip(sizes(&bias.shape))
+            .fold(0, |sum, (index, size)| sum * size + if size == 1 { 0 } else { index });
+        f64::from(floats(bias)[index])
     }
 
     /// `[B, T, H, V]`
@@ -158,13 +189,14 @@ impl<'a> Heads<'a> {
     }
 
     /// The gradient for one input, given `(out, stats, dout)`, with the probabilities recomputed from the statistics
-    /// (Dao et al. 2022, algorithm 4): `ds = p * (dout . v - dout . out) * scale`.
+    /// (Dao et al. 2022, algorithm 4): `ds = p * (dout . v - dout . out)`, times the slope of the cap.
     fn gradient(&self, wrt: AttentionInput, rest: &[&Tensor]) -> Vec<f32> {
         let (out, stats, dout) = (floats(rest[0]), floats(rest[1]), floats(rest[2]));
         let elements = match wrt {
             AttentionInput::Query => self.query.len(),
             AttentionInput::Key => self.key.len(),
             AttentionInput::Value => self.value.len(),
+            AttentionInput::Bias => self.batch * self.heads * self.queries * self.keys,
         };
         let mut gradient = vec![0.0f64; elements];
         let mut add = |start: usize, factor: f64, values: &[f32]| {
@@ -184,11 +216,16 @@ impl<'a> Heads<'a> {
                 let value_row = self.key_row(row, s, self.value_width);
                 let probability = (score - normalizer).exp();
                 let along_value = dot(dout, &self.value[value_row..]);
-                let dscore = probability * (along_value - along_output) * self.settings.scale;
+                let slope = self.settings.soft_cap.map_or(1.0, |cap| 1.0 - (score / cap).powi(2));
+                let dscore = probability * (along_value - along_output) * slope;
+                let dproduct = dscore * self.settings.scale;
                 match wrt {
-                    AttentionInput::Query => add(query_row, dscore, &self.key[key_row..][..self.key_width]),
-                    AttentionInput::Key => add(key_row, dscore, &self.query[query_row..][..self.key_width]),
+                    AttentionInput::Query => add(query_row, dproduct, &self.key[key_row..][..self.key_width]),
+                    AttentionInput::Key => add(key_row, dproduct, &self.query[query_row..][..self.key_width]),
                     AttentionInput::Value => add(value_row, probability, dout),
+                    AttentionInput::Bias => {
+                        add(((b * self.heads + h) * self.queries + t) * self.keys + s, dscore, &[1.0]);
+                    }
                 }
             }
         }

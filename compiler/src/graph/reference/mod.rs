@@ -44,7 +44,7 @@ pub(super) fn evaluate(op: &Op, ty: &Type, inputs: &[&Tensor]) -> Result<Tensor,
             Data::F32(normalize::evaluate(op, inputs))
         }
         Op::Rotate { theta, inverse } => Data::F32(rotate::rotate(inputs[0], inputs[1], *theta, *inverse)),
-        Op::Attention(_) | Op::AttentionStats(_) | Op::AttentionGrad { .. } | Op::CachedAttention { .. } => {
+        Op::Attention(_) | Op::AttentionStats(_) | Op::AttentionGrad { .. } | Op::CachedAttention(_) => {
             Data::F32(attention::evaluate(op, inputs)?)
         }
         Op::CacheWrite => Data::F32(attention::cache_write(inputs)?),

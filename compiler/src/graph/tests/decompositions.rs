@@ -35,7 +35,7 @@ pub fn primitive(op: &Op) -> bool {
         | Op::Attention(_)
         | Op::AttentionStats(_)
         | Op::AttentionGrad { .. }
-        | Op::CachedAttention { .. }
+        | Op::CachedAttention(_)
         | Op::CacheWrite
         | Op::CrossEntropy
         | Op::CrossEntropyGrad

@@ -3,7 +3,8 @@
 use super::samples::{Operand, operands, operators};
 use super::{Named, input, origin, single, total};
 use crate::graph::{Builder, Graph, Id, Tensor, gradients, name};
-use crate::op::{AttentionSettings, Op, Type};
+use crate::op::{Op, Type};
+use crate::plan::AttentionSettings;
 use crate::plan::UnaryFunction;
 use crate::random::{Stream, stream_of};
 
@@ -40,7 +41,7 @@ fn differentiable(op: &Op) -> bool {
         | Op::RmsNormGrad { .. }
         | Op::AttentionStats(_)
         | Op::AttentionGrad { .. }
-        | Op::CachedAttention { .. }
+        | Op::CachedAttention(_)
         | Op::CacheWrite
         | Op::CrossEntropyGrad
         | Op::LearningRate { .. }
@@ -153,7 +154,7 @@ fn a_whole_model_agrees_with_finite_differences() {
             build.reshape(part, &[2, 3, 3, 2])
         })
         .collect();
-    let settings = AttentionSettings { causal: true, scale: 0.7, documents: false };
+    let settings = AttentionSettings::causal(0.7);
     let mixed = build.add_op(Op::Attention(settings), &heads);
     let mixed = build.reshape(mixed, &[2, 3, 6]);
     let first = build.add(embedded, mixed);

@@ -1,8 +1,8 @@
 //! The type rules refuse what does not fit, and say why.
 
 use crate::graph::infer;
-use crate::op::{AttentionSettings, NormInput, Op, Reduction, Shape, Type};
-use crate::plan::{BinaryFunction, UnaryFunction};
+use crate::op::{NormInput, Op, Reduction, Shape, Type};
+use crate::plan::{AttentionSettings, BinaryFunction, UnaryFunction};
 
 #[track_caller]
 fn refused(op: &Op, types: &[Type], reason: &str) {
@@ -83,9 +83,15 @@ fn matrices_tables_and_norms() {
 
 #[test]
 fn attention() {
-    let settings = AttentionSettings { causal: true, scale: 1.0, documents: true };
+    let settings = AttentionSettings { documents: true, ..AttentionSettings::causal(1.0) };
     let op = Op::Attention(settings);
-    let good = [Type::f32(&[2, 3, 4, 6]), Type::f32(&[2, 3, 2, 6]), Type::f32(&[2, 3, 2, 5]), Type::i32(&[2, 3])];
+    let good = [
+        Type::f32(&[2, 3, 4, 6]),
+        Type::f32(&[2, 3, 2, 6]),
+        Type::f32(&[2, 3, 2, 5]),
+        Type::i32(&[2, 3]),
+        Type::i32(&[2, 3]),
+    ];
     let refs: Vec<&Type> = good.iter().collect();
     assert_eq!(infer(&op, &refs), Ok(Type::f32(&[2, 3, 4, 5])));
     let with = |operand: usize, ty: Type| {
@@ -93,7 +99,7 @@ fn attention() {
         types[operand] = ty;
         types
     };
-    refused(&op, &good[..3], "4 operands are needed");
+    refused(&op, &good[..3], "5 operands are needed");
     refused(&op, &with(1, Type::f32(&[2, 3, 2, 5])), "query and key differ");
     refused(&op, &with(2, Type::f32(&[2, 4, 2, 5])), "key and value differ");
     refused(&op, &with(0, Type::f32(&[2, 3, 3, 6])), "a multiple of the key heads");

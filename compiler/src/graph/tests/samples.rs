@@ -1,8 +1,8 @@
 //! Every operator with operands of odd shapes.
 
 use crate::graph::Tensor;
-use crate::op::{AdamConstants, AdamOutput, AttentionInput, AttentionSettings, NormInput, Op, Reduction, Shape};
-use crate::plan::{BinaryFunction, ScheduleKind, SchedulePlan, UnaryFunction};
+use crate::op::{AdamConstants, AdamOutput, AttentionInput, NormInput, Op, Reduction, Shape};
+use crate::plan::{AttentionSettings, BinaryFunction, OrderRule, ScheduleKind, SchedulePlan, UnaryFunction};
 use crate::random::{Stream, stream_of};
 
 /// One operand of a sample.
@@ -64,7 +64,6 @@ fn lengths(values: [f32; 2]) -> Operand {
 /// What a sample operator is fed, none for sources. A new operator does not compile until it has an arm here.
 pub fn operands(op: &Op) -> Option<Vec<Operand>> {
     use Operand::{Any, Positive};
-    let documents = || ids(&[2, 3], &[0, 0, 1, 4, 5, 5]);
     Some(match op {
         Op::Input { .. } | Op::State { .. } | Op::Constant(_) => return None,
         Op::Unary(function) => match function {
@@ -118,16 +117,16 @@ pub fn operands(op: &Op) -> Option<Vec<Operand>> {
         Op::Rotate { .. } => vec![Any(&[2, 3, 2, 6]), ids(&[2, 3], &[0, 1, 2, 7, 8, 30])],
         Op::Attention(settings) | Op::AttentionStats(settings) => {
             let mut operands = attention_operands(settings);
-            operands.extend(settings.documents.then(documents));
+            operands.extend(further_operands(settings));
             operands
         }
         Op::AttentionGrad { settings, .. } => {
             let mut operands = attention_operands(settings);
             operands.extend([Any(&[2, 3, 4, 5]), Positive(&[2, 4, 3]), Any(&[2, 3, 4, 5])]);
-            operands.extend(settings.documents.then(documents));
+            operands.extend(further_operands(settings));
             operands
         }
-        Op::CachedAttention { .. } => {
+        Op::CachedAttention(_) => {
             vec![Any(&[2, 3, 4, 6]), Any(&[2, 7, 2, 6]), Any(&[2, 7, 2, 5]), lengths([2.0, 4.0])]
         }
         Op::CacheWrite => vec![Any(&[2, 7, 2, 3]), Any(&[2, 3, 2, 3]), lengths([4.0, 1.0])],
@@ -142,14 +141,52 @@ pub fn operands(op: &Op) -> Option<Vec<Operand>> {
     })
 }
 
-/// Query, key and value; without a mask the keys are fewer than the queries.
+/// Query, key and value; where places do not count the keys are fewer than the queries.
 fn attention_operands(settings: &AttentionSettings) -> Vec<Operand> {
     use Operand::Any;
-    if settings.causal || settings.documents {
+    if settings.is_positional() {
         vec![Any(&[2, 3, 4, 6]), Any(&[2, 3, 2, 6]), Any(&[2, 3, 2, 5])]
     } else {
         vec![Any(&[2, 3, 4, 6]), Any(&[2, 2, 2, 6]), Any(&[2, 2, 2, 5])]
     }
+}
+
+/// Document numbers, places in an order, and what is added to the scores.
+fn further_operands(settings: &AttentionSettings) -> Vec<Operand> {
+    let mut operands = Vec::new();
+    let keys = |numbers: [i32; 6]| match settings.is_positional() {
+        true => ids(&[2, 3], &numbers),
+        false => ids(&[2, 2], &[numbers[0], numbers[2], numbers[3], numbers[4]]),
+    };
+    // Every query sees a key: of one that sees none the statistics are infinite, and its gradients say nothing.
+    let documents = (settings.documents, [0, 0, 1, 4, 5, 5], [0, 0, 1, 4, 5, 5]);
+    let order = (settings.order.is_some(), [2, 1, 3, 2, 4, 1], [0, 2, 1, 0, 3, 0]);
+    for (given, of_queries, of_keys) in [documents, order] {
+        if given {
+            operands.extend([ids(&[2, 3], &of_queries), keys(of_keys)]);
+        }
+    }
+    if settings.bias {
+        operands.push(Operand::Any(if settings.is_positional() { &[1, 4, 3, 3] } else { &[2, 1, 3, 2] }));
+    }
+    operands
+}
+
+/// Attention with each of its settings.
+fn attentions() -> Vec<AttentionSettings> {
+    let (full, causal) = (AttentionSettings::full(0.5), AttentionSettings::causal(0.5));
+    vec![
+        full,
+        causal,
+        AttentionSettings { documents: true, ..full },
+        AttentionSettings { documents: true, ..causal },
+        AttentionSettings { window: Some(2), ..full },
+        AttentionSettings { window: Some(2), soft_cap: Some(1.5), ..causal },
+        AttentionSettings { alibi: true, ..full },
+        AttentionSettings { alibi: true, bias: true, ..causal },
+        AttentionSettings { order: Some(OrderRule::NotLater), bias: true, soft_cap: Some(2.0), ..full },
+        AttentionSettings { order: Some(OrderRule::Earlier), documents: true, bias: true, ..causal },
+    ]
 }
 
 /// Every operator that has operands, some with several settings.
@@ -171,7 +208,13 @@ pub fn operators() -> Vec<Op> {
         Op::RmsNorm { eps: 1e-2 },
         Op::Rotate { theta: 100.0, inverse: false },
         Op::Rotate { theta: 100.0, inverse: true },
-        Op::CachedAttention { scale: 0.5 },
+        Op::CachedAttention(AttentionSettings::causal(0.5)),
+        Op::CachedAttention(AttentionSettings {
+            alibi: true,
+            window: Some(3),
+            soft_cap: Some(1.5),
+            ..AttentionSettings::causal(0.5)
+        }),
         Op::CacheWrite,
         Op::CrossEntropy,
         Op::CrossEntropyGrad,
@@ -192,10 +235,9 @@ pub fn operators() -> Vec<Op> {
     for wrt in [NormInput::Value, NormInput::Scale] {
         operators.push(Op::RmsNormGrad { eps: 1e-2, wrt });
     }
-    for (causal, documents) in [(false, false), (true, false), (false, true), (true, true)] {
-        let settings = AttentionSettings { causal, scale: 0.5, documents };
+    for settings in attentions() {
         operators.extend([Op::Attention(settings), Op::AttentionStats(settings)]);
-        for wrt in [AttentionInput::Query, AttentionInput::Key, AttentionInput::Value] {
+        for wrt in [AttentionInput::Query, AttentionInput::Key, AttentionInput::Value, AttentionInput::Bias] {
             operators.push(Op::AttentionGrad { settings, wrt });
         }
     }

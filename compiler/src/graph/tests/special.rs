@@ -2,8 +2,8 @@
 
 use super::{Named, input, origin, single, total};
 use crate::graph::{Builder, Graph, Id, Tensor, gradients};
-use crate::op::{AttentionSettings, Op};
-use crate::plan::{BinaryFunction, ScheduleKind, SchedulePlan, UnaryFunction};
+use crate::op::Op;
+use crate::plan::{AttentionSettings, BinaryFunction, ScheduleKind, SchedulePlan, UnaryFunction};
 use crate::random::Stream;
 
 /// The value of one operator.
@@ -49,10 +49,10 @@ fn powers_of_zero_and_to_zero_have_finite_slopes() {
 
 #[test]
 fn a_token_alone_in_its_document_sees_itself() {
-    let settings = AttentionSettings { causal: true, scale: 1.0, documents: true };
+    let settings = AttentionSettings { documents: true, ..AttentionSettings::causal(1.0) };
     let x = Tensor::f32(&[1, 2, 1, 2], vec![0.5, -0.5, 1.0, 0.25]);
     let documents = Tensor::i32(&[1, 2], vec![3, 4]);
-    let operands = [x.clone(), x.clone(), x.clone(), documents];
+    let operands = [x.clone(), x.clone(), x.clone(), documents.clone(), documents];
     // The value comes through, and the statistics are its own score.
     assert_eq!(value(&Op::Attention(settings), &operands), Ok(x.to_f32()));
     assert_eq!(value(&Op::AttentionStats(settings), &operands), Ok(vec![0.5, 1.0625]));

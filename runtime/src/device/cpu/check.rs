@@ -1,5 +1,7 @@
 //! What the kernels ask of their operands' shapes, types and strides.
 
+use llmc_compiler::op::AttentionInput;
+use llmc_compiler::plan::AttentionSettings;
 use llmc_compiler::program::Kernel;
 
 use super::window::{Bound, Window};
@@ -54,30 +56,36 @@ pub fn check(kernel: &Kernel, bound: &Bound) -> Result<(), String> {
             require(rows(x) && rows(out) && ids(positions) && shapes && x.last() % 2 == 0, "rotation")
         }
         Kernel::Attention { settings, stats } => {
-            arity((3 + usize::from(settings.documents), 1 + usize::from(*stats)))?;
-            require(check_heads(bound, settings.documents.then_some(3)), "attention")?;
+            arity((settings.operands(3).count, 1 + usize::from(*stats)))?;
+            require(check_heads(bound) && check_further(bound, settings, 3), "attention")?;
             let (q, v, out) = (&reads[0], &reads[2], &writes[0]);
             require(rows(out) && out.shape[..] == [q.shape[0], q.shape[1], q.shape[2], v.last()], "attention")?;
             require(!*stats || (flat(&writes[1]) && is_stats(&writes[1], q)), "attention's statistics")
         }
         Kernel::AttentionGrad { settings, writes: asked } => {
-            arity((6 + usize::from(settings.documents), asked.len() + 1))?;
-            require(check_heads(bound, settings.documents.then_some(6)), "attention")?;
+            arity((settings.operands(6).count, asked.len() + 1))?;
+            require(check_heads(bound) && check_further(bound, settings, 6), "attention")?;
             let (q, v) = (&reads[0], &reads[2]);
             let like_out = [q.shape[0], q.shape[1], q.shape[2], v.last()];
             let outs = [3, 5].iter().all(|&read| rows(&reads[read]) && reads[read].shape[..] == like_out);
-            let gradients = asked
-                .iter()
-                .zip(writes)
-                .all(|(input, write)| rows(write) && write.shape == reads[*input as usize].shape);
+            let scores = [q.shape[0], q.shape[2], q.shape[1], reads[1].shape[1]];
+            let gradients = asked.iter().zip(writes).all(|(input, write)| {
+                rows(write)
+                    && match input {
+                        AttentionInput::Query => write.shape == q.shape,
+                        AttentionInput::Key => write.shape == reads[1].shape,
+                        AttentionInput::Value => write.shape == v.shape,
+                        AttentionInput::Bias => write.shape[..] == scores,
+                    }
+            });
             let flat = flat(&reads[4]) && is_stats(&reads[4], q);
             let scratch = writes.last().is_some_and(|last| last.is_contiguous() && is_stats(last, q));
             require(outs && gradients && flat && scratch, "attention's gradient")
         }
-        Kernel::CachedAttention { .. } => {
+        Kernel::CachedAttention(_) => {
             arity((4, 1))?;
             let (q, v, out) = (&reads[0], &reads[2], &writes[0]);
-            require(check_heads(bound, None) && vector(&reads[3], q.shape[0]), "attention")?;
+            require(check_heads(bound) && vector(&reads[3], q.shape[0]), "attention")?;
             require(rows(out) && out.shape[..] == [q.shape[0], q.shape[1], q.shape[2], v.last()], "attention")
         }
         Kernel::CacheWrite => {
@@ -142,8 +150,8 @@ fn is_unit(window: &Window, axis: usize) -> bool {
     window.strides[axis] == 1 || window.shape[axis] == 1
 }
 
-/// Whether queries, keys, values and document numbers fit each other.
-fn check_heads(bound: &Bound, documents: Option<usize>) -> bool {
+/// Whether queries, keys and values fit each other.
+fn check_heads(bound: &Bound) -> bool {
     let (q, k, v) = (&bound.reads[0], &bound.reads[1], &bound.reads[2]);
     let whole = |window: &Window| window.shape.len() == 4 && !window.integer && is_unit(window, 3);
     [q, k, v].into_iter().all(whole)
@@ -151,9 +159,26 @@ fn check_heads(bound: &Bound, documents: Option<usize>) -> bool {
         && k.shape[..3] == v.shape[..3]
         && q.shape[2] % k.shape[2] == 0
         && q.shape[3] == k.shape[3]
-        && documents.is_none_or(|read| {
-            bound.reads[read].integer && bound.reads[read].shape[..] == q.shape[..2] && q.shape[1] == k.shape[1]
-        })
+}
+
+/// Whether what the settings ask for behind the first `fixed` reads fits queries and keys.
+fn check_further(bound: &Bound, settings: &AttentionSettings, fixed: usize) -> bool {
+    let (q, k) = (&bound.reads[0], &bound.reads[1]);
+    let further = settings.operands(fixed);
+    let numbers = |read: usize, of: &Window| {
+        let window = &bound.reads[read];
+        window.integer && window.shape[..] == of.shape[..2] && window.layout().is_contiguous()
+    };
+    let pairs = [further.documents, further.order].into_iter().flatten();
+    let bias = further.bias.is_none_or(|bias| {
+        let window = &bound.reads[bias];
+        let full = [q.shape[0], q.shape[2], q.shape[1], k.shape[1]];
+        let fits = window.shape.len() == 4 && window.shape[3] == full[3] && is_unit(window, 3) && !window.integer;
+        fits && window.shape.iter().zip(full).all(|(&size, full)| size == 1 || size == full)
+    });
+    { pairs }.all(|first| numbers(first, q) && numbers(first + 1, k))
+        && bias
+        && (!settings.is_positional() || q.shape[1] == k.shape[1])
 }
 
 /// Whether a window is the `[B, H, T]` of queries `[B, T, H, K]`.

@@ -96,10 +96,10 @@ impl Launch {
             Kernel::Rotate { theta, inverse } => rotate::rotate(operands, pool, *theta, *inverse),
             Kernel::Attention { settings, stats } => attention::attention(operands, pool, settings, *stats),
             Kernel::AttentionGrad { settings, writes } => attention::attention_grad(operands, pool, settings, writes),
-            Kernel::CachedAttention { scale } => {
+            Kernel::CachedAttention(settings) => {
                 let (added, capacity) = (operands.read(0).shape[1], operands.read(1).shape[1]);
                 let lengths = cache::Lengths::new(operands, 3, added, capacity)?;
-                attention::cached_attention(operands, pool, *scale, lengths);
+                attention::cached_attention(operands, pool, settings, lengths);
             }
             Kernel::CacheWrite => cache::write(operands, pool)?,
             Kernel::CrossEntropy => loss::cross_entropy(operands, pool, &self.origin)?,

@@ -116,6 +116,14 @@ impl<'a> Operands<'a> {
         unsafe { Elements::new(window) }
     }
 
+    /// A read of integers as one contiguous slice.
+    pub fn integer_slice(&self, index: usize) -> &'a [i32] {
+        let window = self.shared(index);
+        assert!(window.integer && window.layout().is_contiguous(), "read {index} is no row of integers");
+        // SAFETY: integers, contiguous, inside their arena, and shared with no write.
+        unsafe { std::slice::from_raw_parts(window.pointer.cast(), window.count()) }
+    }
+
     /// A write, element by element.
     pub fn elements_mut(&mut self, index: usize) -> ElementsMut<'a> {
         // SAFETY: taken once.

@@ -42,7 +42,7 @@ fn unplaced(view: &View) -> Window {
 /// Floats of a thread's scratch memory for attention.
 fn tile_floats(step: &Step) -> usize {
     let is_gradient = match step.kernel {
-        Kernel::Attention { .. } | Kernel::CachedAttention { .. } => false,
+        Kernel::Attention { .. } | Kernel::CachedAttention(_) => false,
         Kernel::AttentionGrad { .. } => true,
         _ => return 0,
     };

@@ -24,7 +24,7 @@ pub fn forward(operands: &mut Operands<'_>, pool: &Pool, scores: &Scores<'_>, wi
     let (depth, width) = (scores.queries.length(), values.length());
     pool.run(out.count() / rows, (out, stats), |task, (mut out, mut stats), scratch| {
         let (batch, group) = (task / scores.groups, task % scores.groups);
-        let seen = scores.seen(batch, queries - 1);
+        let seen = scores.seen(batch, queries - 1).end;
         let first_key = scores.key_row(batch, group, 0);
         let (keys, values) = (scores.keys.block(first_key, seen), values.block(first_key, seen));
         let [asking, lines, sums] = split(scratch, sizes(rows, seen, depth, width));
@@ -33,15 +33,8 @@ pub fn forward(operands: &mut Operands<'_>, pool: &Pool, scores: &Scores<'_>, wi
         }
         products(lines, asking, keys, scores.scale);
         for (row, line) in lines.chunks_exact_mut(seen).enumerate() {
-            let query = row % queries;
-            line[scores.seen(batch, query)..].fill(f32::NEG_INFINITY);
-            if scores.documents.is_some() {
-                for (key, score) in line.iter_mut().enumerate() {
-                    if scores.strangers(batch, query, key) {
-                        *score = f32::NEG_INFINITY;
-                    }
-                }
-            }
+            let (head, query) = (group * (scores.heads / scores.groups) + row / queries, row % queries);
+            scores.finish_query([batch, head, query], 0, false, line);
             let normaliser = softmax(line);
             if let Some(stats) = &mut stats {
                 stats.row(row)[0] = normaliser;

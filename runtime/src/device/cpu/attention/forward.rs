@@ -48,34 +48,34 @@ pub fn forward(operands: &mut Operands<'_>, pool: &Pool, scores: &Scores<'_>, wi
         scores.queries.block(scores.query_row(batch, head, first), count).pack(columns, queries);
         let mut running = Running { largest: [f32::NEG_INFINITY; QUERIES], sums: [0.0; QUERIES] };
         let mut started = [false; QUERIES / LANES];
-        for first_key in (0..scores.seen(batch, first + count - 1)).step_by(KEYS) {
-            let tile_keys = KEYS.min(scores.seen(batch, first + count - 1) - first_key);
+        let seen = scores.seen_by(batch, &(first..first + count));
+        for first_key in (seen.start / KEYS * KEYS..seen.end).step_by(KEYS) {
+            let tile_keys = KEYS.min(seen.end - first_key);
             let key_row = scores.key_row(batch, scores.group(head), first_key);
             scores.keys.block(key_row, tile_keys).pack(rows, keys);
             values.block(key_row, tile_keys).transposed().pack(rows, packed_values);
             for (panel, started) in (0..count.div_ceil(columns)).zip(&mut started) {
                 let place = panel * columns..count.min((panel + 1) * columns);
-                let seen = scores.seen(batch, first + place.end - 1).saturating_sub(first_key).min(tile_keys);
                 let queries_at = first + place.start..first + place.end;
-                let (any, all) = scores.share_documents(batch, queries_at.clone(), first_key..first_key + seen);
-                if seen == 0 || !any {
+                let by_place = scores.seen_by(batch, &queries_at);
+                let seen = by_place.end.saturating_sub(first_key).min(tile_keys);
+                let keys_at = first_key..first_key + seen;
+                if seen == 0 || by_place.start >= keys_at.end {
+                    continue;
+                }
+                let (any, all) = scores.numbers.visible(batch, &queries_at, &keys_at);
+                if !any {
                     continue;
                 }
                 let left = Left { values: keys, depth };
                 let right = &queries[panel * columns * depth..];
                 product.multiply(tile, left, right, 0..seen.div_ceil(rows), 0..depth, Update::Replace(scores.scale));
-                let lines = tile.chunks_exact_mut(columns).take(seen);
-                for (key, line) in (first_key..).zip(lines) {
-                    // The columns before the first query that sees the key.
-                    let blind = scores.first_query(batch, key).saturating_sub(queries_at.start).min(columns);
-                    line[..blind].fill(f32::NEG_INFINITY);
-                    if !all {
-                        for (query, score) in queries_at.clone().zip(line) {
-                            if scores.strangers(batch, query, key) {
-                                *score = f32::NEG_INFINITY;
-                            }
-                        }
-                    }
+                if let Some(bias) = &scores.bias {
+                    let lines = &mut tile[..seen * columns];
+                    bias.add_to_tile([batch, head], queries_at.clone(), keys_at.clone(), lines, columns);
+                }
+                for (key, line) in keys_at.zip(tile.chunks_exact_mut(columns)) {
+                    scores.finish_key([batch, head, key], queries_at.start, all, line);
                 }
                 let sums = &mut sums[panel * columns * padded..][..columns * padded];
                 for column in (0..columns).step_by(LANES) {

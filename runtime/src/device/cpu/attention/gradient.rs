@@ -3,7 +3,8 @@
 //! A tile of scores has a query a row and a key a column. So it is the packed right operand of the products that sum over
 //! queries, whose results stay transposed, `[width][keys]`, until the end; only what the product over keys needs is turned.
 
-use llmc_compiler::op::{AttentionInput, AttentionSettings};
+use llmc_compiler::op::AttentionInput;
+use llmc_compiler::plan::AttentionSettings;
 
 use super::{BY_HEAD, Scores};
 use crate::device::cpu::matrix::{Left, Matrix, PanelProduct, Update};
@@ -21,7 +22,7 @@ const QUERIES: usize = 64;
 /// Keys of a tile.
 const KEYS: usize = 64;
 
-/// `(q, k, v, out, stats, dout, documents?) -> (dq?, dk?, dv?, scratch [B, H, T])`
+/// `(q, k, v, out, stats, dout, ..) -> (dq?, dk?, dv?, dbias?, scratch [B, H, T])`
 ///
 /// One task is one key/value head of one row of the batch: it alone writes that head's gradients, in a fixed order.
 pub fn attention_grad(
@@ -46,26 +47,30 @@ pub fn attention_grad(
     let per_group = scores.heads / scores.groups;
     let mut part = |input: AttentionInput, rows: usize| {
         let write = writes.iter().position(|write| *write == input)?;
-        Some(operands.rows_mut_in_order(write, &BY_HEAD).per_task(rows))
+        let order = if input == AttentionInput::Bias { [0, 1, 2] } else { BY_HEAD };
+        Some(operands.rows_mut_in_order(write, &order).per_task(rows))
     };
     let dq = part(AttentionInput::Query, per_group * queries);
     let dk = part(AttentionInput::Key, keys);
     let dv = part(AttentionInput::Value, keys);
+    let dbias = part(AttentionInput::Bias, per_group * queries);
     let tasks = scores.keys.count() / keys;
     let heads = Heads::new(&scores, &values, &dout, (stats, delta));
     let sizes = sizes(keys, heads.depth, heads.width);
-    pool.run(tasks, (dq, dk, dv), |task, (mut dq, dk, dv), scratch| {
+    pool.run(tasks, ((dq, dk), (dv, dbias)), |task, ((mut dq, dk), (dv, mut dbias)), scratch| {
         let (batch, group) = (task / scores.groups, task % scores.groups);
         let mut work = Work::new(split(scratch, sizes), [dq.is_some(), dk.is_some(), dv.is_some()]);
         heads.pack_keys(batch, group, &mut work);
         for member in 0..per_group {
             let head = group * per_group + member;
             for first in (0..queries).step_by(QUERIES) {
-                let block = Block { batch, head, first, count: QUERIES.min(queries - first) };
-                heads.block(&block, &mut work);
+                let count = QUERIES.min(queries - first);
+                let mut block =
+                    Block { batch, head, first, count, row: member * queries + first, dbias: dbias.as_mut() };
+                heads.block(&mut block, &mut work);
                 if let Some(dq) = &mut dq {
                     let (sums, width) = (&*work.dq, heads.padded(heads.depth));
-                    heads.store(dq, member * queries + first, block.count, sums, width, work.rows);
+                    heads.store(dq, member * queries + first, count, sums, width, work.rows);
                 }
             }
         }
@@ -92,11 +97,14 @@ struct Heads<'a> {
 }
 
 /// Queries of one head.
-struct Block {
+struct Block<'b, 'p> {
     batch: usize,
     head: usize,
     first: usize,
     count: usize,
+    /// Where the gradients of their biases go, if they are asked for, and the number of the first row there.
+    row: usize,
+    dbias: Option<&'b mut Piece<'p>>,
 }
 
 /// Parts of a thread's scratch memory. "Left" and "right" say which operand of a product a thing is packed for.
@@ -220,7 +228,7 @@ impl<'a> Heads<'a> {
     }
 
     /// All that a block of queries adds to the gradients; its own are in `work.dq` afterwards.
-    fn block(&self, block: &Block, work: &mut Work<'_>) {
+    fn block(&self, block: &mut Block<'_, '_>, work: &mut Work<'_>) {
         let (rows, columns) = (self.product.rows, self.product.columns);
         let first_row = self.scores.query_row(block.batch, block.head, block.first);
         let (queries, dout) =
@@ -230,11 +238,14 @@ impl<'a> Heads<'a> {
         queries.transposed().pack(rows, work.queries_turned);
         dout.transposed().pack(rows, work.dout_turned);
         work.dq.fill(0.0);
-        let last = block.first + block.count - 1;
-        for tile in (0..self.scores.seen(block.batch, last)).step_by(KEYS) {
-            let keys = tile..self.scores.seen(block.batch, last).min(tile + KEYS);
-            let (any, all) =
-                self.scores.share_documents(block.batch, block.first..block.first + block.count, keys.clone());
+        if let Some(dbias) = &mut block.dbias {
+            (block.row..block.row + block.count).for_each(|row| dbias.row(row).fill(0.0));
+        }
+        let queries_at = block.first..block.first + block.count;
+        let seen = self.scores.seen_by(block.batch, &queries_at);
+        for tile in (seen.start / KEYS * KEYS..seen.end).step_by(KEYS) {
+            let keys = tile..seen.end.min(tile + KEYS);
+            let (any, all) = self.scores.numbers.visible(block.batch, &queries_at, &keys);
             if !any {
                 continue;
             }
@@ -248,11 +259,18 @@ impl<'a> Heads<'a> {
     }
 
     /// Probabilities and gradients of the scores of one panel of keys, the `index`-th of its tile, and what follows from them
-    /// for the keys and values. `all` says that nobody is of another document.
-    fn panel(&self, block: &Block, keys: std::ops::Range<usize>, index: usize, all: bool, work: &mut Work<'_>) {
+    /// for the keys and values. `all` says that no number hides anything.
+    fn panel(
+        &self,
+        block: &mut Block<'_, '_>,
+        keys: std::ops::Range<usize>,
+        index: usize,
+        all: bool,
+        work: &mut Work<'_>,
+    ) {
         let (rows, columns, count) = (self.product.rows, self.product.columns, block.count);
-        let first =
-            self.scores.first_query(block.batch, keys.start).saturating_sub(block.first).min(count) / rows * rows;
+        let seeing = self.scores.seeing(block.batch, keys.start);
+        let first = seeing.start.saturating_sub(block.first).min(count) / rows * rows;
         let (left, panel) = (first / rows..count.div_ceil(rows), keys.start / columns);
         let probabilities = &mut work.probabilities[index * QUERIES * columns..][..QUERIES * columns];
         let gradients = &mut work.gradients[index * QUERIES * columns..][..QUERIES * columns];
@@ -267,21 +285,26 @@ impl<'a> Heads<'a> {
         self.product.multiply(gradients, dout, values_right, left, 0..self.width, Update::Replace(1.0));
         let lines = probabilities.chunks_exact_mut(columns).take(count).enumerate().skip(first);
         for (query, line) in lines.map(|(row, line)| (block.first + row, line)) {
-            line[self.scores.seen(block.batch, query).saturating_sub(keys.start).min(columns)..]
-                .fill(f32::NEG_INFINITY);
-            if !all {
-                for (key, score) in keys.clone().zip(line) {
-                    if self.scores.strangers(block.batch, query, key) {
-                        *score = f32::NEG_INFINITY;
-                    }
-                }
-            }
+            // What lies behind the last key of the row is padding of the panel.
+            line[keys.len()..].fill(f32::NEG_INFINITY);
+            let place = [block.batch, block.head, query];
+            self.scores.finish_query(place, keys.start, all, &mut line[..keys.len()]);
         }
         let first_row = self.scores.query_row(block.batch, block.head, block.first);
         let range = first_row + first..first_row + count;
         let (stats, delta) = (&self.by_query.0[range.clone()], &self.by_query.1[range]);
         let computed = first * columns..count * columns;
-        score_gradients(&mut gradients[computed.clone()], &mut probabilities[computed], columns, stats, delta, scale);
+        let cap = self.scores.settings.soft_cap.map(|cap| cap as f32);
+        let (tile, line) = (&mut gradients[computed.clone()], &mut probabilities[computed]);
+        if let Some(dbias) = &mut block.dbias {
+            score_gradients(tile, line, columns, stats, delta, 1.0, cap);
+            for (row, line) in (block.row + first..).zip(tile.chunks_exact(columns)) {
+                dbias.row(row)[keys.clone()].copy_from_slice(&line[..keys.len()]);
+            }
+            tile.iter_mut().for_each(|gradient| *gradient *= scale);
+        } else {
+            score_gradients(tile, line, columns, stats, delta, scale, cap);
+        }
         let [_, dk, dv] = work.asked;
         if dv {
             let (size, left) = (self.padded(self.width), Left { values: work.dout_turned, depth: count });
@@ -296,7 +319,7 @@ impl<'a> Heads<'a> {
     }
 
     /// Adds the product of a tile's score gradients with its keys to the gradients of the queries.
-    fn add_to_queries(&self, block: &Block, keys: std::ops::Range<usize>, work: &mut Work<'_>) {
+    fn add_to_queries(&self, block: &Block<'_, '_>, keys: std::ops::Range<usize>, work: &mut Work<'_>) {
         let (rows, columns) = (self.product.rows, self.product.columns);
         let size = self.padded(self.depth);
         let tile = KEYS.min(self.scores.key_count - keys.start);
@@ -306,6 +329,7 @@ impl<'a> Heads<'a> {
             let seen = self
                 .scores
                 .seen(block.batch, block.first + first + queries - 1)
+                .end
                 .min(keys.end)
                 .saturating_sub(keys.start);
             let turned = &mut work.gradients_turned[panel * columns * KEYS..][..columns * KEYS];
@@ -338,7 +362,8 @@ vectorised! {
 }
 
 vectorised! {
-    /// Scores become probabilities `p`, and `dp` becomes `ds = p (dp - delta) scale`; a row that sees nothing becomes 0.
+    /// Scores become probabilities `p`, and `dp` becomes `ds = p (dp - delta) scale`, times the slope of the cap; a row that
+    /// sees nothing becomes 0.
     fn score_gradients(
         gradients: &mut [f32],
         probabilities: &mut [f32],
@@ -346,6 +371,7 @@ vectorised! {
         stats: &[f32],
         delta: &[f32],
         scale: f32,
+        cap: Option<f32>,
     ) {
         let rows = gradients.chunks_exact_mut(columns).zip(probabilities.chunks_exact_mut(columns));
         for ((gradients, probabilities), (&normaliser, &delta)) in rows.zip(stats.iter().zip(delta)) {
@@ -354,9 +380,16 @@ vectorised! {
                 probabilities.fill(0.0);
                 continue;
             }
+            let slopes = cap.map(|cap| 1.0 / cap);
             for (gradient, probability) in gradients.iter_mut().zip(probabilities) {
-                *probability = math::exp(*probability - normaliser);
+                let score = *probability;
+                *probability = math::exp(score - normaliser);
                 *gradient = *probability * (*gradient - delta) * scale;
+                if let Some(share) = slopes {
+                    // A score that is not seen is negative infinity; any finite slope will do there.
+                    let part = if score == f32::NEG_INFINITY { 0.0 } else { score * share };
+                    *gradient *= 1.0 - part * part;
+                }
             }
         }
     }

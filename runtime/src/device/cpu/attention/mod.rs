@@ -1,16 +1,22 @@
 //! Scaled dot-product attention in tiles with an online softmax (Dao et al. 2022): no `T x T` matrix is ever stored.
 
+mod bias;
 mod few;
 mod forward;
 mod gradient;
+mod numbers;
+mod score;
 
-use llmc_compiler::op::AttentionSettings;
+use std::ops::Range;
+
+use llmc_compiler::plan::{AttentionSettings, alibi_slope};
 
 use super::cache::Lengths;
-use super::elements::Elements;
 use super::operand::Operands;
 use super::pool::Pool;
 use super::rows::Rows;
+use bias::Bias;
+use numbers::Numbers;
 
 pub use gradient::attention_grad;
 
@@ -21,16 +27,17 @@ const LANES: usize = 16;
 /// Fewer queries than this do not fill a panel: see [`few`].
 const FEW: usize = 8;
 
-/// Queries, keys and who sees whom.
+/// Queries, keys, who sees whom, and what is added to their scores.
 struct Scores<'a> {
     /// `[B, H, T]` rows of `K`.
     queries: Rows<'a>,
     /// `[B, G, S]` rows of `K`.
     keys: Rows<'a>,
-    /// `[B, T]`
-    documents: Option<Elements<'a, i32>>,
-    causal: bool,
-    /// Factor on the scores.
+    /// Document numbers and places in an order.
+    numbers: Numbers<'a>,
+    bias: Option<Bias<'a>>,
+    settings: AttentionSettings,
+    /// Factor on the products.
     scale: f32,
     /// Position of each row's first query among the keys; 0 without a cache.
     before: Option<Lengths<'a>>,
@@ -45,19 +52,16 @@ struct Scores<'a> {
 }
 
 impl<'a> Scores<'a> {
-    /// The scores of an attention step: reads 0 and 1 are queries and keys, `documents` the read of document numbers.
-    fn new(
-        operands: &Operands<'a>,
-        settings: &AttentionSettings,
-        documents: usize,
-        before: Option<Lengths<'a>>,
-    ) -> Self {
+    /// The scores of an attention step: reads 0 and 1 are queries and keys; `fixed` reads stand before the further ones.
+    fn new(operands: &Operands<'a>, settings: &AttentionSettings, fixed: usize, before: Option<Lengths<'a>>) -> Self {
         let (query, key) = (operands.read(0), operands.read(1));
+        let further = settings.operands(fixed);
         Scores {
             queries: operands.rows_in_order(0, &BY_HEAD),
             keys: operands.rows_in_order(1, &BY_HEAD),
-            documents: settings.documents.then(|| operands.integers(documents)),
-            causal: settings.causal,
+            numbers: Numbers::new(operands, settings, &further),
+            bias: further.bias.map(|bias| Bias::new(operands, bias)),
+            settings: *settings,
             scale: settings.scale as f32,
             before,
             heads: query.shape[2],
@@ -87,50 +91,74 @@ impl<'a> Scores<'a> {
         self.before.as_ref().map_or(0, |before| before.of(batch))
     }
 
-    /// Keys up to the last one that `query` sees, documents aside.
-    fn seen(&self, batch: usize, query: usize) -> usize {
-        if self.causal { self.key_count.min(self.before(batch) + query + 1) } else { self.key_count }
+    /// Keys that `query` sees by its place. Both ends rise with the query.
+    fn seen(&self, batch: usize, query: usize) -> Range<usize> {
+        self.settings.seen(self.before(batch) + query, self.key_count)
     }
 
-    /// The first query that sees `key`, documents aside.
-    fn first_query(&self, batch: usize, key: usize) -> usize {
-        if self.causal { key.saturating_sub(self.before(batch)) } else { 0 }
+    /// Keys that some query of a range sees by its place.
+    fn seen_by(&self, batch: usize, queries: &Range<usize>) -> Range<usize> {
+        self.seen(batch, queries.start).start..self.seen(batch, queries.end - 1).end
     }
 
-    /// Whether a query and a key may be of different documents.
-    fn strangers(&self, batch: usize, query: usize, key: usize) -> bool {
-        self.documents.as_ref().is_some_and(|documents| {
-            documents.get(batch * self.query_count + query) != documents.get(batch * self.query_count + key)
-        })
+    /// Queries that see `key` by its place.
+    fn seeing(&self, batch: usize, key: usize) -> Range<usize> {
+        let place = |at: usize| at.saturating_sub(self.before(batch)).min(self.query_count);
+        let reach = self.settings.window.map_or(usize::MAX, |window| usize::try_from(window).unwrap_or(usize::MAX));
+        let first = if self.settings.causal { key } else { (key + 1).saturating_sub(reach) };
+        place(first)..place(key.saturating_add(reach))
     }
 
-    /// Whether any of the tokens `queries` and `keys` share a document, and whether all do.
-    fn share_documents(
-        &self,
-        batch: usize,
-        queries: std::ops::Range<usize>,
-        keys: std::ops::Range<usize>,
-    ) -> (bool, bool) {
-        let Some(documents) = &self.documents else { return (true, true) };
-        let number = |token: usize| documents.get(batch * self.query_count + token);
-        let extent = |tokens: std::ops::Range<usize>| {
-            tokens.map(number).fold((i32::MAX, i32::MIN), |(low, high), number| (low.min(number), high.max(number)))
-        };
-        let ((first, last), (low, high)) = (extent(queries), extent(keys));
-        (first <= high && low <= last, first == last && low == high && first == low)
+    /// Bends a line of scores of a head, bias included, whose distances between query and key are `distance, distance + 1, ..`.
+    fn bend(&self, head: usize, distance: f32, scores: &mut [f32]) {
+        if self.settings.alibi {
+            score::fall(scores, distance, -alibi_slope(head, self.heads) as f32);
+        }
+        if let Some(cap) = self.settings.soft_cap {
+            score::cap(scores, cap as f32);
+        }
+    }
+
+    /// Makes scaled products of one query with the keys from `first` on into scores; what is not seen becomes negative infinity.
+    /// `all` says that no number hides anything.
+    fn finish_query(&self, place: [usize; 3], first: usize, all: bool, scores: &mut [f32]) {
+        let [batch, head, query] = place;
+        if let Some(bias) = &self.bias {
+            bias.add_to_query(place, first, scores);
+        }
+        self.bend(head, first as f32 - (self.before(batch) + query) as f32, scores);
+        let seen = self.seen(batch, query);
+        score::keep(scores, seen.start.saturating_sub(first)..seen.end.saturating_sub(first));
+        if !all {
+            self.numbers.hide_keys(batch, query, first, scores);
+        }
+    }
+
+    /// The same for one key and the queries from `first` on, bias included already.
+    fn finish_key(&self, [batch, head, key]: [usize; 3], first: usize, all: bool, scores: &mut [f32]) {
+        self.bend(head, (self.before(batch) + first) as f32 - key as f32, scores);
+        let seeing = self.seeing(batch, key);
+        score::keep(scores, seeing.start.saturating_sub(first)..seeing.end.saturating_sub(first));
+        if !all {
+            self.numbers.hide_from_queries(batch, key, first, scores);
+        }
     }
 }
 
-/// `(q, k, v, documents?) -> (out, stats?)`
+/// `(q, k, v, ..) -> (out, stats?)`
 pub fn attention(operands: &mut Operands<'_>, pool: &Pool, settings: &AttentionSettings, stats: bool) {
     let scores = Scores::new(operands, settings, 3, None);
     run(operands, pool, &scores, stats);
 }
 
 /// `(q, key_cache, value_cache, length [B]) -> out`
-pub fn cached_attention<'a>(operands: &mut Operands<'a>, pool: &Pool, scale: f64, lengths: Lengths<'a>) {
-    let settings = AttentionSettings { causal: true, scale, documents: false };
-    let scores = Scores::new(operands, &settings, 4, Some(lengths));
+pub fn cached_attention<'a>(
+    operands: &mut Operands<'a>,
+    pool: &Pool,
+    settings: &AttentionSettings,
+    lengths: Lengths<'a>,
+) {
+    let scores = Scores::new(operands, settings, 4, Some(lengths));
     run(operands, pool, &scores, false);
 }
 

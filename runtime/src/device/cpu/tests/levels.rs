@@ -1,4 +1,5 @@
-use llmc_compiler::op::{AttentionInput, AttentionSettings, Reduction};
+use llmc_compiler::op::{AttentionInput, Reduction};
+use llmc_compiler::plan::AttentionSettings;
 use llmc_compiler::plan::UnaryFunction;
 use llmc_compiler::program::{Instruction, Kernel, LoopBody};
 
@@ -38,7 +39,7 @@ fn results() -> Vec<Vec<u32>> {
     bench.step(gradient, &[&x, &scale, &norm], &[&dx, &dscale]);
     bench.step(Kernel::Softmax, &[&x], &[&softmax]);
     bench.step(Kernel::CrossEntropy, &[&x, &targets], &[&loss]);
-    let settings = AttentionSettings { causal: true, scale: 0.3, documents: false };
+    let settings = AttentionSettings::causal(0.3);
     let split = |view| super::window(view, 0, &[1, 67, 5, 26], &[0, 130, 26, 1]);
     let [q, k, v] = [&x, &norm, &dx].map(split);
     let attention = Kernel::Attention { settings, stats: true };

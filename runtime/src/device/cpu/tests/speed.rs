@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use llmc_compiler::op::{AdamConstants, AttentionInput, AttentionSettings};
+use llmc_compiler::op::{AdamConstants, AttentionInput};
+use llmc_compiler::plan::AttentionSettings;
 use llmc_compiler::plan::{BinaryFunction, UnaryFunction};
 use llmc_compiler::program::{Instruction, Kernel, LoopBody, Program, View};
 
@@ -129,7 +130,7 @@ fn speed_of_attention() {
         let packed = bench.floats(normal(1, 3 * count), &[3 * count]);
         let [b, t, h, k] = shape.map(|size| size as u64);
         let part = |index: u64| window(&packed, index * h * k, &[b, t, h, k], &[t * 3 * h * k, 3 * h * k, k, 1]);
-        let settings = AttentionSettings { causal: true, scale: 0.125, documents: false };
+        let settings = AttentionSettings::causal(0.125);
         let out = bench.floats(normal(2, count), &shape);
         let stats = bench.floats(vec![0.0; batch * heads * tokens], &[batch, heads, tokens]);
         let views: [View; 3] = [part(0), part(1), part(2)];

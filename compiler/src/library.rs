@@ -4,10 +4,14 @@ use llmc_grammar::source::Source;
 
 /// Import path and text of every library recipe, in order.
 const RECIPES: &[(&str, &str)] = &[
+    ("std/bloom", include_str!("../../recipes/std/bloom.recipe")),
+    ("std/gemma2", include_str!("../../recipes/std/gemma2.recipe")),
     ("std/gpt", include_str!("../../recipes/std/gpt.recipe")),
     ("std/gpt2", include_str!("../../recipes/std/gpt2.recipe")),
     ("std/llama", include_str!("../../recipes/std/llama.recipe")),
+    ("std/mistral", include_str!("../../recipes/std/mistral.recipe")),
     ("std/nn", include_str!("../../recipes/std/nn.recipe")),
+    ("std/qwen3", include_str!("../../recipes/std/qwen3.recipe")),
 ];
 
 /// The library recipe that `import "path"` names.

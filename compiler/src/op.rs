@@ -8,7 +8,7 @@ use std::fmt;
 
 use smallvec::SmallVec;
 
-use crate::plan::{AttentionSettings, BinaryFunction, DType, SchedulePlan, UnaryFunction};
+use crate::plan::{AttentionSettings, BinaryFunction, DType, LossPlan, SchedulePlan, UnaryFunction};
 
 /// A concrete shape.
 pub type Shape = SmallVec<[u64; 4]>;
@@ -253,10 +253,12 @@ pub enum Op {
     /// `(cache [B, C, G, K], new [B, T, G, K], length [B]) -> [B, C, G, K]`: row `b` of `new` written at positions
     /// `length[b]..length[b] + T`.
     CacheWrite,
-    /// `(logits [N, V], targets [N] i32) -> [N]`: `logsumexp(logits) - logits[target]`; 0 where the target is negative.
-    CrossEntropy,
-    /// `(logits [N, V], targets [N], dloss [N]) -> [N, V]`: `(softmax - onehot) * dloss`; 0 where the target is negative.
-    CrossEntropyGrad,
+    /// `(logits [N, V], targets [N] i32) -> [N]`: with `lse = logsumexp(logits)` and label smoothing `e`,
+    /// `lse - (1 - e) logits[target] - e mean(logits) + z lse^2`; 0 where the target is negative.
+    CrossEntropy(LossPlan),
+    /// `(logits [N, V], targets [N], dloss [N]) -> [N, V]`: `((1 + 2 z lse) softmax - (1 - e) onehot - e / V) * dloss`; 0 where
+    /// the target is negative.
+    CrossEntropyGrad(LossPlan),
 
     // Optimizer.
     /// Sum of the squares of all elements, a scalar.

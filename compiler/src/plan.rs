@@ -5,6 +5,7 @@
 mod attention;
 mod data;
 mod model;
+mod objective;
 mod process;
 mod quality;
 
@@ -15,8 +16,11 @@ use serde::Serialize;
 pub use attention::{AttentionOperands, AttentionSettings, OrderRule, alibi_slope};
 pub use data::{DatasetPlan, SourcePlan, TokenizerPlan, TokenizerSource};
 pub use model::{
-    BinaryFunction, DType, Initializer, ModelNode, ModelOp, ModelPlan, Origin, ReduceFunction, UnaryFunction,
+    BinaryFunction, DType, INPUTS, Initializer, ModelNode, ModelOp, ModelPlan, Origin, ReduceFunction, UnaryFunction,
     WeightPlan,
+};
+pub use objective::{
+    Corruption, LossPlan, Masking, Objective, ObjectivePlan, Permutation, PrefixLengths, Sentinels, SpecialToken,
 };
 pub use process::{LineCleaning, PiiKind, ProcessPlan, Replacement, TextUnit};
 pub use quality::{Rule, RuleLimit, RuleUnit};
@@ -50,13 +54,16 @@ pub struct StagePlan {
     /// The tokenizer's name; none when the data is token ids.
     pub tokenizer: Option<String>,
     /// What is minimised.
-    pub objective: Objective,
+    pub objective: ObjectivePlan,
     /// The update rule.
     pub optimizer: OptimizerPlan,
     /// Learning rate over the steps.
     pub schedule: SchedulePlan,
-    /// Tokens in a row (the model's `T`).
+    /// Tokens in a row: the model's `T`, or with an encoder its `S`.
     pub sequence_length: u64,
+    /// With an encoder the decoder's tokens in a row: the model's `T`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_length: Option<u64>,
     /// Rows of one forward and backward pass (the model's `B`).
     pub micro_batch: u64,
     /// Micro-batches of one optimizer step.
@@ -83,6 +90,11 @@ impl StagePlan {
     /// Rows of one optimizer step.
     pub fn global_batch(&self) -> u64 {
         self.micro_batch * self.accumulation
+    }
+
+    /// The model's `T`: tokens in a row of logits.
+    pub fn target_tokens(&self) -> u64 {
+        self.target_length.unwrap_or(self.sequence_length)
     }
 
     /// Tokens of the whole stage.
@@ -114,14 +126,6 @@ pub enum InitPlan {
     Stage(String),
     /// A Hugging Face directory.
     HuggingFace(String),
-}
-
-/// What a stage minimises.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Objective {
-    /// Cross-entropy of the next token, averaged over the target tokens of the global batch.
-    CausalLm,
 }
 
 /// The update rule.

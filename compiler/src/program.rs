@@ -7,7 +7,9 @@ use serde::Serialize;
 use smallvec::SmallVec;
 
 use crate::op::{AdamConstants, AttentionInput, Reduction};
-use crate::plan::{AttentionSettings, BinaryFunction, DType, Initializer, Origin, SchedulePlan, UnaryFunction};
+use crate::plan::{
+    AttentionSettings, BinaryFunction, DType, Initializer, LossPlan, Origin, SchedulePlan, UnaryFunction,
+};
 
 /// Everything a stage needs at run time. All programs share one persistent region (same offsets for the same state)
 /// and one scratch region as large as the largest needs.
@@ -227,9 +229,11 @@ pub enum Kernel {
     /// `(new, length [B]) -> cache`: in place, the rest of the cache stays as it is.
     CacheWrite,
     /// `(logits [N, V] rows, targets [N]) -> loss [N]`
-    CrossEntropy,
+    CrossEntropy(LossPlan),
     /// `(logits [N, V] rows, targets [N], dloss [N]) -> (dlogits [N, V] rows, loss [N]?)`; may be in place.
     CrossEntropyGrad {
+        /// What is added to the cross-entropy.
+        plan: LossPlan,
         /// Whether the loss is written too.
         loss: bool,
     },
@@ -275,7 +279,7 @@ impl Kernel {
             Kernel::AttentionGrad { .. } => "attention_grad",
             Kernel::CachedAttention(_) => "cached_attention",
             Kernel::CacheWrite => "cache_write",
-            Kernel::CrossEntropy => "cross_entropy",
+            Kernel::CrossEntropy(_) => "cross_entropy",
             Kernel::CrossEntropyGrad { .. } => "cross_entropy_grad",
             Kernel::SumSquares => "sum_squares",
             Kernel::LearningRate { .. } => "learning_rate",

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use llmc_compiler::plan::{
-    DatasetPlan, InitPlan, ModelPlan, Objective, OptimizerPlan, Plan, ScheduleKind, SchedulePlan, SourcePlan,
+    DatasetPlan, InitPlan, ModelPlan, ObjectivePlan, OptimizerPlan, Plan, ScheduleKind, SchedulePlan, SourcePlan,
     StagePlan, TokenizerPlan, TokenizerSource,
 };
 use llmc_grammar::diagnostic::Diagnostic;
@@ -102,10 +102,11 @@ fn stage(is_tokens: bool) -> StagePlan {
         model,
         data: "text".to_owned(),
         tokenizer: (!is_tokens).then(|| "tokens".to_owned()),
-        objective: Objective::CausalLm,
+        objective: ObjectivePlan::causal_lm(),
         optimizer,
         schedule: SchedulePlan { kind: ScheduleKind::Constant, warmup: 0, floor: 1.0, decay: 0, steps: 10 },
         sequence_length: 8,
+        target_length: None,
         micro_batch: 3,
         accumulation: 2,
         steps: 10,

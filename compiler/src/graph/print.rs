@@ -159,8 +159,8 @@ pub fn name(op: &Op) -> &'static str {
         Op::AttentionGrad { .. } => "attention_grad",
         Op::CachedAttention(_) => "cached_attention",
         Op::CacheWrite => "cache_write",
-        Op::CrossEntropy => "cross_entropy",
-        Op::CrossEntropyGrad => "cross_entropy_grad",
+        Op::CrossEntropy(_) => "cross_entropy",
+        Op::CrossEntropyGrad(_) => "cross_entropy_grad",
         Op::SumSquares => "sum_squares",
         Op::AddScalars => "add_scalars",
         Op::LearningRate { .. } => "learning_rate",
@@ -216,8 +216,8 @@ fn write_settings(text: &mut String, op: &Op, separator: &str) -> fmt::Result {
         | Op::ScatterAdd { .. }
         | Op::Softmax
         | Op::CacheWrite
-        | Op::CrossEntropy
-        | Op::CrossEntropyGrad
+        | Op::CrossEntropy(_)
+        | Op::CrossEntropyGrad(_)
         | Op::SumSquares
         | Op::AddScalars => {}
     }

@@ -8,7 +8,7 @@ mod optimizer;
 
 use crate::graph::{Builder, Graph, Id, Target, gradients};
 use crate::op::{Op, Reduction, Type};
-use crate::plan::{DType, Objective, Origin, StagePlan};
+use crate::plan::{DType, LossPlan, Origin, StagePlan};
 use model::{Forward, Pass};
 
 /// The graphs of a training stage.
@@ -55,25 +55,25 @@ pub fn lower(stage: &StagePlan) -> Result<StageGraphs, String> {
     Ok(StageGraphs { accumulate, update, evaluate: lower_evaluate(stage)? })
 }
 
-/// Forward and summed loss without dropout.
+/// Forward and summed cross-entropy, without dropout and what the objective adds.
 fn lower_evaluate(stage: &StagePlan) -> Result<Graph, String> {
     let mut graph = Graph::new();
-    let pass = Pass::plain(stage.micro_batch, stage.sequence_length);
+    let pass = Pass::training(stage);
     let forward = model::forward(&mut graph, stage, &pass)?;
-    let losses = token_losses(&mut graph, stage, forward.logits);
+    let losses = token_losses(&mut graph, stage, LossPlan::default(), forward.logits);
     let sum = total(&mut graph, losses);
     graph.output(Target::Result("loss_sum".to_owned()), sum);
     Ok(graph)
 }
 
-/// Forward to the loss of every token, `losses [B, T]`, and the `logits [B, T, V]`.
+/// Forward to the cross-entropy of every token, `losses [B, T]`, and the `logits [B, T, V]`.
 ///
 /// # Errors
 /// As [`lower`].
 pub fn lower_score(stage: &StagePlan, batch: u64, tokens: u64) -> Result<Graph, String> {
     let mut graph = Graph::new();
     let forward = model::forward(&mut graph, stage, &Pass::plain(batch, tokens))?;
-    let losses = token_losses(&mut graph, stage, forward.logits);
+    let losses = token_losses(&mut graph, stage, LossPlan::default(), forward.logits);
     let origin = graph.origin(forward.logits).clone();
     let losses = Builder::new(&mut graph, origin).reshape(losses, &[batch, tokens]);
     graph.output(Target::Result("losses".to_owned()), losses);
@@ -128,10 +128,10 @@ pub fn lower_prefill(stage: &StagePlan, batch: u64, tokens: u64, context: u64) -
 
 /// The forward pass of a micro-batch and its share of the loss of the global batch.
 fn training_loss(graph: &mut Graph, stage: &StagePlan, dropout: bool) -> Result<(Forward, Id), String> {
-    let mut pass = Pass::plain(stage.micro_batch, stage.sequence_length);
+    let mut pass = Pass::training(stage);
     pass.dropout = dropout.then_some(stage.seed);
     let forward = model::forward(graph, stage, &pass)?;
-    let losses = token_losses(graph, stage, forward.logits);
+    let losses = token_losses(graph, stage, stage.objective.loss, forward.logits);
     let sum = total(graph, losses);
     let origin = graph.origin(losses).clone();
     let mut build = Builder::new(graph, origin);
@@ -140,21 +140,17 @@ fn training_loss(graph: &mut Graph, stage: &StagePlan, dropout: bool) -> Result<
     Ok((forward, loss))
 }
 
-/// The objective's loss of every token, `[B * T]`.
-fn token_losses(graph: &mut Graph, stage: &StagePlan, logits: Id) -> Id {
+/// The loss of every token, `[B * T]`.
+fn token_losses(graph: &mut Graph, stage: &StagePlan, plan: LossPlan, logits: Id) -> Id {
     let shape = graph.ty(logits).shape.clone();
     let origin = Origin { path: "loss".to_owned(), place: format!("stage {}", stage.name) };
     let mut build = Builder::new(graph, origin);
-    match stage.objective {
-        Objective::CausalLm => {
-            let rows = shape[0] * shape[1];
-            let ty = Type { shape: shape[..2].into(), dtype: DType::I32 };
-            let targets = build.add_op(Op::Input { name: "targets".to_owned(), ty }, &[]);
-            let targets = build.reshape(targets, &[rows]);
-            let logits = build.reshape(logits, &[rows, shape[2]]);
-            build.add_op(Op::CrossEntropy, &[logits, targets])
-        }
-    }
+    let rows = shape[0] * shape[1];
+    let ty = Type { shape: shape[..2].into(), dtype: DType::I32 };
+    let targets = build.add_op(Op::Input { name: "targets".to_owned(), ty }, &[]);
+    let targets = build.reshape(targets, &[rows]);
+    let logits = build.reshape(logits, &[rows, shape[2]]);
+    build.add_op(Op::CrossEntropy(plan), &[logits, targets])
 }
 
 /// The sum of a vector, a scalar.

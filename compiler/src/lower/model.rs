@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use crate::dim::Dim;
 use crate::graph::{Builder, Graph, Id, Target};
 use crate::op::{Op, Reduction, Shape, Type};
-use crate::plan::{AttentionSettings, DType, ModelNode, ModelOp, ModelPlan, Origin, ReduceFunction, StagePlan};
+use crate::plan::{
+    AttentionSettings, DType, ModelNode, ModelOp, ModelPlan, Objective, OrderRule, Origin, ReduceFunction, StagePlan,
+};
 
 /// One way to run a model forward.
 pub(super) struct Pass {
@@ -13,6 +15,8 @@ pub(super) struct Pass {
     batch: u64,
     /// The model's `T`.
     tokens: u64,
+    /// The model's `S`, where it has an encoder.
+    source: Option<u64>,
     /// The seed, where dropout is on.
     pub(super) dropout: Option<u64>,
     /// Positions of the key/value caches, where attention goes through them.
@@ -22,12 +26,18 @@ pub(super) struct Pass {
 impl Pass {
     /// The whole sequence at once, without dropout.
     pub(super) fn plain(batch: u64, tokens: u64) -> Pass {
-        Pass { batch, tokens, dropout: None, context: None }
+        Pass { batch, tokens, source: None, dropout: None, context: None }
+    }
+
+    /// The rows of a stage, without dropout.
+    pub(super) fn training(stage: &StagePlan) -> Pass {
+        let source = stage.target_length.map(|_| stage.sequence_length);
+        Pass { source, ..Pass::plain(stage.micro_batch, stage.target_tokens()) }
     }
 
     /// New tokens after those in the caches.
     pub(super) fn decode(batch: u64, tokens: u64, context: u64) -> Pass {
-        Pass { batch, tokens, dropout: None, context: Some(context) }
+        Pass { context: Some(context), ..Pass::plain(batch, tokens) }
     }
 
     /// A dimension's size.
@@ -35,6 +45,7 @@ impl Pass {
         let bindings = |symbol: &str| match symbol {
             "B" => Some(self.batch),
             "T" => Some(self.tokens),
+            "S" => self.source,
             _ => None,
         };
         let (batch, tokens) = (self.batch, self.tokens);
@@ -61,7 +72,9 @@ pub(super) struct Forward {
 pub(super) fn forward(graph: &mut Graph, stage: &StagePlan, pass: &Pass) -> Result<Forward, String> {
     let model: &ModelPlan = &stage.model;
     let weights = super::optimizer::states(graph, "weight", model);
-    let mut lowering = Lowering { graph, pass, weights, inputs: BTreeMap::new(), dropouts: 0, attentions: 0 };
+    let objective = &stage.objective.kind;
+    let mut lowering =
+        Lowering { graph, pass, model, objective, weights, inputs: BTreeMap::new(), dropouts: 0, attentions: 0 };
     let mut values: Vec<Id> = Vec::with_capacity(model.nodes.len());
     for node in &model.nodes {
         let inputs: Vec<Id> = node.inputs.iter().map(|&input| values[input]).collect();
@@ -81,6 +94,8 @@ pub(super) fn forward(graph: &mut Graph, stage: &StagePlan, pass: &Pass) -> Resu
 struct Lowering<'a> {
     graph: &'a mut Graph,
     pass: &'a Pass,
+    model: &'a ModelPlan,
+    objective: &'a Objective,
     weights: Vec<Id>,
     inputs: BTreeMap<String, Id>,
     dropouts: u64,
@@ -94,7 +109,7 @@ impl Lowering<'_> {
         let origin = &node.origin;
         let op = match &node.op {
             ModelOp::Input(name) => {
-                let shape = [pass.batch, pass.tokens].as_slice().into();
+                let shape = pass.shape(&node.shape, origin)?;
                 return Ok(self.input(name, Type { shape, dtype: DType::I32 }, origin));
             }
             ModelOp::Weight(index) => return Ok(self.weights[*index]),
@@ -105,7 +120,10 @@ impl Lowering<'_> {
                 return Ok(self.reduce(*kind, *axis, inputs[0], origin));
             }
             ModelOp::Dropout { rate } => return Ok(self.dropout(*rate, inputs[0], origin)),
-            ModelOp::Attend(settings) => return Ok(self.attend(*settings, inputs, origin)),
+            ModelOp::Attend(settings) => {
+                let (settings, inputs) = self.visible(*settings, node, inputs);
+                return Ok(self.attend(settings, &inputs, origin));
+            }
             ModelOp::Constant(value) => Op::Constant(*value as f32),
             ModelOp::Unary(function) => Op::Unary(*function),
             ModelOp::Binary(function) => Op::Binary(*function),
@@ -190,6 +208,24 @@ impl Lowering<'_> {
         };
         let step = self.input("step", Type::f32(&[]), origin);
         self.graph.add(Op::Dropout { rate, seed, site }, &[input, step], origin)
+    }
+
+    /// The settings and operands of attention under the stage's objective: where the batch's own order says no more than
+    /// "itself and before" or "everybody", it need not be looked at.
+    fn visible(&self, settings: AttentionSettings, node: &ModelNode, inputs: &[Id]) -> (AttentionSettings, Vec<Id>) {
+        let mut inputs = inputs.to_vec();
+        let is_order = |operand: usize| matches!(&self.model.nodes[node.inputs[operand]].op, ModelOp::Input(name) if name == "order");
+        let Some(first) = settings.operands(3).order.filter(|&first| is_order(first) && is_order(first + 1)) else {
+            return (settings, inputs);
+        };
+        let causal = match (self.objective, settings.order) {
+            _ if self.pass.context.is_some() => true,
+            (Objective::CausalLm, Some(OrderRule::NotLater)) => true,
+            (Objective::MaskedLm(_), Some(OrderRule::NotLater)) => settings.causal,
+            _ => return (settings, inputs),
+        };
+        inputs.drain(first..first + 2);
+        (AttentionSettings { order: None, causal, ..settings }, inputs)
     }
 
     fn attend(&mut self, settings: AttentionSettings, inputs: &[Id], origin: &Origin) -> Id {

@@ -146,7 +146,7 @@ fn activation(build: &mut Builder<'_>, function: UnaryFunction, x: Id) -> Option
 /// Whether a value is a product that only the loss reads: it is computed where the backward pass begins.
 fn feeds_loss(graph: &Graph, id: Id) -> bool {
     let reads_logits = |user: &Id| match graph.op(*user) {
-        Op::CrossEntropy | Op::CrossEntropyGrad => true,
+        Op::CrossEntropy(_) | Op::CrossEntropyGrad(_) => true,
         Op::Reshape(_) => feeds_loss_alone(graph, *user),
         _ => false,
     };
@@ -155,5 +155,5 @@ fn feeds_loss(graph: &Graph, id: Id) -> bool {
 
 /// Whether only the loss reads a value.
 fn feeds_loss_alone(graph: &Graph, id: Id) -> bool {
-    graph.users(id).iter().all(|user| matches!(graph.op(*user), Op::CrossEntropy | Op::CrossEntropyGrad))
+    graph.users(id).iter().all(|user| matches!(graph.op(*user), Op::CrossEntropy(_) | Op::CrossEntropyGrad(_)))
 }

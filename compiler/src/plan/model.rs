@@ -26,6 +26,22 @@ pub struct ModelPlan {
     pub config: Option<serde_json::Value>,
 }
 
+impl ModelPlan {
+    /// Whether the model reads an input of the batch.
+    pub fn takes(&self, input: &str) -> bool {
+        self.inputs().contains(&input)
+    }
+
+    /// The inputs of the batch that it reads, in the order of their use.
+    pub fn inputs(&self) -> Vec<&str> {
+        let names = self.nodes.iter().filter_map(|node| match &node.op {
+            ModelOp::Input(name) => Some(name.as_str()),
+            _ => None,
+        });
+        names.collect()
+    }
+}
+
 /// One trained tensor.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct WeightPlan {
@@ -57,6 +73,24 @@ pub enum Initializer {
     /// Uniform in `-bound..bound`.
     Uniform(f64),
 }
+
+/// The inputs that a model may take, and the size of their rows: `[B, T]` or, for an encoder, `[B, S]`.
+///
+/// - `tokens`: ids; with an encoder the decoder's.
+/// - `positions`: of each token in its row, from 0.
+/// - `documents`: the number of each token's document in its row; padding has one of its own.
+/// - `order`: a token may see those whose number is not larger; the objective fills it.
+/// - `segments`: the part of its row that a token belongs to (BERT's token types).
+/// - `source`, `source_documents`: the encoder's ids and document numbers.
+pub const INPUTS: [(&str, &str); 7] = [
+    ("tokens", "T"),
+    ("positions", "T"),
+    ("documents", "T"),
+    ("order", "T"),
+    ("segments", "T"),
+    ("source", "S"),
+    ("source_documents", "S"),
+];
 
 /// One operation of an elaborated model.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -104,7 +138,7 @@ impl DType {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ModelOp {
-    /// An input of the batch: `tokens`, `positions` or `documents`, each `[B, T]` of [`DType::I32`].
+    /// An input of the batch, of [`DType::I32`]: see [`INPUTS`].
     Input(String),
     /// A weight, by its index in [`ModelPlan::weights`].
     Weight(usize),

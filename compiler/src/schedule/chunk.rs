@@ -1,6 +1,7 @@
 //! Losses over a vocabulary, computed some rows at a time: projection, cross-entropy and gradients follow each other on one
 //! chunk of the logits, so that the logits of all rows are never in memory (as in Hsu et al. 2024, "Liger Kernel").
 
+use crate::plan::LossPlan;
 use std::collections::BTreeSet;
 
 use super::emit::{Emitter, Need};
@@ -22,6 +23,7 @@ pub(super) struct ChunkedLoss {
     logits: ValueId,
     /// The cross-entropy `[N]`.
     loss: ValueId,
+    plan: LossPlan,
     gradient: Option<Gradient>,
 }
 
@@ -55,9 +57,7 @@ pub(super) fn chunked_losses(flow: &Flow) -> Vec<ChunkedLoss> {
 }
 
 fn chunked_loss(flow: &Flow, loss: ValueId) -> Option<ChunkedLoss> {
-    if *flow.op(loss) != Op::CrossEntropy {
-        return None;
-    }
+    let &Op::CrossEntropy(plan) = flow.op(loss) else { return None };
     let (logits, targets) = (flow.inputs(loss)[0], flow.inputs(loss)[1]);
     let &Op::MatMul { transpose_left: false, transpose_right } = flow.op(logits) else {
         return None;
@@ -67,8 +67,8 @@ fn chunked_loss(flow: &Flow, loss: ValueId) -> Option<ChunkedLoss> {
     for reader in only_readers(flow, logits)? {
         let inputs = flow.inputs(reader);
         match flow.op(reader) {
-            Op::CrossEntropy if reader == loss => {}
-            Op::CrossEntropyGrad if gradient.is_none() && inputs[1] == targets => {
+            Op::CrossEntropy(_) if reader == loss => {}
+            Op::CrossEntropyGrad(slope) if gradient.is_none() && inputs[1] == targets && *slope == plan => {
                 gradient = Some(Gradient { logits: reader, input: None, weight: None });
             }
             _ => return None,
@@ -89,7 +89,7 @@ fn chunked_loss(flow: &Flow, loss: ValueId) -> Option<ChunkedLoss> {
             }
         }
     }
-    Some(ChunkedLoss { logits, loss, gradient })
+    Some(ChunkedLoss { logits, loss, plan, gradient })
 }
 
 /// The values that read `id`, unless it is also a result.
@@ -158,11 +158,11 @@ impl Emitter<'_> {
             let mut reads = vec![logits.clone(), part(&targets)];
             let losses = losses.as_ref().map(part);
             let (Some(gradient), Some(slopes)) = (gradient, &slopes) else {
-                self.step(loss.loss, Kernel::CrossEntropy, reads, losses.into_iter().collect());
+                self.step(loss.loss, Kernel::CrossEntropy(loss.plan), reads, losses.into_iter().collect());
                 continue;
             };
             reads.push(part(slopes));
-            let kernel = Kernel::CrossEntropyGrad { loss: losses.is_some() };
+            let kernel = Kernel::CrossEntropyGrad { plan: loss.plan, loss: losses.is_some() };
             let writes = [logits.clone()].into_iter().chain(losses).collect();
             self.step(gradient.logits, kernel, reads, writes);
             if let Some((id, dx)) = &input {

@@ -44,9 +44,9 @@ impl Emitter<'_> {
                 let kernel = Kernel::CachedAttention(settings);
                 self.plain(id, kernel, &[Rows, Rows, Rows, Contiguous], Rows);
             }
-            Op::CrossEntropy => self.plain(id, Kernel::CrossEntropy, &[Rows, Contiguous], Contiguous),
-            Op::CrossEntropyGrad => {
-                let kernel = Kernel::CrossEntropyGrad { loss: false };
+            Op::CrossEntropy(plan) => self.plain(id, Kernel::CrossEntropy(plan), &[Rows, Contiguous], Contiguous),
+            Op::CrossEntropyGrad(plan) => {
+                let kernel = Kernel::CrossEntropyGrad { plan, loss: false };
                 self.plain(id, kernel, &[Rows, Contiguous, Contiguous], Rows);
             }
             Op::SumSquares => self.plain(id, Kernel::SumSquares, &[Contiguous], Contiguous),

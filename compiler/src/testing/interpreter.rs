@@ -191,11 +191,11 @@ fn results(step: &Step, reads: &[Tensor], before: &[Tensor]) -> Vec<Tensor> {
         }
         Kernel::CachedAttention(settings) => one(Op::CachedAttention(*settings)),
         Kernel::CacheWrite => vec![apply(Op::CacheWrite, &[&before[0], &reads[0], &reads[1]])],
-        Kernel::CrossEntropy => one(Op::CrossEntropy),
-        Kernel::CrossEntropyGrad { loss } => {
-            let mut results = one(Op::CrossEntropyGrad);
+        Kernel::CrossEntropy(plan) => one(Op::CrossEntropy(*plan)),
+        Kernel::CrossEntropyGrad { plan, loss } => {
+            let mut results = one(Op::CrossEntropyGrad(*plan));
             if *loss {
-                results.push(apply(Op::CrossEntropy, &all[..2]));
+                results.push(apply(Op::CrossEntropy(*plan), &all[..2]));
             }
             results
         }

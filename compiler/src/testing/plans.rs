@@ -205,7 +205,7 @@ pub(crate) fn stage(model: ModelPlan, micro_batch: u64, sequence_length: u64, ac
         model,
         data: "text".to_owned(),
         tokenizer: None,
-        objective: Objective::CausalLm,
+        objective: ObjectivePlan::causal_lm(),
         optimizer: OptimizerPlan::Adamw {
             learning_rate: 0.01,
             betas: [0.9, 0.95],
@@ -216,6 +216,7 @@ pub(crate) fn stage(model: ModelPlan, micro_batch: u64, sequence_length: u64, ac
         },
         schedule: SchedulePlan { kind: ScheduleKind::Cosine, warmup: 2, floor: 0.1, decay: 0, steps: 10 },
         sequence_length,
+        target_length: None,
         micro_batch,
         accumulation,
         steps: 10,

@@ -11,6 +11,7 @@ use super::world::{Files, rendered};
 const TEXT: &str = include_str!("../plans/every_field.recipe");
 const TOKENS: &str = include_str!("../plans/token_ids.recipe");
 const RANDOM: &str = include_str!("../plans/random_tokens.recipe");
+const OBJECTIVES: &str = include_str!("../plans/objectives.recipe");
 const DIRECTORY: &str = include_str!("../plans/from_directory.recipe");
 
 /// The steps that documents of the recipe `TEXT` go through.
@@ -46,6 +47,34 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
     ("stage.model", TEXT, "2 * width", "width"),
     ("stage.data", TEXT, "= words\n", "= others\n"),
     ("stage.tokenizer", DIRECTORY, "tokenizer       = gpt", "tokenizer       = other"),
+    ("stage.objective", OBJECTIVES, "causal_lm(label_smoothing: 0.1, z_loss: 1e-4)", "prefix_lm"),
+    ("causal_lm.label_smoothing", OBJECTIVES, "label_smoothing: 0.1, ", ""),
+    ("causal_lm.z_loss", OBJECTIVES, ", z_loss: 1e-4", ""),
+    ("masked_lm.rate", OBJECTIVES, "rate: 20%, ", ""),
+    ("masked_lm.random", OBJECTIVES, "random: 5%, ", ""),
+    ("masked_lm.unchanged", OBJECTIVES, "unchanged: 5%, ", ""),
+    ("masked_lm.whole_words", OBJECTIVES, "whole_words: true, ", ""),
+    ("masked_lm.mask", OBJECTIVES, "mask: \"<mask>\", ", ""),
+    ("masked_lm.mask_id", OBJECTIVES, "mask_id: 256, mask: none", "mask_id: 255, mask: none"),
+    ("masked_lm.label_smoothing", OBJECTIVES, "label_smoothing: 0.2, ", ""),
+    ("masked_lm.z_loss", OBJECTIVES, "z_loss: 1e-3,", ""),
+    ("prefix_lm.shortest", OBJECTIVES, "shortest: 10%, ", ""),
+    ("prefix_lm.longest", OBJECTIVES, "longest: 90%, ", ""),
+    ("prefix_lm.label_smoothing", OBJECTIVES, "label_smoothing: 0.3, ", ""),
+    ("prefix_lm.z_loss", OBJECTIVES, ", z_loss: 1e-2", ""),
+    ("permutation_lm.predict", OBJECTIVES, "predict: 20%, ", ""),
+    ("permutation_lm.label_smoothing", OBJECTIVES, "label_smoothing: 0.4, ", ""),
+    ("permutation_lm.z_loss", OBJECTIVES, ", z_loss: 1e-5", ""),
+    ("span_corruption.density", OBJECTIVES, "density: 20%, mean", "mean"),
+    ("span_corruption.mean_span", OBJECTIVES, "mean_span: 4.0, ", ""),
+    ("span_corruption.sentinel", OBJECTIVES, "sentinel: \"<span_{}>\", ", ""),
+    ("span_corruption.first_sentinel", OBJECTIVES, "first_sentinel: 256,", "first_sentinel: 255,"),
+    ("span_corruption.label_smoothing", OBJECTIVES, "label_smoothing: 0.5, ", ""),
+    ("span_corruption.z_loss", OBJECTIVES, "z_loss: 1e-6,", ""),
+    ("mixture_of.objectives", OBJECTIVES, ", prefix_lm]", ", span_corruption]"),
+    ("mixture_of.weights", OBJECTIVES, "weights: [3.0, 1.0], ", ""),
+    ("mixture_of.label_smoothing", OBJECTIVES, "label_smoothing: 0.6, ", ""),
+    ("mixture_of.z_loss", OBJECTIVES, "z_loss: 1e-7,", ""),
     ("adamw.learning_rate", TEXT, "learning_rate: rate", "learning_rate: 2e-3"),
     ("adamw.betas", TEXT, "betas: [0.9, 0.999], ", ""),
     ("adamw.epsilon", TEXT, "epsilon: 1e-6, ", ""),
@@ -87,7 +116,7 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
 ];
 
 /// Fields with a single choice today: there is nothing to change them to.
-const ONE_CHOICE: &[&str] = &["stage.objective", "stage.optimizer"];
+const ONE_CHOICE: &[&str] = &["stage.optimizer"];
 
 #[test]
 fn every_field_of_the_table_reaches_the_plan() {

@@ -77,6 +77,19 @@ Right:  init = hf(\"models/gpt2\")   model = gpt2";
     TOO_LARGE = "E0613", "number too large", "\
 The sizes of this stage multiply to a number of tokens that does not fit 64 bits. One of `budget`, `global_batch` and \
 `sequence_length` must be a slip.";
+    LABEL_LEAKS = "E0623", "the model sees what it is to predict", "\
+The compiler follows how far ahead in the row the logits of a token look. Under `causal_lm` and `prefix_lm` they must not look past \
+the token itself, because the next one is the label; under `permutation_lm` not even at the token. A model that sees its \
+labels reaches a loss near zero and has learned nothing.
+
+Wrong:  y = attend(q, k, v, causal: false)   with  objective = causal_lm
+Right:  y = attend(q, k, v)                  with  objective = causal_lm";
+    OBJECTIVE_UNFIT = "E0624", "objective and model do not fit", "\
+Each objective fills certain inputs of the model and asks something of its attention: `span_corruption` needs a model with \
+`source` and `tokens`, `prefix_lm` one that takes `order`, `masked_lm` one whose tokens see both sides.
+
+Wrong:  model = gpt2(...)   objective = span_corruption
+Right:  model = t5(...)     objective = span_corruption";
     UNUSED = "W0601", "declared but not used", "\
 No stage reads this dataset or tokenizer, or nothing mentions this `let` or `param`, so it changes nothing; setting \
 such a `param` on the command line changes nothing either. Remove it, or use it.";
@@ -85,4 +98,7 @@ Training ends after a whole number of optimizer steps. The budget is not a multi
 rounded up, here by more than one per cent.";
     NEVER_IN_TIME = "W0603", "interval longer than the stage", "\
 `every(...)` is longer than the whole stage, so it happens only once, at the end.";
+    LEAK_UNPROVED = "W0623", "not shown that labels stay hidden", "\
+The model mixes places of a row by an operation that the compiler cannot follow, such as a matrix product over the time axis. It may \
+still be right; compare the logits of a row with those of a row whose end is changed.";
 }

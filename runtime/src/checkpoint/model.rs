@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use llmc_compiler::check::model::{Library, arguments_from_config, elaborate_values, model_for_config};
 use llmc_compiler::library;
-use llmc_compiler::plan::{InitPlan, ModelPlan, Objective, OptimizerPlan, ScheduleKind, SchedulePlan, StagePlan};
+use llmc_compiler::plan::{InitPlan, ModelPlan, ObjectivePlan, OptimizerPlan, ScheduleKind, SchedulePlan, StagePlan};
 use llmc_grammar::codes::{DAMAGED_FILE, NOT_A_CHECKPOINT, UNKNOWN_FAMILY};
 use llmc_grammar::parse;
 use llmc_grammar::source::Span;
@@ -208,7 +208,7 @@ fn stage_of(model: ModelPlan, config: &Value) -> StagePlan {
         model,
         data: String::new(),
         tokenizer: None,
-        objective: Objective::CausalLm,
+        objective: ObjectivePlan::causal_lm(),
         optimizer: OptimizerPlan::Adamw {
             learning_rate: 0.0,
             betas: [0.9, 0.999],
@@ -219,6 +219,7 @@ fn stage_of(model: ModelPlan, config: &Value) -> StagePlan {
         },
         schedule: SchedulePlan { kind: ScheduleKind::Constant, warmup: 0, floor: 1.0, decay: 0, steps: 1 },
         sequence_length: length,
+        target_length: None,
         micro_batch: 1,
         accumulation: 1,
         steps: 1,

@@ -6,7 +6,9 @@ use llmc_compiler::graph::{Builder, Graph, Id, Target, gradients};
 use llmc_compiler::op::{AdamConstants, AdamOutput, Op, Reduction, Type};
 use llmc_compiler::optimise::optimise;
 use llmc_compiler::plan::AttentionSettings;
-use llmc_compiler::plan::{BinaryFunction, Initializer, Origin, ScheduleKind, SchedulePlan, UnaryFunction, WeightPlan};
+use llmc_compiler::plan::{
+    BinaryFunction, Initializer, LossPlan, Origin, ScheduleKind, SchedulePlan, UnaryFunction, WeightPlan,
+};
 use llmc_compiler::program::PersistentBuffer;
 use llmc_compiler::random::Stream;
 use llmc_compiler::schedule::{persistent, schedule_single};
@@ -83,7 +85,7 @@ fn training_step(with_logits: bool) -> Graph {
     let x = b.add(x, hidden);
     let logits = b.matmul(x, false, wte, true);
     let targets = b.reshape(targets, &[rows]);
-    let losses = b.add_op(Op::CrossEntropy, &[logits, targets]);
+    let losses = b.add_op(Op::CrossEntropy(LossPlan::default()), &[logits, targets]);
     let sum = b.reduce(Reduction::Sum, vec![0], losses);
     let sum = b.reshape(sum, &[]);
     let loss = b.multiply(sum, loss_scale);

@@ -121,7 +121,7 @@ impl<'a, 'd> Elaborator<'a, 'd> {
         if !self.alone {
             // Whatever the batch, down to one token when text is generated, a size must be one.
             let fits = |size: &&Dim| {
-                let foreign = |symbol: &str| !matches!(symbol, "B" | "T");
+                let foreign = |symbol: &str| !matches!(symbol, "B" | "T" | "S");
                 size.is_always_whole() && !size.symbols().into_iter().any(foreign)
             };
             if let Some(size) = made.shape.iter().find(|size| !fits(size)) {

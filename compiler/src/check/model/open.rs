@@ -12,7 +12,7 @@ use super::inputs::{Made, Stop};
 use super::parameters::parameter_kind;
 use super::tensor::{Bound, LEADING};
 use crate::dim::Dim;
-use crate::plan::{DType, ModelOp};
+use crate::plan::{DType, INPUTS, ModelOp};
 
 impl<'a> Elaborator<'a, '_> {
     /// Binds the parameters of a function that is checked alone: dimensions and constants are symbols of their names.
@@ -59,7 +59,7 @@ impl<'a> Elaborator<'a, '_> {
         Ok(Bound::Constant(Spanned::new(value, &parameter.span)))
     }
 
-    /// Binds a model's tensors, `tokens`, `positions` and `documents`, each `[B, T]`.
+    /// Binds a model's tensors: those of [`INPUTS`].
     pub fn bind_inputs(&mut self, function: &'a Function) -> Result<(), Stop> {
         let mut tokens = false;
         for parameter in &function.parameters {
@@ -68,9 +68,9 @@ impl<'a> Elaborator<'a, '_> {
             };
             let name = parameter.name.text.as_str();
             tokens |= name == "tokens";
-            if !matches!(name, "tokens" | "positions" | "documents") {
-                return Err(wrong_input(&parameter.name, suggestion(name, &["tokens", "positions", "documents"])));
-            }
+            let Some((_, length)) = INPUTS.iter().find(|(known, _)| *known == name) else {
+                return Err(wrong_input(&parameter.name, suggestion(name, &INPUTS.map(|(known, _)| known))));
+            };
             let mut names = Vec::new();
             for dim in dims {
                 match &dim.kind {
@@ -81,7 +81,7 @@ impl<'a> Elaborator<'a, '_> {
             if *leading || names.len() != 2 || names[0].0 == names[1].0 {
                 return Err(not_batch(span));
             }
-            for ((dimension, at), symbol) in names.into_iter().zip(["B", "T"]) {
+            for ((dimension, at), symbol) in names.into_iter().zip(["B", length]) {
                 if self.bound(dimension).is_none() {
                     self.bind_dimension(dimension, &Dim::symbol(symbol), at);
                 }
@@ -89,7 +89,7 @@ impl<'a> Elaborator<'a, '_> {
             let made = Made {
                 op: ModelOp::Input(name.to_owned()),
                 inputs: Vec::new(),
-                shape: vec![Dim::symbol("B"), Dim::symbol("T")],
+                shape: vec![Dim::symbol("B"), Dim::symbol(length)],
                 dtype: Some(DType::I32),
             };
             let tensor = self.add(made, &parameter.span)?;
@@ -103,7 +103,7 @@ impl<'a> Elaborator<'a, '_> {
 }
 
 fn wrong_input(name: &Name, help: Option<String>) -> Stop {
-    let mistake = Diagnostic::error(WRONG_PARAMETER, "a model reads `tokens`, and perhaps `positions` and `documents`")
+    let mistake = Diagnostic::error(WRONG_PARAMETER, "a model reads `tokens`, and perhaps other inputs of the batch")
         .label(&name.span, "does not fit");
     match help {
         Some(help) => mistake.help(help).into(),
@@ -112,7 +112,7 @@ fn wrong_input(name: &Name, help: Option<String>) -> Stop {
 }
 
 fn not_batch(span: &Span) -> Stop {
-    Diagnostic::error(WRONG_PARAMETER, "the tensors of a model are `[B, T]`")
+    Diagnostic::error(WRONG_PARAMETER, "the tensors of a model are `[B, T]`, an encoder's `[B, S]`")
         .label(span, "not two named dimensions")
         .help("rows of the batch, then tokens of a row: `tokens: [B, T]`")
         .into()

@@ -3,6 +3,8 @@
 mod batch;
 mod consistency;
 mod duration;
+mod leak;
+mod objective;
 mod order;
 mod schedule;
 mod weights;
@@ -18,7 +20,7 @@ use super::names::Names;
 use super::reader::Reader;
 use super::record::{Read, Record};
 use super::table::STAGE;
-use crate::plan::{Objective, SamplePlan, StagePlan, TokenizerPlan};
+use crate::plan::{SamplePlan, StagePlan, TokenizerPlan};
 use crate::world::World;
 
 /// What stages are checked against.
@@ -88,6 +90,14 @@ fn check(
         consistency::vocabulary(&record, data, model, checking);
         consistency::context(&record, model, checking.diagnostics);
     }
+    let objective = objective::check(&record, checking.diagnostics);
+    if let (Some(model), Some(objective)) = (&model, &objective) {
+        let before = checking.diagnostics.len();
+        objective::fits_model(&record, objective, model, checking.diagnostics);
+        if checking.diagnostics.len() == before {
+            leak::check(&record, objective, model, checking.diagnostics);
+        }
+    }
     let batch = batch::check(&record, checking.diagnostics);
     consistency::row_length(&record, data, checking.diagnostics);
     let steps = batch.and_then(|batch| duration::budget(&record, batch, data, checking.diagnostics));
@@ -103,17 +113,19 @@ fn check(
         return None;
     }
     let (batch, (schedule, evaluate_every, checkpoint_every)) = (batch?, timed?);
-    let data = data?;
+    let (data, model, objective) = (data?, model?, objective?);
+    let lengths = model.takes("source").then(|| objective.kind.decoder_lengths(batch.sequence_length));
     Some(StagePlan {
         name: item.name.text.clone(),
         init: init?,
-        model: model?,
+        model,
         data: data_name?.to_owned(),
         tokenizer: tokenizer?.filter(|_| !data.is_tokens()).map(str::to_owned),
-        objective: objective(&record)?,
+        objective,
         optimizer: schedule::optimizer(&record)?,
         schedule: schedule?,
         sequence_length: batch.sequence_length,
+        target_length: lengths.map(|(_, target)| target),
         micro_batch: batch.micro_batch,
         accumulation: batch.accumulation,
         steps: steps?,
@@ -125,10 +137,6 @@ fn check(
         seed: record.integer("seed")?,
         sample: sample(&record, data)?,
     })
-}
-
-fn objective(record: &Record) -> Option<Objective> {
-    record.call("objective").map(|_| Objective::CausalLm)
 }
 
 /// Nothing after a mistake; `Some(None)` where nothing is sampled.

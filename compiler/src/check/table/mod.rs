@@ -4,6 +4,7 @@
 //! A new field is one row here and one line where the plan is built.
 
 mod data;
+mod objective;
 mod process;
 mod range;
 mod spellings;

@@ -1,6 +1,7 @@
 //! Rows of the table: `stage`.
 
 use super::super::units::Dimension;
+use super::objective::OBJECTIVES;
 use super::{Field, Form, Presence, Range, Type};
 
 /// `stage NAME [from BASE] { ... }`
@@ -36,7 +37,7 @@ pub static STAGE: Form = Form {
         },
         Field {
             name: "objective",
-            ty: Type::Call(&[&CAUSAL_LM]),
+            ty: Type::Call(OBJECTIVES),
             presence: Presence::Required,
             doc: "What is minimised.",
             example: "causal_lm",
@@ -59,7 +60,7 @@ pub static STAGE: Form = Form {
             name: "sequence_length",
             ty: Type::Quantity(&[Dimension::Tokens], Range::between(1.0, 16_777_216.0)),
             presence: Presence::Required,
-            doc: "Tokens in a row: the model's `T`.",
+            doc: "Tokens in a row: the model's `T`, or with an encoder its `S`.",
             example: "256 tokens",
         },
         Field {
@@ -141,14 +142,6 @@ pub static STAGE: Form = Form {
             example: "sample(prompt: \"fn main\", tokens: 100)",
         },
     ],
-};
-
-static CAUSAL_LM: Form = Form {
-    name: "causal_lm",
-    doc: "Cross-entropy of the next token, averaged over the target tokens of the global batch. Takes text or token ids.",
-    example: "causal_lm",
-    positional: 0,
-    fields: &[],
 };
 
 static ADAMW: Form = Form {

@@ -3,7 +3,7 @@
 use super::Parts;
 use crate::graph::Id;
 use crate::op::Op;
-use crate::plan::UnaryFunction;
+use crate::plan::{LossPlan, UnaryFunction};
 
 impl Parts<'_> {
     /// `[N, classes]` with a 1 at each of the N ids; a row of zeros for an id outside.
@@ -43,26 +43,47 @@ impl Parts<'_> {
         (one_hot, self.build.greater(column, below_zero))
     }
 
-    pub(super) fn cross_entropy(&mut self) -> Id {
+    pub(super) fn cross_entropy(&mut self, plan: &LossPlan) -> Id {
         let logits = self.inputs[0];
         let (one_hot, counts) = self.targets();
         let normalizer = self.log_sum_exp(logits);
         let build = &mut self.build;
         let picked = build.multiply(logits, one_hot);
         let picked = build.sum_last(picked);
-        let loss = build.subtract(normalizer, picked);
+        let picked = build.scale(picked, 1.0 - plan.label_smoothing);
+        let mut loss = build.subtract(normalizer, picked);
+        if plan.label_smoothing > 0.0 {
+            let classes = build.shape(logits)[1] as f64;
+            let sum = build.sum_last(logits);
+            let spread = build.scale(sum, plan.label_smoothing / classes);
+            loss = build.subtract(loss, spread);
+        }
+        if plan.z_loss > 0.0 {
+            let square = build.multiply(normalizer, normalizer);
+            let bound = build.scale(square, plan.z_loss);
+            loss = build.add(loss, bound);
+        }
         let zero = build.constant(0.0);
         let loss = build.select(counts, loss, zero);
         let rows = build.shape(logits)[0];
         build.reshape(loss, &[rows])
     }
 
-    pub(super) fn cross_entropy_grad(&mut self) -> Id {
+    pub(super) fn cross_entropy_grad(&mut self, plan: &LossPlan) -> Id {
         let (logits, dloss) = (self.inputs[0], self.inputs[2]);
         let (one_hot, counts) = self.targets();
-        let probabilities = self.softmax_of(logits);
+        let mut probabilities = self.softmax_of(logits);
+        if plan.z_loss > 0.0 {
+            let normalizer = self.log_sum_exp(logits);
+            let slope = self.build.scale(normalizer, 2.0 * plan.z_loss);
+            let slope = self.build.shift(slope, 1.0);
+            probabilities = self.build.multiply(probabilities, slope);
+        }
         let build = &mut self.build;
-        let difference = build.subtract(probabilities, one_hot);
+        let classes = build.shape(logits)[1] as f64;
+        let expected = build.scale(one_hot, 1.0 - plan.label_smoothing);
+        let expected = build.shift(expected, plan.label_smoothing / classes);
+        let difference = build.subtract(probabilities, expected);
         let rows = build.shape(logits)[0];
         let dloss = build.reshape(dloss, &[rows, 1]);
         let gradient = build.multiply(difference, dloss);

@@ -107,9 +107,9 @@ impl Step<'_> {
             Op::Attention(settings) if operand < 3 || settings.operands(3).bias == Some(operand) => {
                 self.attention(*settings, operand)
             }
-            Op::CrossEntropy if operand == 0 => {
+            Op::CrossEntropy(plan) if operand == 0 => {
                 let inputs = [self.inputs[0], self.inputs[1], self.gradient];
-                self.build.add_op(Op::CrossEntropyGrad, &inputs)
+                self.build.add_op(Op::CrossEntropyGrad(*plan), &inputs)
             }
             Op::SumSquares => {
                 let twice = self.build.scale(self.inputs[0], 2.0);
@@ -130,8 +130,8 @@ impl Step<'_> {
             | Op::AttentionGrad { .. }
             | Op::CachedAttention(_)
             | Op::CacheWrite
-            | Op::CrossEntropy
-            | Op::CrossEntropyGrad
+            | Op::CrossEntropy(_)
+            | Op::CrossEntropyGrad(_)
             | Op::LearningRate { .. }
             | Op::AdamW { .. } => {
                 let place = format!("{} {}", self.build.origin.path, self.build.origin.place);

@@ -49,11 +49,11 @@ pub(super) fn infer(operands: &Operands<'_>) -> Result<Type, String> {
             Ok(Type::f32(&shapes.output))
         }
         Op::CacheWrite => cache_write(operands),
-        Op::CrossEntropy => {
+        Op::CrossEntropy(_) => {
             operands.expect_count(2)?;
             cross_entropy(operands)
         }
-        Op::CrossEntropyGrad => {
+        Op::CrossEntropyGrad(_) => {
             operands.expect_count(3)?;
             let loss = cross_entropy(operands)?;
             operands.expect(2, &loss)?;

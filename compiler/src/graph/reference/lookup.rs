@@ -3,13 +3,14 @@
 use super::{floats, integers, last};
 use crate::graph::Tensor;
 use crate::op::Op;
+use crate::plan::LossPlan;
 
 pub(super) fn evaluate(op: &Op, inputs: &[&Tensor]) -> Result<Vec<f32>, String> {
     match op {
         Op::Gather => gather(inputs[0], inputs[1]),
         Op::ScatterAdd { rows } => scatter_add(inputs[0], inputs[1], *rows as usize),
-        Op::CrossEntropy => cross_entropy(inputs[0], inputs[1]),
-        Op::CrossEntropyGrad => cross_entropy_grad(inputs[0], inputs[1], inputs[2]),
+        Op::CrossEntropy(plan) => cross_entropy(plan, inputs[0], inputs[1]),
+        Op::CrossEntropyGrad(plan) => cross_entropy_grad(plan, inputs[0], inputs[1], inputs[2]),
         _ => unreachable!("the caller passes look-ups only"),
     }
 }
@@ -48,7 +49,7 @@ pub(super) fn exponential_sum(row: impl Iterator<Item = f64> + Clone) -> (f64, f
     (maximum, row.map(|value| (value - maximum).exp()).sum())
 }
 
-fn cross_entropy(logits: &Tensor, targets: &Tensor) -> Result<Vec<f32>, String> {
+fn cross_entropy(plan: &LossPlan, logits: &Tensor, targets: &Tensor) -> Result<Vec<f32>, String> {
     let classes = last(logits);
     let row_loss = |(row, &target): (&[f32], &i32)| {
         if target < 0 {
@@ -56,13 +57,16 @@ fn cross_entropy(logits: &Tensor, targets: &Tensor) -> Result<Vec<f32>, String> 
         }
         let target = index(target, classes, "target")?;
         let (maximum, sum) = exponential_sum(row.iter().map(|&logit| f64::from(logit)));
-        Ok((maximum + sum.ln() - f64::from(row[target])) as f32)
+        let (normalizer, smoothing) = (maximum + sum.ln(), plan.label_smoothing);
+        let mean = row.iter().map(|&logit| f64::from(logit)).sum::<f64>() / classes as f64;
+        let expected = (1.0 - smoothing) * f64::from(row[target]) + smoothing * mean;
+        Ok((normalizer - expected + plan.z_loss * normalizer * normalizer) as f32)
     };
     let rows = floats(logits).chunks_exact(classes);
     rows.zip(integers(targets)).map(row_loss).collect()
 }
 
-fn cross_entropy_grad(logits: &Tensor, targets: &Tensor, dloss: &Tensor) -> Result<Vec<f32>, String> {
+fn cross_entropy_grad(plan: &LossPlan, logits: &Tensor, targets: &Tensor, dloss: &Tensor) -> Result<Vec<f32>, String> {
     let classes = last(logits);
     let mut gradient = Vec::with_capacity(floats(logits).len());
     let rows = floats(logits).chunks_exact(classes);
@@ -75,8 +79,9 @@ fn cross_entropy_grad(logits: &Tensor, targets: &Tensor, dloss: &Tensor) -> Resu
         let (maximum, sum) = exponential_sum(row.iter().map(|&logit| f64::from(logit)));
         gradient.extend(row.iter().enumerate().map(|(class, &logit)| {
             let probability = (f64::from(logit) - maximum).exp() / sum;
-            let expected = f64::from(u8::from(class == target));
-            ((probability - expected) * f64::from(dloss)) as f32
+            let spread = plan.label_smoothing / classes as f64;
+            let expected = (1.0 - plan.label_smoothing) * f64::from(u8::from(class == target)) + spread;
+            ((probability * (1.0 + 2.0 * plan.z_loss * (maximum + sum.ln())) - expected) * f64::from(dloss)) as f32
         }));
     }
     Ok(gradient)

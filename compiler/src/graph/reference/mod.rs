@@ -37,7 +37,7 @@ pub(super) fn evaluate(op: &Op, ty: &Type, inputs: &[&Tensor]) -> Result<Tensor,
         Op::MatMul { transpose_left, transpose_right } => {
             Data::F32(matmul::matmul(inputs[0], inputs[1], *transpose_left, *transpose_right, &ty.shape))
         }
-        Op::Gather | Op::ScatterAdd { .. } | Op::CrossEntropy | Op::CrossEntropyGrad => {
+        Op::Gather | Op::ScatterAdd { .. } | Op::CrossEntropy(_) | Op::CrossEntropyGrad(_) => {
             Data::F32(lookup::evaluate(op, inputs)?)
         }
         Op::Softmax | Op::LayerNorm { .. } | Op::LayerNormGrad { .. } | Op::RmsNorm { .. } | Op::RmsNormGrad { .. } => {

@@ -37,8 +37,8 @@ pub fn primitive(op: &Op) -> bool {
         | Op::AttentionGrad { .. }
         | Op::CachedAttention(_)
         | Op::CacheWrite
-        | Op::CrossEntropy
-        | Op::CrossEntropyGrad
+        | Op::CrossEntropy(_)
+        | Op::CrossEntropyGrad(_)
         | Op::SumSquares
         | Op::AddScalars
         | Op::LearningRate { .. }

@@ -4,8 +4,8 @@ use super::samples::{Operand, operands, operators};
 use super::{Named, input, origin, single, total};
 use crate::graph::{Builder, Graph, Id, Tensor, gradients, name};
 use crate::op::{Op, Type};
-use crate::plan::AttentionSettings;
 use crate::plan::UnaryFunction;
+use crate::plan::{AttentionSettings, LossPlan};
 use crate::random::{Stream, stream_of};
 
 /// Whether the operator has a derivative. A new operator does not compile until somebody has decided.
@@ -31,7 +31,7 @@ fn differentiable(op: &Op) -> bool {
         | Op::RmsNorm { .. }
         | Op::Rotate { .. }
         | Op::Attention(_)
-        | Op::CrossEntropy
+        | Op::CrossEntropy(_)
         | Op::SumSquares
         | Op::AddScalars => true,
         Op::Input { .. }
@@ -43,7 +43,7 @@ fn differentiable(op: &Op) -> bool {
         | Op::AttentionGrad { .. }
         | Op::CachedAttention(_)
         | Op::CacheWrite
-        | Op::CrossEntropyGrad
+        | Op::CrossEntropyGrad(_)
         | Op::LearningRate { .. }
         | Op::AdamW { .. } => false,
     }
@@ -164,7 +164,7 @@ fn a_whole_model_agrees_with_finite_differences() {
     let branch = build.matmul(hidden, false, down, false);
     let second = build.add(rows, branch);
     let logits = build.matmul(second, false, table, true);
-    let losses = build.add_op(Op::CrossEntropy, &[logits, targets]);
+    let losses = build.add_op(Op::CrossEntropy(LossPlan::default()), &[logits, targets]);
     let loss = total(&mut build, losses);
     let gradients = gradients(&mut graph, loss, &weights);
     graph.verify().expect("well-formed");

@@ -2,7 +2,7 @@
 
 use crate::graph::infer;
 use crate::op::{NormInput, Op, Reduction, Shape, Type};
-use crate::plan::{AttentionSettings, BinaryFunction, UnaryFunction};
+use crate::plan::{AttentionSettings, BinaryFunction, LossPlan, UnaryFunction};
 
 #[track_caller]
 fn refused(op: &Op, types: &[Type], reason: &str) {
@@ -77,7 +77,7 @@ fn matrices_tables_and_norms() {
     refused(&grad, &f32s(&[&[2, 3], &[3], &[2, 3]]), "there is no shift");
     let grad = Op::RmsNormGrad { eps: 1e-5, wrt: NormInput::Value };
     refused(&grad, &f32s(&[&[2, 3], &[3], &[3]]), "operand 2 must be f32[2, 3]");
-    refused(&Op::CrossEntropy, &[Type::f32(&[4, 7]), Type::i32(&[3])], "operand 1 must be i32[4]");
+    refused(&Op::CrossEntropy(LossPlan::default()), &[Type::f32(&[4, 7]), Type::i32(&[3])], "operand 1 must be i32[4]");
     refused(&Op::AddScalars, &vec![Type::f32(&[]); 65], "1 to 64 operands");
 }
 

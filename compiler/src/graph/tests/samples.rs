@@ -2,7 +2,7 @@
 
 use crate::graph::Tensor;
 use crate::op::{AdamConstants, AdamOutput, AttentionInput, NormInput, Op, Reduction, Shape};
-use crate::plan::{AttentionSettings, BinaryFunction, OrderRule, ScheduleKind, SchedulePlan, UnaryFunction};
+use crate::plan::{AttentionSettings, BinaryFunction, LossPlan, OrderRule, ScheduleKind, SchedulePlan, UnaryFunction};
 use crate::random::{Stream, stream_of};
 
 /// One operand of a sample.
@@ -130,8 +130,8 @@ pub fn operands(op: &Op) -> Option<Vec<Operand>> {
             vec![Any(&[2, 3, 4, 6]), Any(&[2, 7, 2, 6]), Any(&[2, 7, 2, 5]), lengths([2.0, 4.0])]
         }
         Op::CacheWrite => vec![Any(&[2, 7, 2, 3]), Any(&[2, 3, 2, 3]), lengths([4.0, 1.0])],
-        Op::CrossEntropy => vec![Any(&[4, 7]), ids(&[4], &[6, -100, 0, 3])],
-        Op::CrossEntropyGrad => vec![Any(&[4, 7]), ids(&[4], &[6, -100, 0, 3]), Any(&[4])],
+        Op::CrossEntropy(_) => vec![Any(&[4, 7]), ids(&[4], &[6, -100, 0, 3])],
+        Op::CrossEntropyGrad(_) => vec![Any(&[4, 7]), ids(&[4], &[6, -100, 0, 3]), Any(&[4])],
         Op::SumSquares => vec![Any(&[3, 5])],
         Op::AddScalars => vec![Any(&[]), Any(&[]), Any(&[])],
         Op::LearningRate { .. } => vec![scalar(60.0)],
@@ -216,8 +216,6 @@ pub fn operators() -> Vec<Op> {
             ..AttentionSettings::causal(0.5)
         }),
         Op::CacheWrite,
-        Op::CrossEntropy,
-        Op::CrossEntropyGrad,
         Op::SumSquares,
         Op::AddScalars,
     ];
@@ -225,6 +223,9 @@ pub fn operators() -> Vec<Op> {
     operators.extend(BINARY.map(Op::Binary));
     for kind in [Reduction::Sum, Reduction::Max] {
         operators.extend([vec![1], vec![0, 2]].map(|axes| Op::Reduce { kind, axes }));
+    }
+    for plan in [LossPlan::default(), LossPlan { label_smoothing: 0.2, z_loss: 0.05 }] {
+        operators.extend([Op::CrossEntropy(plan), Op::CrossEntropyGrad(plan)]);
     }
     for (transpose_left, transpose_right) in [(false, false), (false, true), (true, false), (true, true)] {
         operators.push(Op::MatMul { transpose_left, transpose_right });

@@ -3,7 +3,7 @@
 use super::{Named, input, origin, single, total};
 use crate::graph::{Builder, Graph, Id, Tensor, gradients};
 use crate::op::Op;
-use crate::plan::{AttentionSettings, BinaryFunction, ScheduleKind, SchedulePlan, UnaryFunction};
+use crate::plan::{AttentionSettings, BinaryFunction, LossPlan, ScheduleKind, SchedulePlan, UnaryFunction};
 use crate::random::Stream;
 
 /// The value of one operator.
@@ -68,7 +68,10 @@ fn what_lies_outside_is_refused() {
     let update = Tensor::f32(&[1, 2], vec![1.0; 2]);
     assert_eq!(refused(&scatter, &[ids(3), update]), "id 3 lies outside 0..3 (block test:1)");
     let logits = Tensor::f32(&[1, 4], vec![0.0; 4]);
-    assert_eq!(refused(&Op::CrossEntropy, &[logits, ids(4)]), "target 4 lies outside 0..4 (block test:1)");
+    assert_eq!(
+        refused(&Op::CrossEntropy(LossPlan::default()), &[logits, ids(4)]),
+        "target 4 lies outside 0..4 (block test:1)"
+    );
     let (cache, new) = (Tensor::f32(&[1, 4, 1, 1], vec![0.0; 4]), Tensor::f32(&[1, 2, 1, 1], vec![1.0; 2]));
     let write = |length: f32| value(&Op::CacheWrite, &[cache.clone(), new.clone(), Tensor::f32(&[1], vec![length])]);
     assert_eq!(write(2.0), Ok(vec![0.0, 0.0, 1.0, 1.0]));

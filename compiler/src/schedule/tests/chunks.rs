@@ -3,7 +3,7 @@
 use super::agree;
 use crate::graph::{Builder, Graph, Id, Target, gradients};
 use crate::op::{Op, Reduction, Type};
-use crate::plan::{BinaryFunction, Origin, UnaryFunction};
+use crate::plan::{BinaryFunction, LossPlan, Origin, UnaryFunction};
 use crate::program::{Kernel, Program, Region};
 use crate::schedule::verify::verify;
 use crate::schedule::{persistent, schedule_single};
@@ -32,7 +32,7 @@ fn head(build: &mut Builder<'_>, [rows, vocab, width]: [u64; 3], transposed: boo
     let targets = build.add_op(Op::Input { name: "targets".to_owned(), ty: Type::i32(&[1, rows]) }, &[]);
     let targets = build.reshape(targets, &[rows]);
     let logits = build.matmul(x, false, w, transposed);
-    let losses = build.add_op(Op::CrossEntropy, &[logits, targets]);
+    let losses = build.add_op(Op::CrossEntropy(LossPlan::default()), &[logits, targets]);
     Head { x, w, targets, logits, losses }
 }
 
@@ -77,9 +77,9 @@ fn program(mut graph: Graph) -> Program {
 fn counts(program: &Program) -> [usize; 4] {
     let count = |kernel: fn(&Kernel) -> bool| program.steps.iter().filter(|step| kernel(&step.kernel)).count();
     [
-        count(|kernel| *kernel == Kernel::CrossEntropy),
-        count(|kernel| *kernel == Kernel::CrossEntropyGrad { loss: true }),
-        count(|kernel| *kernel == Kernel::CrossEntropyGrad { loss: false }),
+        count(|kernel| matches!(kernel, Kernel::CrossEntropy(_))),
+        count(|kernel| matches!(kernel, Kernel::CrossEntropyGrad { loss: true, .. })),
+        count(|kernel| matches!(kernel, Kernel::CrossEntropyGrad { loss: false, .. })),
         count(|kernel| matches!(kernel, Kernel::MatMul { .. })),
     ]
 }
@@ -121,7 +121,7 @@ fn two_losses_may_be_each_others_slopes() {
     let product = |build: &mut Builder<'_>, head: &Head| {
         let other = state(build, "other", &[5, 17]);
         let logits = build.matmul(head.x, false, other, false);
-        let losses = build.add_op(Op::CrossEntropy, &[logits, head.targets]);
+        let losses = build.add_op(Op::CrossEntropy(LossPlan::default()), &[logits, head.targets]);
         let product = build.multiply(head.losses, losses);
         scaled_sum(build, product)
     };
@@ -150,13 +150,13 @@ fn logits_that_something_else_reads_stay_whole() {
         let rows = build.shape(head.losses)[0];
         let others = build.add_op(Op::Input { name: "others".to_owned(), ty: Type::i32(&[1, rows]) }, &[]);
         let others = build.reshape(others, &[rows]);
-        let losses = build.add_op(Op::CrossEntropy, &[head.logits, others]);
+        let losses = build.add_op(Op::CrossEntropy(LossPlan::default()), &[head.logits, others]);
         let sum = build.binary(BinaryFunction::Add, head.losses, losses);
         scaled_sum(build, sum)
     };
     let capped = |build: &mut Builder<'_>, head: &Head| {
         let capped = build.unary(UnaryFunction::Tanh, head.logits);
-        let losses = build.add_op(Op::CrossEntropy, &[capped, head.targets]);
+        let losses = build.add_op(Op::CrossEntropy(LossPlan::default()), &[capped, head.targets]);
         scaled_sum(build, losses)
     };
     assert_eq!([whole(by_a_result), whole(by_a_penalty), whole(by_another_loss), whole(capped)], [1, 1, 2, 1]);

@@ -95,13 +95,13 @@ pub fn check(kernel: &Kernel, bound: &Bound) -> Result<(), String> {
             let shapes = shapes && new.shape[2..] == cache.shape[2..];
             require(rows(new) && rows(cache) && vector(&reads[1], cache.shape[0]) && shapes, "cache write")
         }
-        Kernel::CrossEntropy => {
+        Kernel::CrossEntropy(_) => {
             arity((2, 1))?;
             let (logits, targets, out) = (&reads[0], &reads[1], &writes[0]);
             let shapes = targets.count() * logits.last() == logits.count() && out.count() == targets.count();
             require(rows(logits) && ids(targets) && shapes, "cross-entropy")
         }
-        Kernel::CrossEntropyGrad { loss } => {
+        Kernel::CrossEntropyGrad { loss, .. } => {
             arity((3, 1 + usize::from(*loss)))?;
             let (logits, targets, dloss, out) = (&reads[0], &reads[1], &reads[2], &writes[0]);
             let shapes = logits.shape == out.shape && targets.count() * logits.last() == logits.count();

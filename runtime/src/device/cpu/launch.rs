@@ -102,8 +102,10 @@ impl Launch {
                 attention::cached_attention(operands, pool, settings, lengths);
             }
             Kernel::CacheWrite => cache::write(operands, pool)?,
-            Kernel::CrossEntropy => loss::cross_entropy(operands, pool, &self.origin)?,
-            Kernel::CrossEntropyGrad { loss } => loss::cross_entropy_grad(operands, pool, *loss, &self.origin)?,
+            Kernel::CrossEntropy(plan) => loss::cross_entropy(operands, pool, plan, &self.origin)?,
+            Kernel::CrossEntropyGrad { plan, loss } => {
+                loss::cross_entropy_grad(operands, pool, plan, *loss, &self.origin)?;
+            }
             Kernel::SumSquares => optimizer::sum_squares(operands, pool, partial),
             Kernel::LearningRate { peak, schedule } => optimizer::learning_rate(operands, *peak, schedule),
             Kernel::AdamW(constants) => optimizer::adamw(operands, pool, constants),

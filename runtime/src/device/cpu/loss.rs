@@ -1,6 +1,6 @@
 //! Softmax and cross-entropy over rows.
 
-use llmc_compiler::plan::Origin;
+use llmc_compiler::plan::{LossPlan, Origin};
 
 use super::elements::Elements;
 use super::lanes;
@@ -39,7 +39,12 @@ fn check_targets(targets: &Elements<'_, i32>, vocab: usize, origin: &Origin) -> 
 }
 
 /// `(logits [N, V], targets [N]) -> loss [N]`
-pub fn cross_entropy(operands: &mut Operands<'_>, pool: &Pool, origin: &Origin) -> Result<(), DeviceError> {
+pub fn cross_entropy(
+    operands: &mut Operands<'_>,
+    pool: &Pool,
+    plan: &LossPlan,
+    origin: &Origin,
+) -> Result<(), DeviceError> {
     let (logits, targets) = (operands.rows(0), operands.integers(1));
     check_targets(&targets, logits.length(), origin)?;
     let per_task = (PER_TASK / logits.length()).max(1);
@@ -52,7 +57,7 @@ pub fn cross_entropy(operands: &mut Operands<'_>, pool: &Pool, origin: &Origin) 
                 Ok(target) => {
                     let logits = logits.row(index);
                     let (largest, sum) = exponential_sum(logits);
-                    (sum.ln() + f64::from(largest) - f64::from(logits[target])) as f32
+                    loss_of_row(plan, sum.ln() + f64::from(largest), logits[target], || mean(logits)) as f32
                 }
             };
             piece.row(row)[0] = loss;
@@ -65,6 +70,7 @@ pub fn cross_entropy(operands: &mut Operands<'_>, pool: &Pool, origin: &Origin) 
 pub fn cross_entropy_grad(
     operands: &mut Operands<'_>,
     pool: &Pool,
+    plan: &LossPlan,
     with_loss: bool,
     origin: &Origin,
 ) -> Result<(), DeviceError> {
@@ -82,7 +88,7 @@ pub fn cross_entropy_grad(
                     piece.row(row).fill(0.0);
                     0.0
                 }
-                Ok(target) => gradient_of_row(piece.row_from(row, &source), target, dloss.get(index)),
+                Ok(target) => gradient_of_row(plan, piece.row_from(row, &source), target, dloss.get(index)),
             };
             if let Some(losses) = &mut losses {
                 losses.row(row)[0] = loss;
@@ -93,13 +99,31 @@ pub fn cross_entropy_grad(
 }
 
 /// Turns a row of logits into their gradient; the result is the loss.
-fn gradient_of_row(logits: &mut [f32], target: usize, dloss: f32) -> f32 {
-    let logit = f64::from(logits[target]);
+fn gradient_of_row(plan: &LossPlan, logits: &mut [f32], target: usize, dloss: f32) -> f32 {
+    let (logit, smoothing, dloss) = (logits[target], plan.label_smoothing, f64::from(dloss));
+    let mean = if smoothing > 0.0 { mean(logits) } else { 0.0 };
     let (largest, sum) = exponentials(logits);
-    let exponential = f64::from(logits[target]);
-    multiply(logits, (f64::from(dloss) / sum) as f32);
-    logits[target] = ((exponential / sum - 1.0) * f64::from(dloss)) as f32;
-    (sum.ln() + f64::from(largest) - logit) as f32
+    let normalizer = sum.ln() + f64::from(largest);
+    let share = f64::from(logits[target]) / sum * (1.0 + 2.0 * plan.z_loss * normalizer);
+    let spread = smoothing / logits.len() as f64;
+    multiply(logits, (dloss / sum * (1.0 + 2.0 * plan.z_loss * normalizer)) as f32);
+    if smoothing > 0.0 {
+        let spread = (spread * dloss) as f32;
+        logits.iter_mut().for_each(|logit| *logit -= spread);
+    }
+    logits[target] = ((share - (1.0 - smoothing) - spread) * dloss) as f32;
+    loss_of_row(plan, normalizer, logit, || mean) as f32
+}
+
+/// The loss of a row from the logarithm of its sum of exponentials and the logit of its target.
+fn loss_of_row(plan: &LossPlan, normalizer: f64, logit: f32, mean: impl FnOnce() -> f64) -> f64 {
+    let smoothing = plan.label_smoothing;
+    let spread = if smoothing > 0.0 { smoothing * mean() } else { 0.0 };
+    normalizer - (1.0 - smoothing) * f64::from(logit) - spread + plan.z_loss * normalizer * normalizer
+}
+
+fn mean(logits: &[f32]) -> f64 {
+    lanes::sum_of(logits, |logit| logit) / logits.len() as f64
 }
 
 vectorised! {

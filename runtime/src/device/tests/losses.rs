@@ -3,7 +3,7 @@
 use llmc_compiler::graph::{Builder, Graph, Target, gradients};
 use llmc_compiler::op::{Op, Reduction, Type};
 use llmc_compiler::optimise::optimise;
-use llmc_compiler::plan::Origin;
+use llmc_compiler::plan::{LossPlan, Origin};
 use llmc_compiler::random::Stream;
 use llmc_compiler::schedule::{persistent, schedule_single};
 
@@ -24,7 +24,7 @@ fn graph([rows, vocab, width]: Sizes, transposed: bool) -> Graph {
     let targets = build.add_op(Op::Input { name: "targets".to_owned(), ty: Type::i32(&[rows]) }, &[]);
     let scale = build.add_op(Op::Input { name: "loss_scale".to_owned(), ty: Type::f32(&[]) }, &[]);
     let logits = build.matmul(x, false, w, transposed);
-    let losses = build.add_op(Op::CrossEntropy, &[logits, targets]);
+    let losses = build.add_op(Op::CrossEntropy(LossPlan::default()), &[logits, targets]);
     let sum = build.reduce(Reduction::Sum, vec![0], losses);
     let sum = build.reshape(sum, &[]);
     let loss = build.multiply(sum, scale);

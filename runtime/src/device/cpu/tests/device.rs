@@ -1,4 +1,4 @@
-use llmc_compiler::plan::{BinaryFunction, DType, Initializer, Origin};
+use llmc_compiler::plan::{BinaryFunction, DType, Initializer, LossPlan, Origin};
 use llmc_compiler::program::{
     Buffer, Instruction, Kernel, LoopBody, MemoryKind, PersistentBuffer, Program, Region, Step,
 };
@@ -24,7 +24,7 @@ fn ids_outside_the_table_are_named() {
     let logits = bench.floats(normal(1, 8), &[2, 4]);
     let targets = bench.integers(vec![-100, 4], &[2]);
     let out = bench.output(&[2]);
-    bench.step(Kernel::CrossEntropy, &[&logits, &targets], &[&out]);
+    bench.step(Kernel::CrossEntropy(LossPlan::default()), &[&logits, &targets], &[&out]);
     assert!(matches!(bench.run_on(1, &[&out]), Err(DeviceError::IdOutOfRange { id: 4, vocab: 4, .. })));
 }
 

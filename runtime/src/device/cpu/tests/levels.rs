@@ -1,6 +1,6 @@
 use llmc_compiler::op::{AttentionInput, Reduction};
-use llmc_compiler::plan::AttentionSettings;
 use llmc_compiler::plan::UnaryFunction;
+use llmc_compiler::plan::{AttentionSettings, LossPlan};
 use llmc_compiler::program::{Instruction, Kernel, LoopBody};
 
 use super::super::simd::{LOWERED, Level};
@@ -38,7 +38,7 @@ fn results() -> Vec<Vec<u32>> {
     let gradient = Kernel::RmsNormGrad { accumulate: false, eps: 1e-6, writes: [true; 2] };
     bench.step(gradient, &[&x, &scale, &norm], &[&dx, &dscale]);
     bench.step(Kernel::Softmax, &[&x], &[&softmax]);
-    bench.step(Kernel::CrossEntropy, &[&x, &targets], &[&loss]);
+    bench.step(Kernel::CrossEntropy(LossPlan::default()), &[&x, &targets], &[&loss]);
     let settings = AttentionSettings::causal(0.3);
     let split = |view| super::window(view, 0, &[1, 67, 5, 26], &[0, 130, 26, 1]);
     let [q, k, v] = [&x, &norm, &dx].map(split);

@@ -1,3 +1,4 @@
+use llmc_compiler::plan::LossPlan;
 use llmc_compiler::program::Kernel;
 
 use super::{Bench, assert_close, assert_within, integers, normal, wide, window};
@@ -248,7 +249,9 @@ fn gather_and_scatter() {
 
 #[test]
 fn cross_entropy_and_its_gradient() {
-    for (rows, vocab) in [(1, 1), (7, 300), (129, 33), (3, 5001)] {
+    let plans = [LossPlan::default(), LossPlan { label_smoothing: 0.1, z_loss: 1e-2 }];
+    let sizes = [(1, 1), (7, 300), (129, 33), (3, 5001)];
+    for ((rows, vocab), plan) in sizes.into_iter().flat_map(|sizes| plans.map(|plan| (sizes, plan))) {
         let logits: Vec<f32> = normal(1, rows * vocab).iter().map(|x| x * 3.0).collect();
         let mut targets = integers(2, rows, vocab);
         targets[rows / 2] = -100;
@@ -259,9 +262,9 @@ fn cross_entropy_and_its_gradient() {
         let slopes = bench.floats(dloss.clone(), &[rows]);
         let loss = bench.output(&[rows]);
         let apart = bench.output(&[rows, vocab]);
-        bench.step(Kernel::CrossEntropy, &[&scores, &wanted], &[&loss]);
+        bench.step(Kernel::CrossEntropy(plan), &[&scores, &wanted], &[&loss]);
         let with_gradient = bench.output(&[rows]);
-        let gradient = |loss| Kernel::CrossEntropyGrad { loss };
+        let gradient = |loss| Kernel::CrossEntropyGrad { plan, loss };
         bench.step(gradient(false), &[&scores, &wanted, &slopes], &[&apart]);
         bench.step(gradient(true), &[&scores, &wanted, &slopes], &[&scores, &with_gradient]);
         let found = bench.run(&[&loss, &apart, &scores, &with_gradient]);
@@ -269,10 +272,16 @@ fn cross_entropy_and_its_gradient() {
         for (row, logits) in wide(&logits).chunks(vocab).enumerate() {
             let sum: f64 = logits.iter().map(|x| x.exp()).sum();
             let target = usize::try_from(targets[row]).ok();
-            losses.push(target.map_or(0.0, |target| sum.ln() - logits[target]));
+            let (smoothing, mean) = (plan.label_smoothing, mean(logits.iter().copied()));
+            losses.push(target.map_or(0.0, |target| {
+                let expected = (1.0 - smoothing) * logits[target] + smoothing * mean;
+                sum.ln() - expected + plan.z_loss * sum.ln().powi(2)
+            }));
             for (column, logit) in logits.iter().enumerate() {
                 let hot = f64::from(u8::from(target == Some(column)));
-                let slope = (logit.exp() / sum - hot) * f64::from(dloss[row]);
+                let expected = (1.0 - smoothing) * hot + smoothing / vocab as f64;
+                let probability = logit.exp() / sum * (1.0 + 2.0 * plan.z_loss * sum.ln());
+                let slope = (probability - expected) * f64::from(dloss[row]);
                 gradient.push(if target.is_some() { slope } else { 0.0 });
             }
         }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use llmc_compiler::op::{AdamConstants, AttentionInput};
 use llmc_compiler::plan::AttentionSettings;
-use llmc_compiler::plan::{BinaryFunction, UnaryFunction};
+use llmc_compiler::plan::{BinaryFunction, LossPlan, UnaryFunction};
 use llmc_compiler::program::{Instruction, Kernel, LoopBody, Program, View};
 
 use super::super::Cpu;
@@ -100,7 +100,11 @@ fn chunked_loss([rows, vocab, width]: [u64; 3], chunk: u64) {
         let product = |accumulate| Kernel::MatMul { accumulate };
         bench.step(product(false), &[&part(&x), &w.permute(&[1, 0])], &[&logits]);
         let reads = [&logits, &part(&targets), &part(&slopes)];
-        bench.step(Kernel::CrossEntropyGrad { loss: true }, &reads, &[&logits, &part(&loss)]);
+        bench.step(
+            Kernel::CrossEntropyGrad { plan: LossPlan::default(), loss: true },
+            &reads,
+            &[&logits, &part(&loss)],
+        );
         bench.step(product(false), &[&logits, &w], &[&part(&dx)]);
         bench.step(product(start > 0), &[&logits.permute(&[1, 0]), &part(&x)], &[&dw]);
     }
@@ -260,10 +264,14 @@ fn speed_of_the_rest() {
     let targets = bench.integers(vec![3; rows], &[rows]);
     let loss = bench.output(&[rows]);
     let dloss = bench.floats(vec![1.0; rows], &[rows]);
-    bench.step(Kernel::CrossEntropy, &[&logits, &targets], &[&loss]);
+    bench.step(Kernel::CrossEntropy(LossPlan::default()), &[&logits, &targets], &[&loss]);
     report("cross-entropy", &bench, (rows * vocab) as f64, 4.0 * (rows * vocab) as f64);
     bench.steps.clear();
-    bench.step(Kernel::CrossEntropyGrad { loss: true }, &[&logits, &targets, &dloss], &[&logits, &loss]);
+    bench.step(
+        Kernel::CrossEntropyGrad { plan: LossPlan::default(), loss: true },
+        &[&logits, &targets, &dloss],
+        &[&logits, &loss],
+    );
     report("cross-entropy and its gradient", &bench, (rows * vocab) as f64, 8.0 * (rows * vocab) as f64);
 
     let mut bench = Bench::default();

@@ -4,6 +4,7 @@ use llmc_grammar::source::Source;
 
 /// Import path and text of every library recipe, in order.
 const RECIPES: &[(&str, &str)] = &[
+    ("std/bert", include_str!("../../recipes/std/bert.recipe")),
     ("std/bloom", include_str!("../../recipes/std/bloom.recipe")),
     ("std/gemma2", include_str!("../../recipes/std/gemma2.recipe")),
     ("std/gpt", include_str!("../../recipes/std/gpt.recipe")),
@@ -12,6 +13,8 @@ const RECIPES: &[(&str, &str)] = &[
     ("std/mistral", include_str!("../../recipes/std/mistral.recipe")),
     ("std/nn", include_str!("../../recipes/std/nn.recipe")),
     ("std/qwen3", include_str!("../../recipes/std/qwen3.recipe")),
+    ("std/t5", include_str!("../../recipes/std/t5.recipe")),
+    ("std/xlnet", include_str!("../../recipes/std/xlnet.recipe")),
 ];
 
 /// The library recipe that `import "path"` names.

@@ -8,7 +8,7 @@ use std::fmt;
 
 use smallvec::SmallVec;
 
-use crate::plan::{AttentionSettings, BinaryFunction, DType, LossPlan, SchedulePlan, UnaryFunction};
+use crate::plan::{AttentionSettings, BinaryFunction, DType, LossPlan, Pattern, SchedulePlan, UnaryFunction};
 
 /// A concrete shape.
 pub type Shape = SmallVec<[u64; 4]>;
@@ -122,6 +122,13 @@ pub enum Op {
     },
     /// A scalar.
     Constant(f32),
+    /// A tensor that is known before anything runs.
+    Pattern {
+        /// Its formula.
+        pattern: Pattern,
+        /// Its shape.
+        shape: Shape,
+    },
 
     // Elementwise: inputs of equal rank after right alignment, sizes equal or 1 (NumPy broadcasting).
     /// One input.

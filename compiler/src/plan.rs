@@ -6,6 +6,7 @@ mod attention;
 mod data;
 mod model;
 mod objective;
+mod pattern;
 mod process;
 mod quality;
 
@@ -22,6 +23,7 @@ pub use model::{
 pub use objective::{
     Corruption, LossPlan, Masking, Objective, ObjectivePlan, Permutation, PrefixLengths, Sentinels, SpecialToken,
 };
+pub use pattern::{Buckets, Pattern};
 pub use process::{LineCleaning, PiiKind, ProcessPlan, Replacement, TextUnit};
 pub use quality::{Rule, RuleLimit, RuleUnit};
 

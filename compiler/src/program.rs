@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use crate::op::{AdamConstants, AttentionInput, Reduction};
 use crate::plan::{
-    AttentionSettings, BinaryFunction, DType, Initializer, LossPlan, Origin, SchedulePlan, UnaryFunction,
+    AttentionSettings, BinaryFunction, DType, Initializer, LossPlan, Origin, Pattern, SchedulePlan, UnaryFunction,
 };
 
 /// Everything a stage needs at run time. All programs share one persistent region (same offsets for the same state)
@@ -237,6 +237,8 @@ pub enum Kernel {
         /// Whether the loss is written too.
         loss: bool,
     },
+    /// `() -> x`, contiguous.
+    Pattern(Pattern),
     /// `(x any shape, contiguous) -> scalar`
     SumSquares,
     /// `(step) -> learning rate`, both scalars.
@@ -281,6 +283,7 @@ impl Kernel {
             Kernel::CacheWrite => "cache_write",
             Kernel::CrossEntropy(_) => "cross_entropy",
             Kernel::CrossEntropyGrad { .. } => "cross_entropy_grad",
+            Kernel::Pattern(_) => "pattern",
             Kernel::SumSquares => "sum_squares",
             Kernel::LearningRate { .. } => "learning_rate",
             Kernel::AdamW(_) => "adamw",

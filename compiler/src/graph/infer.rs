@@ -24,6 +24,14 @@ pub fn infer(op: &Op, inputs: &[&Type]) -> Result<Type, String> {
             operands.expect_count(0)?;
             Type::f32(&[])
         }
+        Op::Pattern { pattern, shape } => {
+            operands.expect_count(0)?;
+            if shape.len() != if pattern.is_float() { 1 } else { 2 } {
+                return operands.refuse("a pattern has its own number of dimensions");
+            }
+            let dtype = if pattern.is_float() { DType::F32 } else { DType::I32 };
+            Type { shape: shape.clone(), dtype }
+        }
         Op::Unary(_) | Op::Binary(_) | Op::Greater | Op::Select => elementwise(&operands)?,
         Op::Reduce { axes, .. } => reduce(&operands, axes)?,
         Op::Reshape(_) | Op::Permute(_) | Op::Expand(_) | Op::Slice { .. } | Op::Pad { .. } | Op::Concat { .. } => {

@@ -110,6 +110,7 @@ pub fn name(op: &Op) -> &'static str {
         Op::Input { .. } => "input",
         Op::State { .. } => "state",
         Op::Constant(_) => "constant",
+        Op::Pattern { .. } => "pattern",
         Op::Unary(U::Negate) => "negate",
         Op::Unary(U::Exp) => "exp",
         Op::Unary(U::Log) => "log",
@@ -206,6 +207,7 @@ fn write_settings(text: &mut String, op: &Op, separator: &str) -> fmt::Result {
         Op::Input { .. }
         | Op::State { .. }
         | Op::Constant(_)
+        | Op::Pattern { .. }
         | Op::Unary(_)
         | Op::Binary(_)
         | Op::Select

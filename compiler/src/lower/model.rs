@@ -6,7 +6,8 @@ use crate::dim::Dim;
 use crate::graph::{Builder, Graph, Id, Target};
 use crate::op::{Op, Reduction, Shape, Type};
 use crate::plan::{
-    AttentionSettings, DType, ModelNode, ModelOp, ModelPlan, Objective, OrderRule, Origin, ReduceFunction, StagePlan,
+    AttentionSettings, DType, ModelNode, ModelOp, ModelPlan, Objective, OrderRule, Origin, Pattern, ReduceFunction,
+    StagePlan,
 };
 
 /// One way to run a model forward.
@@ -125,6 +126,23 @@ impl Lowering<'_> {
                 return Ok(self.attend(settings, &inputs, origin));
             }
             ModelOp::Constant(value) => Op::Constant(*value as f32),
+            ModelOp::Fill(value) => {
+                let shape = pass.shape(&node.shape, origin)?;
+                let mut build = self.build(origin);
+                let value = build.constant(*value);
+                return Ok(build.expand(value, &shape));
+            }
+            ModelOp::Count { start, step } => {
+                let start = match start.as_integer() {
+                    Some(start) => start as f64,
+                    None => pass.size(start, origin)? as f64,
+                };
+                Op::Pattern { pattern: Pattern::Count { start, step: *step }, shape: pass.shape(&node.shape, origin)? }
+            }
+            ModelOp::RelativeBuckets(buckets) => {
+                Op::Pattern { pattern: Pattern::RelativeBuckets(*buckets), shape: pass.shape(&node.shape, origin)? }
+            }
+            ModelOp::RelativeShift => return Ok(self.relative_shift(inputs[0], origin)),
             ModelOp::Unary(function) => Op::Unary(*function),
             ModelOp::Binary(function) => Op::Binary(*function),
             ModelOp::Lookup => Op::Gather,
@@ -185,6 +203,19 @@ impl Lowering<'_> {
         let mut shape = Shape::from_slice(leading);
         shape.push(columns);
         build.reshape(product, &shape)
+    }
+
+    /// `[.., T, 2T] -> [.., T, T]`: a row is moved against the one above it by being cut one element later.
+    fn relative_shift(&mut self, x: Id, origin: &Origin) -> Id {
+        let mut build = self.build(origin);
+        let mut shape = build.shape(x);
+        let (rank, queries) = (shape.len(), shape[shape.len() - 2]);
+        (shape[rank - 2], shape[rank - 1]) = (2 * queries, queries);
+        let turned = build.reshape(x, &shape);
+        let later = build.add_op(Op::Slice { axis: rank - 2, start: 1, length: 2 * queries - 1 }, &[turned]);
+        (shape[rank - 2], shape[rank - 1]) = (queries, 2 * queries - 1);
+        let moved = build.reshape(later, &shape);
+        build.add_op(Op::Slice { axis: rank - 1, start: 0, length: queries }, &[moved])
     }
 
     fn reduce(&mut self, kind: ReduceFunction, axis: usize, input: Id, origin: &Origin) -> Id {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::AttentionSettings;
+use super::{AttentionSettings, Buckets};
 use crate::dim::Dim;
 
 /// A model after elaboration: a list of typed operations, calls inlined and repeats unrolled.
@@ -144,6 +144,17 @@ pub enum ModelOp {
     Weight(usize),
     /// A scalar.
     Constant(f64),
+    /// One number everywhere.
+    Fill(f64),
+    /// `start, start + step, ..`: floats `[length]`.
+    Count {
+        /// The first.
+        start: Dim,
+        /// From one to the next.
+        step: f64,
+    },
+    /// For each query and key the bucket of their distance, `[length, length]`.
+    RelativeBuckets(Buckets),
     /// Elementwise, one input.
     Unary(UnaryFunction),
     /// Elementwise, two inputs, broadcast.
@@ -173,6 +184,8 @@ pub enum ModelOp {
         /// Which axis.
         axis: usize,
     },
+    /// `x [.., T, 2T] -> [.., T, T]`: element `(i, j)` is element `(i, T + j - i)` (Dai et al. 2019, Transformer-XL, appendix B).
+    RelativeShift,
     /// Sum, mean or maximum over one axis, which stays with size 1.
     Reduce {
         /// Which.

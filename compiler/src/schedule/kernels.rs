@@ -49,6 +49,7 @@ impl Emitter<'_> {
                 let kernel = Kernel::CrossEntropyGrad { plan, loss: false };
                 self.plain(id, kernel, &[Rows, Contiguous, Contiguous], Rows);
             }
+            Op::Pattern { pattern, .. } => self.plain(id, Kernel::Pattern(pattern), &[], Contiguous),
             Op::SumSquares => self.plain(id, Kernel::SumSquares, &[Contiguous], Contiguous),
             Op::LearningRate { peak, schedule } => {
                 self.plain(id, Kernel::LearningRate { peak, schedule }, &[Contiguous], Contiguous);

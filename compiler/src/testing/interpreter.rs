@@ -199,6 +199,7 @@ fn results(step: &Step, reads: &[Tensor], before: &[Tensor]) -> Vec<Tensor> {
             }
             results
         }
+        Kernel::Pattern(pattern) => one(Op::Pattern { pattern: *pattern, shape: step.writes[0].shape.clone() }),
         Kernel::SumSquares => one(Op::SumSquares),
         Kernel::LearningRate { peak, schedule } => one(Op::LearningRate { peak: *peak, schedule: schedule.clone() }),
         Kernel::AdamW(constants) => {

@@ -203,12 +203,22 @@ impl<'a> Lexer<'a> {
         length
     }
 
+    /// Whether a dot stands just before here, and a name before it.
+    fn follows_name_and_dot(&self) -> bool {
+        let before = self.source.text()[..self.position].as_bytes();
+        matches!(before, [.., last, b'.'] if is_word_byte(*last))
+    }
+
     /// A number literal with everything that is attached to it.
     fn number(&mut self) {
         let digit = |byte: u8| byte.is_ascii_digit() || byte == b'_';
         let bytes = self.rest().as_bytes();
         let is_digit_at = |index: usize| bytes.get(index).is_some_and(u8::is_ascii_digit);
         let mut length = self.run(0, digit);
+        if self.follows_name_and_dot() {
+            // A part of a path, as in `layer.0.attention`: the dot behind it begins the next part.
+            return self.token(TokenKind::Number, length);
+        }
         let point = bytes.get(length) == Some(&b'.') && bytes.get(length + 1) != Some(&b'.');
         if point {
             length += 1 + self.run(length + 1, digit);
@@ -230,6 +240,7 @@ impl<'a> Lexer<'a> {
     }
 }
 
+/// Whether a byte can stand in a name or a number.
 fn is_word_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }

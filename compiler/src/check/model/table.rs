@@ -3,7 +3,7 @@
 //! From it come the checks of every call, "did you mean", and the reference page.
 
 use super::functions::{Default, Function, Rule, Taken, Takes};
-use super::rules::{attention, elementwise, linear, movement, normalise};
+use super::rules::{attention, elementwise, linear, movement, normalise, pattern};
 use crate::plan::{BinaryFunction, DType, ReduceFunction, UnaryFunction};
 
 const fn required(name: &'static str, takes: Takes) -> Taken {
@@ -225,6 +225,49 @@ pub(super) const FUNCTIONS: &[Function] = &[
               the distance (Press et al. 2022), `soft_cap` bounds them by `cap * tanh(score / cap)`.",
         example: "y = attend(q, k, v)",
         rule: Rule::Shape(attention::attend),
+    },
+    Function {
+        name: "fill",
+        parameters: &[required("shape", Takes::Sizes), required("value", Takes::Number)],
+        result: "`shape`",
+        doc: "One number everywhere. Added to a tensor of fewer or smaller dimensions it repeats that one.",
+        example: "start = fill([B, T, 64], 0.0) + first",
+        rule: Rule::Shape(pattern::fill),
+    },
+    Function {
+        name: "count",
+        parameters: &[
+            required("length", Takes::Size),
+            with("start", Takes::Size, Default::Int(0)),
+            with("step", Takes::Number, Default::Float(1.0)),
+        ],
+        result: "`[length]`",
+        doc: "The numbers `start`, `start + step`, and so on.",
+        example: "places = count(T)",
+        rule: Rule::Shape(pattern::count),
+    },
+    Function {
+        name: "relative_buckets",
+        parameters: &[
+            required("length", Takes::Size),
+            with("buckets", Takes::Size, Default::Int(32)),
+            with("max_distance", Takes::Size, Default::Int(128)),
+            with("bidirectional", Takes::Bool, Default::Bool(true)),
+        ],
+        result: "`[length, length]` of whole numbers",
+        doc: "For each query (row) and key (column) the bucket of their distance, for relative position biases (Raffel et al. 2020, \
+              section 2.1): half of the buckets hold one distance each, the others grow up to `max_distance`.",
+        example: "bias = lookup(table, relative_buckets(T))",
+        rule: Rule::Shape(pattern::relative_buckets),
+    },
+    Function {
+        name: "relative_shift",
+        parameters: ONE,
+        result: "`[.., T, 2T]` -> `[.., T, T]`",
+        doc: "Element `(i, j)` is element `(i, T + j - i)`: scores by distance, from `T` down to `1 - T`, become scores by key \
+              (Dai et al. 2019, appendix B).",
+        example: "by_key = relative_shift(by_distance)",
+        rule: Rule::Shape(pattern::relative_shift),
     },
     Function {
         name: "dropout",

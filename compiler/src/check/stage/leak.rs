@@ -158,6 +158,8 @@ fn along_time(model: &ModelPlan, node: &ModelNode, known: &[Known], by_order: bo
             }
             Some(furthest)
         }
+        // Scores by distance belong to the query's place, whatever the last axis is called.
+        ModelOp::RelativeShift => None,
         ModelOp::Reduce { axis, .. } => holds_time(&shape(0)[*axis]).then_some(Reach::Everywhere),
         ModelOp::Softmax => shape(0).last().is_some_and(holds_time).then_some(Reach::Unknown),
         ModelOp::LayerNormalize { .. } | ModelOp::RmsNormalize { .. } => {

@@ -61,6 +61,7 @@ impl Parts<'_> {
             Op::Input { .. }
             | Op::State { .. }
             | Op::Constant(_)
+            | Op::Pattern { .. }
             | Op::Unary(_)
             | Op::Binary(_)
             | Op::Select

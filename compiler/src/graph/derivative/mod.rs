@@ -119,6 +119,7 @@ impl Step<'_> {
             Op::Input { .. }
             | Op::State { .. }
             | Op::Constant(_)
+            | Op::Pattern { .. }
             | Op::Dropout { .. }
             | Op::Gather
             | Op::ScatterAdd { .. }

@@ -97,6 +97,7 @@ pub(super) fn infer(operands: &Operands<'_>) -> Result<Type, String> {
         Op::Input { .. }
         | Op::State { .. }
         | Op::Constant(_)
+        | Op::Pattern { .. }
         | Op::Unary(_)
         | Op::Binary(_)
         | Op::Select

@@ -27,6 +27,13 @@ pub(super) fn evaluate(op: &Op, ty: &Type, inputs: &[&Tensor]) -> Result<Tensor,
             return Err(format!("`{name}` is not given"));
         }
         Op::Constant(value) => Data::F32(vec![*value]),
+        Op::Pattern { pattern, shape } if pattern.is_float() => {
+            Data::F32((0..shape[0] as usize).map(|index| pattern.float(index)).collect())
+        }
+        Op::Pattern { pattern, shape } => {
+            let (queries, keys) = (shape[0] as usize, shape[1] as usize);
+            Data::I32((0..queries * keys).map(|index| pattern.whole(index / keys, index % keys)).collect())
+        }
         Op::Unary(_) | Op::Binary(_) | Op::Select | Op::Greater | Op::Dropout { .. } => {
             Data::F32(elementwise::evaluate(op, &ty.shape, inputs)?)
         }

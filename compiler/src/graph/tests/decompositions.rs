@@ -11,6 +11,7 @@ pub fn primitive(op: &Op) -> bool {
         Op::Input { .. }
         | Op::State { .. }
         | Op::Constant(_)
+        | Op::Pattern { .. }
         | Op::Unary(_)
         | Op::Binary(_)
         | Op::Select

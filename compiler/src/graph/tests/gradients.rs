@@ -37,6 +37,7 @@ fn differentiable(op: &Op) -> bool {
         Op::Input { .. }
         | Op::State { .. }
         | Op::Constant(_)
+        | Op::Pattern { .. }
         | Op::LayerNormGrad { .. }
         | Op::RmsNormGrad { .. }
         | Op::AttentionStats(_)

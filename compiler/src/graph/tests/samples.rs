@@ -65,7 +65,7 @@ fn lengths(values: [f32; 2]) -> Operand {
 pub fn operands(op: &Op) -> Option<Vec<Operand>> {
     use Operand::{Any, Positive};
     Some(match op {
-        Op::Input { .. } | Op::State { .. } | Op::Constant(_) => return None,
+        Op::Input { .. } | Op::State { .. } | Op::Constant(_) | Op::Pattern { .. } => return None,
         Op::Unary(function) => match function {
             UnaryFunction::Log | UnaryFunction::Sqrt | UnaryFunction::Rsqrt | UnaryFunction::Reciprocal => {
                 vec![Positive(&[3, 5])]

@@ -109,6 +109,12 @@ pub fn check(kernel: &Kernel, bound: &Bound) -> Result<(), String> {
             let shapes = shapes && per_row(dloss) && writes[1..].iter().all(per_row);
             require(rows(logits) && rows(out) && ids(targets) && shapes, "cross-entropy's gradient")
         }
+        Kernel::Pattern(pattern) => {
+            arity((0, 1))?;
+            let (out, rank) = (&writes[0], if pattern.is_float() { 1 } else { 2 });
+            let whole = out.layout().is_contiguous() && out.shape.len() == rank;
+            require(whole && out.integer != pattern.is_float(), "pattern")
+        }
         Kernel::SumSquares => {
             arity((1, 1))?;
             require(flat(&reads[0]) && scalar(&writes[0]), "sum of squares")

@@ -10,6 +10,7 @@ use super::loops::Loop;
 use super::matmul::MatMul;
 use super::norm::Norm;
 use super::operand::Operands;
+use super::pattern;
 use super::pool::Pool;
 use super::reduce::Reduce;
 use super::window::Bound;
@@ -106,6 +107,7 @@ impl Launch {
             Kernel::CrossEntropyGrad { plan, loss } => {
                 loss::cross_entropy_grad(operands, pool, plan, *loss, &self.origin)?;
             }
+            Kernel::Pattern(pattern) => pattern::fill(operands, pool, pattern),
             Kernel::SumSquares => optimizer::sum_squares(operands, pool, partial),
             Kernel::LearningRate { peak, schedule } => optimizer::learning_rate(operands, *peak, schedule),
             Kernel::AdamW(constants) => optimizer::adamw(operands, pool, constants),

@@ -20,6 +20,7 @@ mod matrix;
 mod norm;
 mod operand;
 mod optimizer;
+mod pattern;
 mod peaks;
 mod pool;
 mod random;

@@ -138,6 +138,14 @@ impl<'a> Operands<'a> {
         unsafe { std::slice::from_raw_parts_mut(window.pointer, window.count()) }
     }
 
+    /// A write of integers as one contiguous slice.
+    pub fn integer_slice_mut(&mut self, index: usize) -> &'a mut [i32] {
+        let window = self.take(index);
+        assert!(window.integer && window.layout().is_contiguous(), "write {index} is no row of integers");
+        // SAFETY: integers, contiguous, inside their arena, and taken once.
+        unsafe { std::slice::from_raw_parts_mut(window.pointer.cast(), window.count()) }
+    }
+
     /// A read as one contiguous slice.
     pub fn slice(&self, index: usize) -> &'a [f32] {
         let window = self.shared(index);

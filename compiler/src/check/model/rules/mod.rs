@@ -6,4 +6,5 @@ pub(super) mod linear;
 pub(super) mod mismatch;
 pub(super) mod movement;
 pub(super) mod normalise;
+pub(super) mod pattern;
 pub(super) mod reduce;

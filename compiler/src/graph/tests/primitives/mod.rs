@@ -75,6 +75,15 @@ impl Primitives {
         match graph.op(id) {
             Op::Input { name, .. } => self.source(bound[name].to_f32(), sizes),
             Op::Constant(value) => self.source(vec![*value], sizes),
+            Op::Pattern { pattern, shape } => {
+                let count = shape.iter().product::<u64>() as usize;
+                let last = shape[shape.len() - 1] as usize;
+                let value = |index: usize| match pattern.is_float() {
+                    true => pattern.float(index),
+                    false => pattern.whole(index / last, index % last) as f32,
+                };
+                self.source((0..count).map(value).collect(), sizes)
+            }
             Op::Unary(function) => self.function(*function, &inputs[0]),
             Op::Binary(function) => {
                 let (a, b) = (self.expand(&inputs[0], &sizes), self.expand(&inputs[1], &sizes));

@@ -214,7 +214,8 @@ fn leak(record: &Record, objective: &Objective, model: &ModelPlan, logits: Known
     }
     let seen = match (&node.op, logits.reach) {
         (ModelOp::Attend(_), Reach::Everywhere) => format!("the attention at {place} sees the whole row"),
-        (_, Reach::Ahead(places)) if places > 0 => format!("{place} looks {places} token(s) ahead"),
+        (_, Reach::Ahead(1)) => format!("{place} looks at the next token"),
+        (_, Reach::Ahead(places)) if places > 1 => format!("{place} looks {places} tokens ahead"),
         (ModelOp::Attend(_), _) | (ModelOp::Input(_), _) => format!("at {place} a token sees itself"),
         _ => format!("{place} mixes the whole row"),
     };

@@ -2,7 +2,10 @@
 //!
 //! A [`Plan`] is plain data and serialises to YAML (`llmc compile` writes it as `plan.yaml`).
 
+mod component;
+mod curation;
 mod data;
+mod language;
 mod process;
 mod quality;
 
@@ -12,7 +15,13 @@ use serde::Serialize;
 
 use crate::dim::Dim;
 
+pub use component::Component;
+pub use curation::{
+    Balancing, ClassifierPlan, CounterfactualPlan, DecontaminationPlan, EvaluationText, Formula, LanguagePlan, NgramPlan,
+    PerplexityPlan, QualityPlan, ReweightPlan, ScorePlan, TermsPlan,
+};
 pub use data::{DatasetPlan, SourcePlan, TokenizerPlan, TokenizerSource};
+pub use language::{LANGUAGES, Language};
 pub use process::{LineCleaning, PiiKind, ProcessPlan, Replacement, TextUnit};
 pub use quality::{Rule, RuleLimit, RuleUnit};
 

@@ -13,7 +13,7 @@ pub fn processed(steps: &[ProcessPlan], texts: &[String]) -> (Vec<Document>, Pro
         .zip(1..)
         .map(|(text, position)| Ok(Document { text: text.clone(), origin: origin(position), done: Vec::new() }));
     let mut left = Vec::new();
-    let report = run(steps, &mut documents, &|| directory.path().join("spool"), &|_| {}, &mut |document| {
+    let report = run(steps, &models::Resources::default(), &mut documents, &|| directory.path().join("spool"), &|_| {}, &mut |document| {
         left.push(document);
         Ok(())
     });

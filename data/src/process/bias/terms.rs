@@ -1,0 +1,168 @@
+//! Lists of terms, and the step that drops documents which hold them.
+
+use std::collections::{BTreeMap, HashMap};
+
+use llmc_compiler::plan::TermsPlan;
+use rayon::prelude::*;
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
+
+use super::super::models::Resources;
+use super::super::words::words;
+use super::super::{Document, Outcome, Step};
+use super::WrongLine;
+
+/// The terms of a list: its lines, without those that are empty.
+pub fn terms_of(text: &str) -> Result<Vec<String>, WrongLine> {
+    let terms: Vec<String> = text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
+    match terms.is_empty() {
+        true => Err(WrongLine { line: 0, reason: "the list is empty" }),
+        false => Ok(terms),
+    }
+}
+
+/// The step `drop_terms`.
+#[derive(Debug)]
+pub struct Terms {
+    /// By the first word of a term, the others; longer ones first.
+    by_first: HashMap<u64, Vec<Vec<u64>>>,
+    max: u64,
+    leetspeak: bool,
+}
+
+impl Terms {
+    /// Lets documents with few enough of the listed terms through.
+    pub fn new(plan: &TermsPlan, resources: &Resources) -> Terms {
+        Terms::of(resources.terms(&plan.file), plan.max, plan.leetspeak)
+    }
+
+    fn of(terms: &[String], max: u64, leetspeak: bool) -> Terms {
+        let mut by_first: HashMap<u64, Vec<Vec<u64>>> = HashMap::new();
+        for term in terms {
+            if let Some((first, rest)) = hashes(&folded(term)).split_first() {
+                by_first.entry(*first).or_default().push(rest.to_vec());
+            }
+        }
+        by_first.values_mut().for_each(|rests| rests.sort_by_key(|rest| std::cmp::Reverse(rest.len())));
+        Terms { by_first, max, leetspeak }
+    }
+
+    /// Occurrences of terms in a text; where they overlap, the first and longest counts.
+    fn count(&self, text: &str) -> u64 {
+        let folded = folded(text);
+        let plain = self.count_in(&hashes(&folded));
+        if self.leetspeak { plain.max(self.count_in(&hashes(&unleeted(&folded)))) } else { plain }
+    }
+
+    fn count_in(&self, words: &[u64]) -> u64 {
+        let (mut at, mut count) = (0, 0);
+        while at < words.len() {
+            let rests = self.by_first.get(&words[at]);
+            let found = rests.and_then(|rests| rests.iter().find(|rest| words[at + 1..].starts_with(rest)));
+            count += u64::from(found.is_some());
+            at += 1 + found.map_or(0, Vec::len);
+        }
+        count
+    }
+}
+
+impl Step for Terms {
+    fn decide(&mut self, batch: &[Document]) -> Vec<Outcome> {
+        let outcome = |document: &Document| match self.count(&document.text) {
+            count if count > self.max => Outcome::Dropped { reason: "terms", found: BTreeMap::from([("terms", count)]) },
+            _ => Outcome::Kept,
+        };
+        batch.par_iter().map(outcome).collect()
+    }
+}
+
+fn hashes(text: &str) -> Vec<u64> {
+    words(text).into_iter().map(|word| word.hash).collect()
+}
+
+/// Compatibility forms (NFKC) without accents and invisible characters; case is folded where words are hashed.
+fn folded(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_owned();
+    }
+    let visible = |each: &char| !is_combining_mark(*each) && !is_invisible(*each);
+    text.nfkd().filter(visible).nfc().collect()
+}
+
+/// Characters that part no words and show nothing: soft hyphen, zero-width and directional marks.
+fn is_invisible(character: char) -> bool {
+    matches!(u32::from(character), 0xad | 0x200b..=0x200f | 0x202a..=0x202e | 0x2060..=0x2064 | 0xfeff)
+}
+
+/// Digits and signs as the letters they resemble, in runs that hold a letter; `!` only before something else.
+fn unleeted(text: &str) -> String {
+    let inside = |each: char| each.is_alphanumeric() || matches!(each, '@' | '$' | '!');
+    let mut read = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find(inside) {
+        let (before, from) = rest.split_at(start);
+        let (run, after) = from.split_at(from.find(|each| !inside(each)).unwrap_or(from.len()));
+        read.push_str(before);
+        let word = run.trim_end_matches('!');
+        match word.contains(char::is_alphabetic) {
+            true => read.extend(word.chars().map(resembled)),
+            false => read.push_str(word),
+        }
+        read.push_str(&run[word.len()..]);
+        rest = after;
+    }
+    read.push_str(rest);
+    read
+}
+
+fn resembled(character: char) -> char {
+    match character {
+        '0' => 'o',
+        '1' | '!' => 'i',
+        '3' => 'e',
+        '4' | '@' => 'a',
+        '5' | '$' => 's',
+        '7' => 't',
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(leetspeak: bool, text: &str) -> u64 {
+        let terms = ["vile", "bad apple", "bad", "läster", "🖕", "坏蛋"].map(str::to_owned);
+        Terms::of(&terms, 0, leetspeak).count(text)
+    }
+
+    #[test]
+    fn terms_are_whole_words_in_any_form() {
+        for (text, expected) in [
+            ("Vile! BAD-apple, a bad  apple and bad pears", 4),
+            ("reviled badly, vileness", 0),
+            ("ｖｉｌｅ and vi\u{200b}le, vi\u{301}le", 3),
+            ("LASTER Läster La\u{308}ster", 3),
+            ("nice 🖕🖕 day", 2),
+            ("他是坏蛋吗", 1),
+            ("", 0),
+        ] {
+            assert_eq!(count(false, text), expected, "{text}");
+            assert_eq!(count(true, text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn leetspeak_is_read_when_asked() {
+        for (text, expected) in [("v1l3 b4d @pple", 2), ("V!le!", 1), ("b@d", 1), ("covid19 costs $5 at 10:30!", 0)] {
+            assert_eq!(count(true, text), expected, "{text}");
+        }
+        assert_eq!(count(false, "v1l3 b4d"), 0);
+    }
+
+    #[test]
+    fn lists_are_lines() {
+        assert_eq!(terms_of("\n a b \n\nc\n").unwrap(), ["a b", "c"]);
+        assert_eq!(terms_of(" \n").unwrap_err().line, 0);
+    }
+}

@@ -2,8 +2,8 @@
 
 use llmc_grammar::codes::{DATA_KIND, MISSING_FIELD, NO_EFFECT, OUT_OF_RANGE, SOURCE_NOT_FOUND};
 use llmc_grammar::diagnostic::Diagnostic;
+use llmc_grammar::source::Span;
 
-use super::dataset::Dataset;
 use super::process::Surroundings;
 use super::record::{Read, Record};
 use crate::plan::{
@@ -82,7 +82,7 @@ fn score(call: &Record, around: &mut Surroundings<'_>) -> Option<ProcessPlan> {
     {
         let used = formula.weights.iter().any(|(each, _)| *each == component);
         let mistake = match (used, call.is_written(field)) {
-            (true, false) => Diagnostic::error(MISSING_FIELD, format!("`score` needs `{field}` to measure `{field}`"))
+            (true, false) => Diagnostic::error(MISSING_FIELD, format!("the component `{field}` needs the argument `{field}`"))
                 .label(call.place("formula"), format!("`{field}` is a part of this sum"))
                 .help(format!("for example `{field}: {}`", call.form.field(field)?.example)),
             (false, true) => Diagnostic::error(NO_EFFECT, format!("`{field}` is no part of this score"))
@@ -127,13 +127,13 @@ fn counterfactual(call: &Record, around: &mut Surroundings<'_>) -> Option<Proces
 fn reweight(call: &Record, around: &mut Surroundings<'_>) -> Option<ProcessPlan> {
     let by = match call.call("by")?.form.name {
         "drop" => Balancing::Drop,
-        _ => Balancing::Repeat,
+        _ => Balancing::Copy,
     };
     if by == Balancing::Drop && call.is_written("max_repeat") {
         around.diagnostics.push(
             Diagnostic::error(NO_EFFECT, "`max_repeat` has no effect where documents are left out")
                 .label(call.place("max_repeat"), "nothing is repeated")
-                .help("remove it, or write `by: repeat`"),
+                .help("remove it, or write `by: copy`"),
         );
         return None;
     }
@@ -152,8 +152,7 @@ fn decontaminate(call: &Record, around: &mut Surroundings<'_>) -> Option<Process
     for (item, span) in call.optional("against", items)?? {
         let text = match item {
             Read::Declaration(name) => {
-                is_text(name, around).then_some(())?;
-                EvaluationText::Dataset(name.clone())
+                EvaluationText::Dataset(of_text(name, span, around)?)
             }
             Read::Text(path) => {
                 warn_if_missing(path, span, around);
@@ -208,25 +207,20 @@ fn language_model(call: &Record, around: &mut Surroundings<'_>) -> Option<NgramP
 
 /// The data set of text that a field names.
 fn dataset(call: &Record, field: &str, around: &mut Surroundings<'_>) -> Option<String> {
-    let name = call.declaration(field)?;
-    let Some(declared) = tokens(name, around) else {
-        return is_text(name, around).then(|| name.to_owned());
-    };
+    of_text(call.declaration(field)?, call.place(field), around)
+}
+
+/// The data set's name if it is without mistakes and holds text.
+fn of_text(name: &str, span: &Span, around: &mut Surroundings<'_>) -> Option<String> {
+    let declared = around.datasets.get(name)?.as_ref()?;
+    if !declared.is_tokens() {
+        return Some(name.to_owned());
+    }
     let mistake = Diagnostic::error(DATA_KIND, format!("`{name}` is token ids, but this step reads text"))
-        .label(call.place(field), "token ids")
+        .label(span, "token ids")
         .label(&declared.name.span, "declared here");
     around.diagnostics.push(mistake.help("name a data set of text"));
     None
-}
-
-/// The data set if it is one of token ids.
-fn tokens<'a>(name: &str, around: &Surroundings<'a>) -> Option<&'a Dataset> {
-    around.datasets.get(name)?.as_ref().filter(|dataset| dataset.is_tokens())
-}
-
-/// Whether the data set is without mistakes and holds text.
-fn is_text(name: &str, around: &Surroundings<'_>) -> bool {
-    matches!(around.datasets.get(name), Some(Some(dataset)) if !dataset.is_tokens())
 }
 
 /// The path in a field that may be left out. A file that is not there is a warning, as for a source.
@@ -238,7 +232,7 @@ fn file(call: &Record, field: &str, around: &mut Surroundings<'_>) -> Option<Opt
     Some(path)
 }
 
-fn warn_if_missing(path: &str, span: &llmc_grammar::source::Span, around: &mut Surroundings<'_>) {
+fn warn_if_missing(path: &str, span: &Span, around: &mut Surroundings<'_>) {
     if let Err(reason) = around.world.source(&SourcePlan::Text { path: path.to_owned() }) {
         around.diagnostics.push(
             Diagnostic::warning(SOURCE_NOT_FOUND, format!("`{path}` cannot be read here"))
@@ -248,7 +242,7 @@ fn warn_if_missing(path: &str, span: &llmc_grammar::source::Span, around: &mut S
     }
 }
 
-fn items(read: &Read) -> Option<&[(Read, llmc_grammar::source::Span)]> {
+fn items(read: &Read) -> Option<&[(Read, Span)]> {
     match read {
         Read::List(items) => Some(items),
         _ => None,

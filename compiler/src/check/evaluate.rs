@@ -116,7 +116,11 @@ impl Evaluation<'_> {
                     .enumerate()
                     .map(|(index, argument)| CallArgument {
                         name: argument.name.clone(),
-                        value: match argument.name.is_none() && is_formula(&function.text, index) {
+                        value: match is_formula(
+                            &function.text,
+                            argument.name.as_ref().map(|name| name.text.as_str()),
+                            index,
+                        ) {
                             true => Spanned::new(Value::Formula(Box::new(argument.value.clone())), &argument.value.span),
                             false => self.expression(&argument.value),
                         },

@@ -46,8 +46,12 @@ pub fn steps(
         return None;
     }
     let mut steps = Vec::new();
+    let mut sound = true;
     for (item, span) in written {
-        let step = item.call().and_then(|call| step(call, around))?;
+        let Some(step) = item.call().and_then(|call| step(call, around)) else {
+            sound = false;
+            continue;
+        };
         if let ProcessPlan::Filter { name, rules, lines, .. } = &step
             && rules.is_empty()
             && *lines == LineCleaning::default()
@@ -64,7 +68,7 @@ pub fn steps(
         }
         steps.push(step);
     }
-    Some(steps)
+    sound.then_some(steps)
 }
 
 fn step(call: &Record, around: &mut Surroundings<'_>) -> Option<ProcessPlan> {

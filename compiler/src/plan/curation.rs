@@ -145,7 +145,7 @@ pub enum Balancing {
     /// Documents of the larger group are left out.
     Drop,
     /// Documents of the smaller group are repeated.
-    Repeat,
+    Copy,
 }
 
 /// Documents that share n-grams with evaluations are found.

@@ -273,12 +273,12 @@ pub static COUNTERFACTUAL: Form = Form {
 };
 
 static LEAVE_OUT: Form = word("drop", "Documents of the group that is too large are left out.");
-static REPEAT: Form = word("repeat", "Documents of the group that is too small are repeated, right after themselves.");
+static COPY: Form = word("copy", "Documents of the group that is too small are repeated, right after themselves.");
 
 pub static REWEIGHT: Form = Form {
     name: "reweight",
     doc: "Brings the documents about two groups to a ratio. A document is about the group whose terms it holds more of; others are left as they are.",
-    example: "reweight(ratio: 1, by: repeat)",
+    example: "reweight(ratio: 1, by: copy)",
     positional: 0,
     fields: &[
         pairs(),
@@ -291,8 +291,8 @@ pub static REWEIGHT: Form = Form {
         },
         Field {
             name: "by",
-            ty: Type::Call(&[&LEAVE_OUT, &REPEAT]),
-            presence: Presence::Default("repeat"),
+            ty: Type::Call(&[&LEAVE_OUT, &COPY]),
+            presence: Presence::Default("copy"),
             doc: "How the ratio is reached.",
             example: "drop",
         },

@@ -196,9 +196,14 @@ impl Type {
     }
 }
 
-/// True for the leading argument of a call that stays an expression: its names are components, not constants.
-pub fn is_formula(call: &str, argument: usize) -> bool {
-    let row = STEPS.iter().find(|form| form.name == call).and_then(|form| form.fields.get(argument));
+/// True for an argument of a call, by its name or place, that stays an expression: its names are components, not
+/// constants.
+pub fn is_formula(call: &str, name: Option<&str>, place: usize) -> bool {
+    let form = STEPS.iter().find(|form| form.name == call);
+    let row = form.and_then(|form| match name {
+        Some(name) => form.field(name),
+        None => form.fields.get(place),
+    });
     row.is_some_and(|row| matches!(row.ty, Type::Formula(_)))
 }
 

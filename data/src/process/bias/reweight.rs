@@ -56,7 +56,7 @@ impl Reweighting {
         let large = usize::from(counts[0] <= wanted[0]);
         let (group, target) = match self.plan.by {
             Balancing::Drop => (large, wanted[large]),
-            Balancing::Repeat => (1 - large, wanted[1 - large].min(counts[1 - large] * self.plan.max_repeat as f64)),
+            Balancing::Copy => (1 - large, wanted[1 - large].min(counts[1 - large] * self.plan.max_repeat as f64)),
         };
         // At least one document of a group stays.
         let target = (target.round() as usize).max(1);
@@ -176,11 +176,11 @@ mod tests {
         assert_eq!(counts(&texts), [200, 200, 200]);
         assert_eq!((report.dropped["more_male"], report.documents_kept), (400, 600));
         assert_eq!((report.measures["before.doctor.male"], report.measures["after.doctor.male"]), (600.0, 200.0));
-        let (texts, report) = balanced(Balancing::Repeat, 1.0, 4);
+        let (texts, report) = balanced(Balancing::Copy, 1.0, 4);
         assert_eq!(counts(&texts), [600, 600, 200]);
         assert_eq!((report.added, report.documents_kept, report.measures["ratio"]), (400, 1400, 1.0));
-        assert_eq!(counts(&balanced(Balancing::Repeat, 1.0, 2).0), [600, 400, 200]);
-        assert_eq!(counts(&balanced(Balancing::Repeat, 6.0, 4).0), [1200, 200, 200]);
+        assert_eq!(counts(&balanced(Balancing::Copy, 1.0, 2).0), [600, 400, 200]);
+        assert_eq!(counts(&balanced(Balancing::Copy, 6.0, 4).0), [1200, 200, 200]);
         assert_eq!(counts(&balanced(Balancing::Drop, 6.0, 4).0), [600, 100, 200]);
         assert_eq!(counts(&balanced(Balancing::Drop, 2.0, 4).0), [400, 200, 200]);
     }

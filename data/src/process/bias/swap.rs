@@ -8,7 +8,7 @@ const NOT_POSSESSED: &[&str] = &[
     "a", "about", "after", "again", "against", "all", "alone", "along", "also", "although", "am", "among", "an", "and",
     "any", "anything", "are", "around", "as", "at", "away", "be", "because", "been", "before", "being", "between", "but",
     "by", "can", "could", "did", "do", "does", "down", "during", "enough", "even", "every", "everything", "for", "from",
-    "had", "has", "have", "he", "her", "here", "him", "his", "how", "i", "if", "in", "instead", "into", "is", "it",
+    "had", "has", "have", "he", "her", "here", "herself", "him", "himself", "his", "how", "i", "if", "in", "instead", "into", "is", "it",
     "just", "later", "may", "me", "might", "more", "most", "much", "must", "my", "never", "no", "nor", "not", "nothing",
     "now", "of", "off", "on", "once", "onto", "or", "our", "out", "over", "she", "should", "since", "so", "some",
     "something", "than", "that", "the", "their", "them", "then", "there", "these", "they", "this", "those", "though",

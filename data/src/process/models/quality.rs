@@ -157,7 +157,7 @@ mod tests {
     fn every_language_of_the_recipe_language_can_be_told_and_no_other() {
         let ours: Vec<&str> = LANGUAGES.iter().map(|language| language.long_code).collect();
         for code in &ours {
-            assert!(whatlang::Lang::from_code(code).is_some(), "{code}");
+            assert!(whatlang::Lang::from_code(*code).is_some(), "{code}");
         }
         for language in whatlang::Lang::all() {
             assert!(ours.contains(&language.code()), "{language:?}");

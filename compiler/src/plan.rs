@@ -17,8 +17,8 @@ use crate::dim::Dim;
 
 pub use component::Component;
 pub use curation::{
-    Balancing, ClassifierPlan, CounterfactualPlan, DecontaminationPlan, EvaluationText, Formula, LanguagePlan, NgramPlan,
-    PerplexityPlan, QualityPlan, ReweightPlan, ScorePlan, TermsPlan,
+    Balancing, ClassifierPlan, CounterfactualPlan, DecontaminationPlan, EvaluationText, Formula, LanguagePlan,
+    NgramPlan, PerplexityPlan, QualityPlan, ReweightPlan, ScorePlan, TermsPlan,
 };
 pub use data::{DatasetPlan, SourcePlan, TokenizerPlan, TokenizerSource};
 pub use language::{LANGUAGES, Language};

@@ -241,10 +241,7 @@ impl<'a> Preparation<'a> {
         corpus: &Corpus,
         listing: blake3::Hash,
     ) -> Result<Processed, Diagnostic> {
-        let steps = serde_json::to_string(&dataset.process).expect("steps are plain data");
-        let mut inputs = vec![*listing.as_bytes()];
-        inputs.extend(self.requirements(&dataset.process)?);
-        let name = format!("documents-{}", key(&format!("{FORMAT} {steps}"), &inputs));
+        let name = self.documents_name(&dataset.process, listing)?;
         let (found, damaged) = Processed::open(self.cache, &name);
         if let Some(found) = found {
             return Ok(found);

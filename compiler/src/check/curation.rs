@@ -82,9 +82,11 @@ fn score(call: &Record, around: &mut Surroundings<'_>) -> Option<ProcessPlan> {
     {
         let used = formula.weights.iter().any(|(each, _)| *each == component);
         let mistake = match (used, call.is_written(field)) {
-            (true, false) => Diagnostic::error(MISSING_FIELD, format!("the component `{field}` needs the argument `{field}`"))
-                .label(call.place("formula"), format!("`{field}` is a part of this sum"))
-                .help(format!("for example `{field}: {}`", call.form.field(field)?.example)),
+            (true, false) => {
+                Diagnostic::error(MISSING_FIELD, format!("the component `{field}` needs the argument `{field}`"))
+                    .label(call.place("formula"), format!("`{field}` is a part of this sum"))
+                    .help(format!("for example `{field}: {}`", call.form.field(field)?.example))
+            }
             (false, true) => Diagnostic::error(NO_EFFECT, format!("`{field}` is no part of this score"))
                 .label(call.place(field), "not used")
                 .label(call.place("formula"), format!("has no `{field}`"))
@@ -151,9 +153,7 @@ fn decontaminate(call: &Record, around: &mut Surroundings<'_>) -> Option<Process
     let mut against = Vec::new();
     for (item, span) in call.optional("against", items)?? {
         let text = match item {
-            Read::Declaration(name) => {
-                EvaluationText::Dataset(of_text(name, span, around)?)
-            }
+            Read::Declaration(name) => EvaluationText::Dataset(of_text(name, span, around)?),
             Read::Text(path) => {
                 warn_if_missing(path, span, around);
                 EvaluationText::File(path.clone())

@@ -121,7 +121,9 @@ impl Evaluation<'_> {
                             argument.name.as_ref().map(|name| name.text.as_str()),
                             index,
                         ) {
-                            true => Spanned::new(Value::Formula(Box::new(argument.value.clone())), &argument.value.span),
+                            true => {
+                                Spanned::new(Value::Formula(Box::new(argument.value.clone())), &argument.value.span)
+                            }
                             false => self.expression(&argument.value),
                         },
                     })

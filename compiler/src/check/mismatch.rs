@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use llmc_grammar::codes::{OUT_OF_RANGE, UNKNOWN_CHOICE, UNKNOWN_NAME, UNKNOWN_VALUE, WRONG_KIND, WRONG_UNIT, WRONG_USE_OF_NAME};
+use llmc_grammar::codes::{
+    OUT_OF_RANGE, UNKNOWN_CHOICE, UNKNOWN_NAME, UNKNOWN_VALUE, WRONG_KIND, WRONG_UNIT, WRONG_USE_OF_NAME,
+};
 use llmc_grammar::diagnostic::Diagnostic;
 use llmc_grammar::source::Span;
 use llmc_grammar::tree::{Expr, ExprKind};

@@ -196,10 +196,13 @@ impl<'t> Reader<'_, 't> {
     /// A bare name where a constant is needed is a misspelt name rather than a value of the wrong type.
     fn resolve_mistake(&self, value: &Spanned, mistake: Diagnostic, row: &Field, place: Place) -> Diagnostic {
         match &value.value {
-            Value::Name(name) if self.names.find(name).is_none() && !matches!(
-                row.ty,
-                Type::Declaration(_) | Type::OneOrMore(Type::TextOrDeclaration(_) | Type::Language)
-            ) => {
+            Value::Name(name)
+                if self.names.find(name).is_none()
+                    && !matches!(
+                        row.ty,
+                        Type::Declaration(_) | Type::OneOrMore(Type::TextOrDeclaration(_) | Type::Language)
+                    ) =>
+            {
                 mismatch::unknown_name(name, &value.span, self.constants, row, &place.example(row))
             }
             _ if mistake.help.is_none() => mistake.help(format!("for example `{}`", place.example(row))),

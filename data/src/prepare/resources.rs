@@ -17,8 +17,20 @@ use crate::process::{Evaluations, Pairs, terms_of};
 use crate::{Phase, Progress, paths};
 
 impl Preparation<'_> {
+    /// The name under which the cache keeps what the steps make of the files of a listing.
+    pub(super) fn documents_name(
+        &mut self,
+        steps: &[ProcessPlan],
+        listing: blake3::Hash,
+    ) -> Result<String, Diagnostic> {
+        let mut inputs = vec![*listing.as_bytes()];
+        inputs.extend(self.requirements(steps)?);
+        let steps = serde_json::to_string(steps).expect("steps are plain data");
+        Ok(format!("documents-{}", key(&format!("{FORMAT} {steps}"), &inputs)))
+    }
+
     /// Hashes of all that the steps read beside their data set's sources: documents of other data sets, and files.
-    pub(super) fn requirements(&mut self, steps: &[ProcessPlan]) -> Result<Vec<[u8; 32]>, Diagnostic> {
+    fn requirements(&mut self, steps: &[ProcessPlan]) -> Result<Vec<[u8; 32]>, Diagnostic> {
         let mut hashes = Vec::new();
         for step in steps {
             for name in step.datasets() {

@@ -99,8 +99,7 @@ impl Evaluations {
             return Ok(());
         }
         let bytes = Content::of(path).map_err(|error| unreadable(path, &error))?;
-        let text =
-            String::from_utf8(bytes).map_err(|error| not_text(path, "", error.utf8_error().valid_up_to()))?;
+        let text = String::from_utf8(bytes).map_err(|error| not_text(path, "", error.utf8_error().valid_up_to()))?;
         if plain.ends_with(".json") {
             let value: Value = serde_json::from_str(&text).map_err(|error| {
                 Diagnostic::error(codes::RECORD, format!("`{}` is not JSON: {error}", path.display()))
@@ -263,7 +262,12 @@ mod tests {
             document("too short to be sought"),
         ];
         let dropped = |drop| {
-            let evaluations = Evaluations { sets: Vec::new(), grams: evaluations.grams.clone(), lengths: evaluations.lengths.clone(), ..evaluations };
+            let evaluations = Evaluations {
+                sets: Vec::new(),
+                grams: evaluations.grams.clone(),
+                lengths: evaluations.lengths.clone(),
+                ..evaluations
+            };
             let sets = [("long", 1, 0), ("short", 2, 1)];
             let sets = sets.map(|(name, texts, short)| Set { name: name.to_owned(), texts, short }).into();
             let mut step = Decontamination::new(Arc::new(Evaluations { sets, ..evaluations }), drop);

@@ -113,9 +113,7 @@ fn step(plan: &ProcessPlan, resources: &Resources) -> Option<Box<dyn Step>> {
         ProcessPlan::Score(plan) => Box::new(Score::new(plan, resources)),
         ProcessPlan::DropTerms(plan) => Box::new(Terms::new(plan, resources)),
         ProcessPlan::Counterfactual(plan) => Box::new(Counterfactual::new(plan, resources)),
-        ProcessPlan::Decontaminate(plan) => {
-            Box::new(Decontamination::new(resources.evaluations(plan), plan.drop))
-        }
+        ProcessPlan::Decontaminate(plan) => Box::new(Decontamination::new(resources.evaluations(plan), plan.drop)),
     })
 }
 

@@ -37,7 +37,11 @@ static TRAIN_CLASSIFIER: Form = Form {
     positional: 0,
     fields: &[
         dataset("good", "The data set of good documents.", "reviewed"),
-        dataset("bad", "The data set of bad documents. Both classes weigh the same, however many documents they have.", "crawled"),
+        dataset(
+            "bad",
+            "The data set of bad documents. Both classes weigh the same, however many documents they have.",
+            "crawled",
+        ),
         sample("16 MB", "Bytes of text of each data set to train on at most."),
     ],
 };

@@ -105,7 +105,8 @@ impl Watch {
                 company.imbalance()
             ));
         }
-        let mut frequent: Vec<(usize, [u64; 2])> = before.together.iter().map(|(place, counts)| (*place, *counts)).collect();
+        let mut frequent: Vec<(usize, [u64; 2])> =
+            before.together.iter().map(|(place, counts)| (*place, *counts)).collect();
         frequent.sort_by_key(|(place, counts)| (std::cmp::Reverse(counts[0] + counts[1]), *place));
         for (place, [one, other]) in frequent.into_iter().take(SHOWN) {
             let [one_after, other_after] = after.together.get(&place).copied().unwrap_or_default();
@@ -158,7 +159,8 @@ mod tests {
     #[test]
     fn company_is_kept_within_sentences() {
         let watch = Watch::new(None, None, &Resources::default());
-        let company = watch.look("He is a doctor and she is a nurse. The doctor left. His nurse, he said!\nShe is a nurse");
+        let company =
+            watch.look("He is a doctor and she is a nurse. The doctor left. His nurse, he said!\nShe is a nurse");
         assert_eq!((company.terms, company.documents), ([3, 2], [1, 0]));
         let mut measures = BTreeMap::new();
         let notes = watch.report(&company, &Company::default(), &mut measures);

@@ -26,7 +26,13 @@ impl Reweighting {
     /// As the plan says; no documents yet.
     pub fn new(plan: &ReweightPlan, resources: &Resources) -> Reweighting {
         let watch = Watch::new(plan.pairs.as_deref(), plan.attributes.as_deref(), resources);
-        Reweighting { watch, plan: plan.clone(), groups: Vec::new(), members: [Vec::new(), Vec::new()], before: Company::default() }
+        Reweighting {
+            watch,
+            plan: plan.clone(),
+            groups: Vec::new(),
+            members: [Vec::new(), Vec::new()],
+            before: Company::default(),
+        }
     }
 
     /// Adds documents in order.
@@ -111,7 +117,11 @@ impl<I: Iterator<Item = io::Result<Document>>> Iterator for Balanced<I> {
             self.number += 1;
             self.report.arrived(&document);
             if times == 0 {
-                self.report.dropped(&document, &format!("more_{}", self.groups.watch.pairs.groups[group.unwrap_or(0)]), None);
+                self.report.dropped(
+                    &document,
+                    &format!("more_{}", self.groups.watch.pairs.groups[group.unwrap_or(0)]),
+                    None,
+                );
                 continue;
             }
             self.report.kept(&document);

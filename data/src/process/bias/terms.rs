@@ -69,7 +69,9 @@ impl Terms {
 impl Step for Terms {
     fn decide(&mut self, batch: &[Document]) -> Vec<Outcome> {
         let outcome = |document: &Document| match self.count(&document.text) {
-            count if count > self.max => Outcome::Dropped { reason: "terms", found: BTreeMap::from([("terms", count)]) },
+            count if count > self.max => {
+                Outcome::Dropped { reason: "terms", found: BTreeMap::from([("terms", count)]) }
+            }
             _ => Outcome::Kept,
         };
         batch.par_iter().map(outcome).collect()

@@ -144,7 +144,9 @@ impl Step for Language {
         documents.sort_by(|one, other| other.1.cmp(&one.1).then(one.0.cmp(other.0)));
         let shown: Vec<String> =
             documents.iter().take(10).map(|(code, count)| format!("{code} {}", grouped(*count))).collect();
-        report.notes.push(format!("languages: {}", if shown.is_empty() { "none".to_owned() } else { shown.join(", ") }));
+        report
+            .notes
+            .push(format!("languages: {}", if shown.is_empty() { "none".to_owned() } else { shown.join(", ") }));
         report.notes.push(self.confidences.line("confidence"));
     }
 }

@@ -8,27 +8,73 @@ use super::super::quality::duplicate_share;
 
 /// English function words.
 const STOP_WORDS: &[&str] = &[
-    "a", "about", "after", "all", "also", "an", "and", "any", "are", "as", "at", "be", "because", "been", "before", "but",
-    "by", "can", "could", "did", "do", "does", "for", "from", "had", "has", "have", "he", "her", "him", "his", "how", "i",
-    "if", "in", "into", "is", "it", "its", "may", "me", "more", "most", "my", "no", "not", "of", "on", "one", "only", "or",
-    "other", "our", "out", "over", "she", "should", "so", "some", "such", "than", "that", "the", "their", "them", "then",
-    "there", "these", "they", "this", "those", "to", "up", "was", "we", "were", "what", "when", "where", "which", "while",
-    "who", "will", "with", "would", "you", "your",
+    "a", "about", "after", "all", "also", "an", "and", "any", "are", "as", "at", "be", "because", "been", "before",
+    "but", "by", "can", "could", "did", "do", "does", "for", "from", "had", "has", "have", "he", "her", "him", "his",
+    "how", "i", "if", "in", "into", "is", "it", "its", "may", "me", "more", "most", "my", "no", "not", "of", "on",
+    "one", "only", "or", "other", "our", "out", "over", "she", "should", "so", "some", "such", "than", "that", "the",
+    "their", "them", "then", "there", "these", "they", "this", "those", "to", "up", "was", "we", "were", "what",
+    "when", "where", "which", "while", "who", "will", "with", "would", "you", "your",
 ];
 
 /// Phrases of advertising, in lower case.
 const SALES: &[&str] = &[
-    "100% free", "act now", "add to cart", "as seen on", "best deals", "best price", "best prices", "buy now", "buy online",
-    "call now", "cheap ", "click here", "click below", "coupon code", "discount code", "double your", "earn money",
-    "exclusive deal", "extra income", "free shipping", "free trial", "get it now", "great deals", "incredible deal",
-    "limited offer", "limited time", "lowest price", "lowest prices", "make money", "money back", "no obligation",
-    "on sale", "online casino", "order now", "order today", "promo code", "risk free", "risk-free", "satisfaction guaranteed",
-    "save big", "shop now", "sign up now", "special offer", "special promotion", "subscribe now", "visit our website",
-    "while supplies last", "work from home", "you have won", "you won",
+    "100% free",
+    "act now",
+    "add to cart",
+    "as seen on",
+    "best deals",
+    "best price",
+    "best prices",
+    "buy now",
+    "buy online",
+    "call now",
+    "cheap ",
+    "click here",
+    "click below",
+    "coupon code",
+    "discount code",
+    "double your",
+    "earn money",
+    "exclusive deal",
+    "extra income",
+    "free shipping",
+    "free trial",
+    "get it now",
+    "great deals",
+    "incredible deal",
+    "limited offer",
+    "limited time",
+    "lowest price",
+    "lowest prices",
+    "make money",
+    "money back",
+    "no obligation",
+    "on sale",
+    "online casino",
+    "order now",
+    "order today",
+    "promo code",
+    "risk free",
+    "risk-free",
+    "satisfaction guaranteed",
+    "save big",
+    "shop now",
+    "sign up now",
+    "special offer",
+    "special promotion",
+    "subscribe now",
+    "visit our website",
+    "while supplies last",
+    "work from home",
+    "you have won",
+    "you won",
 ];
 
 /// Punctuation of prose.
-const PROSE: &[char] = &['.', ',', ';', ':', '!', '?', '\'', '"', '-', '(', ')', '’', '‘', '“', '”', '–', '—', '…', '«', '»', '。', '，', '、'];
+const PROSE: &[char] = &[
+    '.', ',', ';', ':', '!', '?', '\'', '"', '-', '(', ')', '’', '‘', '“', '”', '–', '—', '…', '«', '»', '。', '，',
+    '、',
+];
 
 /// Words of a stretch within which different ones are counted.
 const STRETCH: usize = 50;

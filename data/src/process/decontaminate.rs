@@ -13,7 +13,7 @@ use llmc_grammar::number::grouped;
 use rayon::prelude::*;
 use serde_json::Value;
 
-use super::words::{Word, mixed, words};
+use super::words::{runs, words};
 use super::{Document, Outcome, Step, StepReport, pii};
 use crate::documents::{not_text, unreadable};
 use crate::expand::Content;
@@ -135,22 +135,6 @@ fn strings(value: &Value, take: &mut dyn FnMut(&str)) {
         Value::Object(fields) => fields.values().for_each(|field| strings(field, take)),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
-}
-
-/// Hashes of all runs of `length` words and where they stand: a polynomial, moved on by one word at a time.
-fn runs(words: &[Word], length: usize) -> impl Iterator<Item = (u64, Range<usize>)> {
-    const BASE: u64 = 0x9e37_79b9_7f4a_7c15;
-    let leading = (1..length).fold(1u64, |power, _| power.wrapping_mul(BASE));
-    let mut rolling = 0u64;
-    words.iter().enumerate().filter_map(move |(at, word)| {
-        let start = (at + 1).checked_sub(length);
-        if let Some(gone) = start.filter(|start| *start > 0) {
-            rolling = rolling.wrapping_sub(words[gone - 1].hash.wrapping_mul(leading));
-        }
-        rolling = rolling.wrapping_mul(BASE).wrapping_add(word.hash);
-        // Runs of different lengths are told apart.
-        Some((mixed(rolling ^ length as u64), words[start?].start..word.end))
-    })
 }
 
 /// The step `decontaminate`.

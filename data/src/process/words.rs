@@ -1,5 +1,7 @@
 //! Words by their hashes, for models and comparisons that need no text.
 
+use std::ops::Range;
+
 /// A word and where it stands in its text (bytes).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Word {
@@ -52,6 +54,22 @@ fn cut(text: &str, signs: bool) -> Vec<Word> {
         words.push(Word { hash: mixed(hash), start, end: text.len() });
     }
     words
+}
+
+/// Hashes of all runs of `length` words and where they stand: a polynomial, moved on by one word at a time.
+pub fn runs(words: &[Word], length: usize) -> impl Iterator<Item = (u64, Range<usize>)> {
+    const BASE: u64 = 0x9e37_79b9_7f4a_7c15;
+    let leading = (1..length).fold(1u64, |power, _| power.wrapping_mul(BASE));
+    let mut rolling = 0u64;
+    words.iter().enumerate().filter_map(move |(at, word)| {
+        let start = (at + 1).checked_sub(length);
+        if let Some(gone) = start.filter(|start| *start > 0) {
+            rolling = rolling.wrapping_sub(words[gone - 1].hash.wrapping_mul(leading));
+        }
+        rolling = rolling.wrapping_mul(BASE).wrapping_add(word.hash);
+        // Runs of different lengths are told apart.
+        Some((mixed(rolling ^ length as u64), words[start?].start..word.end))
+    })
 }
 
 /// One step of FNV-1a, over characters.

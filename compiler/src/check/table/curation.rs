@@ -93,7 +93,7 @@ const fn perplexity_bound(name: &'static str, doc: &'static str, example: &'stat
 
 pub static PERPLEXITY: Form = Form {
     name: "perplexity",
-    doc: "Drops documents by their perplexity under an n-gram model of good text (as CCNet does, Wenzek et al. 2019, arXiv:1911.00359). Its distribution, and that of documents kept out of the training, stand in the report.",
+    doc: "Drops documents by their perplexity under an n-gram model of good text (as CCNet does, Wenzek et al. 2019, arXiv:1911.00359). Documents that the model was trained on are far more likely than others. Its distribution, and that of documents kept out of the training, stand in the report.",
     example: "perplexity(model: train(on: reviewed), max: 2000)",
     positional: 0,
     fields: &[
@@ -111,7 +111,7 @@ pub static PERPLEXITY: Form = Form {
 
 pub static LANGUAGE: Form = Form {
     name: "language",
-    doc: "Drops documents in other languages (trigrams and alphabets of the crate whatlang). Texts of a few words and source code are told badly: such documents have low confidence. Of a long text the first 4,000 characters count.",
+    doc: "Drops documents in other languages (trigrams and alphabets of the crate whatlang). Short texts are told badly: of English cut to 25 words 99% are told rightly, to 12 words 93%, to 6 words 78%, to 3 words 53%, and most of the short ones have a confidence below 0.65. Source code counts as the language of its names and comments. Of a long text the first 1,000 characters count.",
     example: "language(keep: [en, de], min: 0.65)",
     positional: 0,
     fields: &[

@@ -53,9 +53,9 @@ impl Watch {
         let (mut terms, mut attributes) = ([0u64; 2], Vec::new());
         let mut end = 0;
         let mut close = |terms: &mut [u64; 2], attributes: &mut Vec<usize>| {
-            for group in 0..2 {
-                company.terms[group] += terms[group];
-                if terms[group] > 0 {
+            for (group, count) in terms.iter().enumerate() {
+                company.terms[group] += count;
+                if *count > 0 {
                     attributes.iter().for_each(|place| company.together.entry(*place).or_default()[group] += 1);
                 }
             }

@@ -21,11 +21,43 @@ pub fn terms_of(text: &str) -> Result<Vec<String>, WrongLine> {
     }
 }
 
+/// Terms of one or more words, by the hashes of the words.
+#[derive(Debug, Default)]
+pub struct Phrases {
+    /// By the first word of a term, the others; longer ones first.
+    by_first: HashMap<u64, Vec<Vec<u64>>>,
+}
+
+impl Phrases {
+    /// The words of these texts.
+    pub fn of<'a>(terms: impl IntoIterator<Item = &'a str>) -> Phrases {
+        let mut phrases = Phrases::default();
+        for term in terms {
+            if let Some((first, rest)) = hashes(term).split_first() {
+                phrases.by_first.entry(*first).or_default().push(rest.to_vec());
+            }
+        }
+        phrases.by_first.values_mut().for_each(|rests| rests.sort_by_key(|rest| std::cmp::Reverse(rest.len())));
+        phrases
+    }
+
+    /// Occurrences among these words; where they overlap, the first and longest counts.
+    pub fn count(&self, words: &[u64]) -> u64 {
+        let (mut at, mut count) = (0, 0);
+        while at < words.len() {
+            let rests = self.by_first.get(&words[at]);
+            let found = rests.and_then(|rests| rests.iter().find(|rest| words[at + 1..].starts_with(rest)));
+            count += u64::from(found.is_some());
+            at += 1 + found.map_or(0, Vec::len);
+        }
+        count
+    }
+}
+
 /// The step `drop_terms`.
 #[derive(Debug)]
 pub struct Terms {
-    /// By the first word of a term, the others; longer ones first.
-    by_first: HashMap<u64, Vec<Vec<u64>>>,
+    phrases: Phrases,
     max: u64,
     leetspeak: bool,
 }
@@ -37,32 +69,15 @@ impl Terms {
     }
 
     fn of(terms: &[String], max: u64, leetspeak: bool) -> Terms {
-        let mut by_first: HashMap<u64, Vec<Vec<u64>>> = HashMap::new();
-        for term in terms {
-            if let Some((first, rest)) = hashes(&folded(term)).split_first() {
-                by_first.entry(*first).or_default().push(rest.to_vec());
-            }
-        }
-        by_first.values_mut().for_each(|rests| rests.sort_by_key(|rest| std::cmp::Reverse(rest.len())));
-        Terms { by_first, max, leetspeak }
+        let folded: Vec<String> = terms.iter().map(|term| folded(term)).collect();
+        Terms { phrases: Phrases::of(folded.iter().map(String::as_str)), max, leetspeak }
     }
 
-    /// Occurrences of terms in a text; where they overlap, the first and longest counts.
+    /// Occurrences of terms in a text.
     fn count(&self, text: &str) -> u64 {
         let folded = folded(text);
-        let plain = self.count_in(&hashes(&folded));
-        if self.leetspeak { plain.max(self.count_in(&hashes(&unleeted(&folded)))) } else { plain }
-    }
-
-    fn count_in(&self, words: &[u64]) -> u64 {
-        let (mut at, mut count) = (0, 0);
-        while at < words.len() {
-            let rests = self.by_first.get(&words[at]);
-            let found = rests.and_then(|rests| rests.iter().find(|rest| words[at + 1..].starts_with(rest)));
-            count += u64::from(found.is_some());
-            at += 1 + found.map_or(0, Vec::len);
-        }
-        count
+        let plain = self.phrases.count(&hashes(&folded));
+        if self.leetspeak { plain.max(self.phrases.count(&hashes(&unleeted(&folded)))) } else { plain }
     }
 }
 

@@ -94,7 +94,7 @@ impl Step for Perplexity {
 }
 
 /// Characters of a text by which its language is told, from its beginning.
-const HEAD: usize = 4000;
+const HEAD: usize = 1000;
 
 /// The language of a text (ISO 639-1) and how sure that is, 0 to 1; none where nothing tells.
 pub fn language_of(text: &str) -> Option<(&'static str, f64)> {

@@ -10,7 +10,6 @@ use llmc_compiler::plan::{LineCleaning, RuleLimit};
 use rayon::prelude::*;
 
 use super::{Document, Outcome, Step};
-pub use grams::duplicate_share;
 use measure::Measures;
 
 /// One filter of a data set.

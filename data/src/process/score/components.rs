@@ -1,10 +1,13 @@
 //! The components of a score that need no model, each from 0 to 1; `Component` says what they measure.
 
 use std::collections::HashSet;
+use std::ops::RangeInclusive;
+use std::sync::LazyLock;
 
 use llmc_compiler::plan::Component;
 
-use super::super::quality::duplicate_share;
+use super::super::bias::Phrases;
+use super::super::words::{Word, runs, words};
 
 /// English function words.
 const STOP_WORDS: &[&str] = &[
@@ -16,7 +19,7 @@ const STOP_WORDS: &[&str] = &[
     "when", "where", "which", "while", "who", "will", "with", "would", "you", "your",
 ];
 
-/// Phrases of advertising, in lower case.
+/// Phrases of advertising.
 const SALES: &[&str] = &[
     "100% free",
     "act now",
@@ -28,7 +31,7 @@ const SALES: &[&str] = &[
     "buy now",
     "buy online",
     "call now",
-    "cheap ",
+    "cheap",
     "click here",
     "click below",
     "coupon code",
@@ -79,19 +82,31 @@ const PROSE: &[char] = &[
 /// Words of a stretch within which different ones are counted.
 const STRETCH: usize = 50;
 
+/// Words of a run that is sought again.
+const RUN: usize = 5;
+
 /// Words of the shortest and longest sentence that is well-formed.
-const SENTENCE: std::ops::RangeInclusive<usize> = 3..=60;
+const SENTENCE: RangeInclusive<usize> = 3..=60;
+
+/// Hashes of the stop words.
+static STOP_HASHES: LazyLock<HashSet<u64>> =
+    LazyLock::new(|| STOP_WORDS.iter().flat_map(|word| words(word)).map(|word| word.hash).collect());
+
+static SALES_PHRASES: LazyLock<Phrases> = LazyLock::new(|| Phrases::of(SALES.iter().copied()));
 
 /// A text taken apart.
 pub struct Prose<'a> {
     text: &'a str,
+    /// What white space parts.
     words: Vec<&'a str>,
+    /// Runs of letters and digits.
+    hashed: Vec<Word>,
 }
 
 impl<'a> Prose<'a> {
-    /// Words are parted by white space.
+    /// Takes a text apart.
     pub fn new(text: &'a str) -> Prose<'a> {
-        Prose { text, words: text.split_whitespace().collect() }
+        Prose { text, words: text.split_whitespace().collect(), hashed: words(text) }
     }
 
     /// The value of a component; 0 of those that need a model.
@@ -110,17 +125,17 @@ impl<'a> Prose<'a> {
                 ];
                 1.0 - signs.iter().map(|sign| 1.0 - self.value(*sign)).product::<f64>()
             }
-            Component::StopWords => (self.share_of_words(is_stop_word) / 0.3).min(1.0),
+            Component::StopWords => (self.stop_words() / 0.3).min(1.0),
             Component::Sentences => self.sentences(),
             Component::Alphabetic => self.share_of_words(is_alphabetic),
             Component::Diversity => self.diversity(),
             Component::Length => (self.words.len() as f64 / 200.0).min(1.0),
             Component::Symbols => (self.symbols() / 0.1).min(1.0),
-            Component::Repetition => duplicate_share(&self.words, 5),
+            Component::Repetition => self.repetition(),
             Component::Links => self.per_words(self.text.matches("://").count() + self.bare_links(), 20.0),
             Component::Sales => {
-                let lower = self.text.to_lowercase();
-                self.per_words(SALES.iter().map(|phrase| lower.matches(phrase).count()).sum(), 50.0)
+                let hashes: Vec<u64> = self.hashed.iter().map(|word| word.hash).collect();
+                self.per_words(SALES_PHRASES.count(&hashes) as usize, 50.0)
             }
             Component::Capitals => (self.capitals() / 0.5).min(1.0),
             Component::Quality | Component::Fluency | Component::Language => 0.0,
@@ -138,7 +153,7 @@ impl<'a> Prose<'a> {
 
     /// Addresses without `http://`.
     fn bare_links(&self) -> usize {
-        self.words.iter().filter(|word| word.to_lowercase().starts_with("www.")).count()
+        self.words.iter().filter(|word| word.starts_with("www.") || word.starts_with("WWW.")).count()
     }
 
     fn capitals(&self) -> f64 {
@@ -158,16 +173,36 @@ impl<'a> Prose<'a> {
         share(symbols, all)
     }
 
+    fn stop_words(&self) -> f64 {
+        share(self.hashed.iter().filter(|word| STOP_HASHES.contains(&word.hash)).count(), self.hashed.len())
+    }
+
     fn diversity(&self) -> f64 {
-        let lower: Vec<String> = self.words.iter().map(|word| bare(word)).filter(|word| !word.is_empty()).collect();
+        let hashes: Vec<u64> = self.hashed.iter().map(|word| word.hash).collect();
         // A last stretch of less than half the length belongs to the one before.
-        let stretches = ((lower.len() + STRETCH / 2) / STRETCH).max(1);
+        let stretches = ((hashes.len() + STRETCH / 2) / STRETCH).max(1);
         let ratio = |part: usize| {
-            let end = if part + 1 == stretches { lower.len() } else { (part + 1) * STRETCH };
-            let words = &lower[part * STRETCH..end];
-            share(words.iter().collect::<HashSet<_>>().len(), words.len())
+            let end = if part + 1 == stretches { hashes.len() } else { (part + 1) * STRETCH };
+            let mut different = hashes[part * STRETCH..end].to_vec();
+            let all = different.len();
+            different.sort_unstable();
+            different.dedup();
+            share(different.len(), all)
         };
         (0..stretches).map(ratio).sum::<f64>() / stretches as f64
+    }
+
+    /// The share of words in runs that occurred before, words in several of them counted once.
+    fn repetition(&self) -> f64 {
+        let mut seen = HashSet::with_capacity(self.hashed.len());
+        let (mut repeated, mut covered) = (0, 0);
+        for (start, (hash, _)) in runs(&self.hashed, RUN).enumerate() {
+            if !seen.insert(hash) {
+                repeated += start + RUN - covered.max(start);
+                covered = start + RUN;
+            }
+        }
+        share(repeated, self.hashed.len())
     }
 
     /// The share of words in well-formed sentences.
@@ -191,15 +226,6 @@ impl<'a> Prose<'a> {
         }
         share(well, self.words.len())
     }
-}
-
-/// Lower case, without punctuation around.
-fn bare(word: &str) -> String {
-    word.trim_matches(|each: char| !each.is_alphanumeric()).to_lowercase()
-}
-
-fn is_stop_word(word: &str) -> bool {
-    word.len() <= 16 && STOP_WORDS.binary_search(&bare(word).as_str()).is_ok()
 }
 
 fn is_alphabetic(word: &str) -> bool {
@@ -253,8 +279,12 @@ mod tests {
     }
 
     #[test]
-    fn stop_words_are_sorted() {
-        assert!(STOP_WORDS.is_sorted());
-        assert!(is_stop_word("The") && is_stop_word("(with)") && !is_stop_word("river"));
+    fn words_and_phrases_are_counted_whatever_their_case() {
+        let exact = |text: &str, component: Component| Prose::new(text).value(component);
+        assert_eq!(exact("The river (with) boats, WHICH were theirs now then up x", Component::StopWords), 1.0);
+        assert_eq!(exact("river boats", Component::StopWords), 0.0);
+        assert_eq!(exact(&format!("Buy NOW, {}", "x ".repeat(98)), Component::Sales), 0.5);
+        assert_eq!(exact("a b c d e f a b c d e g", Component::Repetition), 5.0 / 12.0);
+        assert_eq!(exact("a b c d e a b c d e a b c d e", Component::Repetition), 10.0 / 15.0);
     }
 }

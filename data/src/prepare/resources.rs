@@ -13,7 +13,7 @@ use super::{FORMAT, Preparation, key};
 use crate::documents::{not_text, unreadable};
 use crate::expand::Content;
 use crate::process::models::{Classifier, NgramModel, Resources, Sample};
-use crate::process::{Evaluations, Pairs, terms_of};
+use crate::process::{Evaluations, Pairs, terms_of, words_of};
 use crate::{Phase, Progress, paths};
 
 impl Preparation<'_> {
@@ -63,25 +63,25 @@ impl Preparation<'_> {
                     let evaluations = Arc::new(self.evaluations(plan)?);
                     resources.evaluations.push((plan.clone(), evaluations));
                 }
-                ProcessPlan::DropTerms(plan) => self.terms(&plan.file, &mut resources)?,
+                ProcessPlan::DropTerms(plan) => {
+                    let terms = terms_of(&self.file(&plan.file)?).map_err(|wrong| wrong.diagnostic(&plan.file))?;
+                    resources.terms.insert(plan.file.clone(), terms);
+                }
                 ProcessPlan::Counterfactual(CounterfactualPlan { pairs, attributes, .. })
                 | ProcessPlan::Reweight(ReweightPlan { pairs, attributes, .. }) => {
                     if let Some(path) = pairs {
                         let read = Pairs::parse(&self.file(path)?).map_err(|wrong| wrong.diagnostic(path))?;
                         resources.pairs.insert(path.clone(), Arc::new(read));
                     }
-                    attributes.iter().try_for_each(|path| self.terms(path, &mut resources))?;
+                    if let Some(path) = attributes {
+                        let words = words_of(&self.file(path)?).map_err(|wrong| wrong.diagnostic(path))?;
+                        resources.terms.insert(path.clone(), words);
+                    }
                 }
                 _ => {}
             }
         }
         Ok(resources)
-    }
-
-    fn terms(&self, path: &str, resources: &mut Resources) -> Result<(), Diagnostic> {
-        let terms = terms_of(&self.file(path)?).map_err(|wrong| wrong.diagnostic(path))?;
-        resources.terms.insert(path.to_owned(), terms);
-        Ok(())
     }
 
     fn evaluations(&mut self, plan: &DecontaminationPlan) -> Result<Evaluations, Diagnostic> {

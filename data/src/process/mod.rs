@@ -34,7 +34,7 @@ use llmc_grammar::diagnostic::Diagnostic;
 use super::cache::WriteError;
 use super::{Phase, Progress};
 use bias::{Counterfactual, Reweighting, Terms};
-pub use bias::{Pairs, terms_of};
+pub use bias::{Pairs, terms_of, words_of};
 use decontaminate::Decontamination;
 pub use decontaminate::Evaluations;
 pub use document::{Document, DocumentReader, DocumentWriter, Origin};

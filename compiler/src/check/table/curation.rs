@@ -228,7 +228,10 @@ pub static DROP_TERMS: Form = Form {
 };
 
 static SWAP: Form = word("swap", "The exchanged text stands in place of the original.");
-static ADD: Form = word("add", "The exchanged copy follows the original.");
+static ADD: Form = word(
+    "add",
+    "The exchanged copy follows the original. It is a document of its own: a later deduplication may drop it, and `holdout` may part the two.",
+);
 
 const fn pairs() -> Field {
     Field {

@@ -13,12 +13,30 @@ use super::super::{Document, Outcome, Step};
 use super::WrongLine;
 
 /// The terms of a list: its lines, without those that are empty.
+///
+/// # Errors
+/// An empty list, and the first line without a word.
 pub fn terms_of(text: &str) -> Result<Vec<String>, WrongLine> {
-    let terms: Vec<String> = text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
-    match terms.is_empty() {
-        true => Err(WrongLine { line: 0, reason: "the list is empty" }),
-        false => Ok(terms),
+    list(text, |words| if words == 0 { Some("a term has letters or digits") } else { None })
+}
+
+/// As [`terms_of`], where each term is a single word.
+///
+/// # Errors
+/// An empty list, and the first line of no words or several.
+pub fn words_of(text: &str) -> Result<Vec<String>, WrongLine> {
+    list(text, |words| if words == 1 { None } else { Some("not a single word of letters and digits") })
+}
+
+fn list(text: &str, wrong: fn(usize) -> Option<&'static str>) -> Result<Vec<String>, WrongLine> {
+    let mut terms = Vec::new();
+    for (term, line) in text.lines().map(str::trim).zip(1..).filter(|(term, _)| !term.is_empty()) {
+        match wrong(hashes(&folded(term)).len()) {
+            Some(reason) => return Err(WrongLine { line, reason }),
+            None => terms.push(term.to_owned()),
+        }
     }
+    if terms.is_empty() { Err(WrongLine { line: 0, reason: "the list is empty" }) } else { Ok(terms) }
 }
 
 /// Terms of one or more words, by the hashes of the words.
@@ -181,5 +199,8 @@ mod tests {
     fn lists_are_lines() {
         assert_eq!(terms_of("\n a b \n\nc\n").unwrap(), ["a b", "c"]);
         assert_eq!(terms_of(" \n").unwrap_err().line, 0);
+        assert_eq!(terms_of("a\n\n***\n").unwrap_err().line, 3);
+        assert_eq!(words_of("pilot\njudge").unwrap(), ["pilot", "judge"]);
+        assert_eq!(words_of("pilot\ntruck driver").unwrap_err().line, 2);
     }
 }

@@ -39,6 +39,9 @@ impl Sample {
         let mut left = limit as usize;
         for text in documents {
             let text = text?;
+            if left == 0 {
+                break;
+            }
             let key = document_key(text.as_bytes());
             let mut rest = text.as_str();
             let mut number = 0;

@@ -100,3 +100,60 @@ fn nothing_left_is_a_mistake_that_says_which_step() {
     let text = place.fail(&["data", "tiny.recipe", "--set", "words.process=filter(min_words: 100_000)"]);
     assert!(text.contains("E0720") && text.contains("filter -6"), "{text}");
 }
+
+/// Data sets that others learn from, a score, groups and an evaluation, from the recipe to the table and `data.json`.
+#[test]
+fn steps_that_need_other_data_are_told_in_table_and_json() {
+    let place = Workplace::new();
+    let record = |text: String| serde_json::json!({ "text": text }).to_string() + "\n";
+    let prose = |number: u64| {
+        let who = ["nurse", "pilot", "judge"][number as usize % 3];
+        format!("On day {number} the {who} said that she had lost her way, and that she would come home alone.")
+    };
+    let spam =
+        |number: u64| format!("BUY NOW!!! {number} *** CLICK HERE *** http://a.example/{number} FREE SHIPPING $$$");
+    let write = |name: &str, make: &dyn Fn(u64) -> String, range: std::ops::Range<u64>| {
+        place.write(name, &range.map(|number| record(make(number))).collect::<String>());
+    };
+    write("good.jsonl", &prose, 0..100);
+    write("bad.jsonl", &spam, 0..100);
+    write("docs.jsonl", &|number| if number % 4 == 0 { spam(number) } else { prose(number) }, 200..240);
+    place.write("eval.jsonl", &record(prose(201)));
+    let steps = "[
+    quality(model: train(good: good, bad: bad)),
+    perplexity(model: train(on: good), max: 1000),
+    language(keep: en, min: 0.2),
+    score(0.5 * grammar - spam + 0.1 * quality > 0.1, quality: train(good: good, bad: bad)),
+    counterfactual(action: add, share: 100%),
+    decontaminate(against: \"eval.jsonl\", ngram: 20, action: report),
+  ]";
+    let recipe = crate::support::RECIPE
+        .replace("source = text(\"words.txt\")", "source = jsonl(\"docs.jsonl\")")
+        .replace("holdout = 10%", &format!("holdout = 10%\n  process = {steps}"));
+    let others = "dataset good { source = jsonl(\"good.jsonl\") }\ndataset bad { source = jsonl(\"bad.jsonl\") }\n";
+    place.write("tiny.recipe", &format!("{recipe}{others}"));
+    let table = place.succeed(&["data", "tiny.recipe"]);
+    for part in [
+        "dropped: quality 10",
+        "area under the curve 1.0000",
+        "languages: en 30",
+        "means: grammar",
+        "added: 30 copies",
+        "before: 0 documents male, 30 female",
+        "after: 30 documents male, 30 female",
+        "nurse: with male 0, female 10; after: 10, 10",
+        "eval.jsonl: 1 documents hold parts of 1 records",
+        "docs.jsonl:2 shares \"On day 201 the nurse said that she had lost her way",
+    ] {
+        assert!(table.contains(part), "{part}:\n{table}");
+    }
+    let all: Value = serde_json::from_str(&place.succeed(&["data", "tiny.recipe", "--json"])).expect("one JSON object");
+    let steps = &all["process"]["steps"];
+    assert_eq!(steps[0]["measures"]["classifier.auc"], 1.0);
+    assert_eq!((&steps[4]["added"], &steps[4]["documents_kept"]), (&Value::from(30), &Value::from(60)));
+    assert_eq!(steps[4]["measures"]["after.nurse.male"], 10.0);
+    assert_eq!(steps[5]["measures"]["eval.jsonl.documents"], 1.0);
+    place.succeed(&["data", "tiny.recipe", "--export", "out"]);
+    let exported = fs::read_to_string(place.path("out/words.jsonl")).expect("an export");
+    assert!(exported.contains("he had lost his way, and that he would come home alone"), "{exported}");
+}

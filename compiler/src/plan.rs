@@ -3,7 +3,10 @@
 //! A [`Plan`] is plain data and serialises to YAML (`llmc compile` writes it as `plan.yaml`).
 
 mod attention;
+mod component;
+mod curation;
 mod data;
+mod language;
 mod model;
 mod objective;
 mod pattern;
@@ -15,7 +18,13 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 pub use attention::{AttentionOperands, AttentionSettings, OrderRule, alibi_slope};
+pub use component::Component;
+pub use curation::{
+    Balancing, ClassifierPlan, CounterfactualPlan, DecontaminationPlan, EvaluationText, Formula, LanguagePlan,
+    NgramPlan, PerplexityPlan, QualityPlan, ReweightPlan, ScorePlan, TermsPlan,
+};
 pub use data::{DatasetPlan, SourcePlan, TokenizerPlan, TokenizerSource};
+pub use language::{LANGUAGES, Language};
 pub use model::{
     BinaryFunction, DType, INPUTS, Initializer, ModelNode, ModelOp, ModelPlan, Origin, ReduceFunction, UnaryFunction,
     WeightPlan,

@@ -56,6 +56,8 @@ pub enum Phase {
     Processing,
     /// Training a tokenizer. Reported once, when it begins.
     TrainingTokenizer,
+    /// Training a model that steps ask. Reported once, when it begins.
+    TrainingFilter,
     /// Turning text into tokens.
     Encoding,
 }

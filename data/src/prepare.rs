@@ -1,5 +1,7 @@
 //! Everything between a plan and its token streams, from the cache where it is there.
 
+mod resources;
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
@@ -239,8 +241,7 @@ impl<'a> Preparation<'a> {
         corpus: &Corpus,
         listing: blake3::Hash,
     ) -> Result<Processed, Diagnostic> {
-        let steps = serde_json::to_string(&dataset.process).expect("steps are plain data");
-        let name = format!("documents-{}", key(&format!("{FORMAT} {steps}"), &[*listing.as_bytes()]));
+        let name = self.documents_name(&dataset.process, listing)?;
         let (found, damaged) = Processed::open(self.cache, &name);
         if let Some(found) = found {
             return Ok(found);
@@ -248,7 +249,8 @@ impl<'a> Preparation<'a> {
         if damaged {
             self.warnings.push(self.cache.rebuilt(&name));
         }
-        Processed::write(self.cache, &name, corpus, &dataset.process, self.progress)?;
+        let resources = self.resources(&dataset.process)?;
+        Processed::write(self.cache, &name, corpus, &dataset.process, &resources, self.progress)?;
         Processed::open(self.cache, &name).0.ok_or_else(|| self.unreadable_again(&name))
     }
 

@@ -58,7 +58,8 @@ impl Records {
         }
     }
 
-    fn next_record(&mut self) -> Result<Option<Map<String, Value>>, Diagnostic> {
+    /// The next record, none at the end.
+    pub fn next_record(&mut self) -> Result<Option<Map<String, Value>>, Diagnostic> {
         let mut bytes = Vec::new();
         loop {
             bytes.clear();

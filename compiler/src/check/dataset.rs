@@ -1,5 +1,7 @@
 //! `dataset` declarations.
 
+use std::collections::BTreeMap;
+
 use llmc_grammar::codes::{DATA_KIND, NO_EFFECT, SOURCE_NOT_FOUND, SOURCE_UNFIT};
 use llmc_grammar::diagnostic::{Diagnostic, Diagnostics};
 use llmc_grammar::source::Span;
@@ -7,7 +9,7 @@ use llmc_grammar::tree::Name;
 
 use super::mismatch::there_are;
 use super::nearest::nearest;
-use super::process;
+use super::process::{self, Surroundings};
 use super::record::{Read, Record};
 use crate::plan::{DatasetPlan, SourcePlan};
 use crate::world::{SourceFacts, World};
@@ -32,8 +34,15 @@ impl Dataset {
     }
 }
 
-/// Builds the plan of a data set and compares it with the world. Nothing after a mistake.
-pub fn check(record: &Record, name: &Name, world: &dyn World, diagnostics: &mut Diagnostics) -> Option<Dataset> {
+/// Builds the plan of a data set and compares it with the world; `datasets` are those it may read from. Nothing after
+/// a mistake.
+pub fn check(
+    record: &Record,
+    name: &Name,
+    datasets: &BTreeMap<String, Option<Dataset>>,
+    world: &dyn World,
+    diagnostics: &mut Diagnostics,
+) -> Option<Dataset> {
     let read = record.optional("source", |read| match read {
         Read::List(items) => Some(items),
         _ => None,
@@ -67,7 +76,7 @@ pub fn check(record: &Record, name: &Name, world: &dyn World, diagnostics: &mut 
         sound = false;
     }
     let limit_bytes = record.optional("limit", Read::quantity)?.and_then(|quantity| quantity.whole_in_base());
-    let process = process::steps(record, &sources, &spans, diagnostics)?;
+    let process = process::steps(record, &sources, &spans, &mut Surroundings { datasets, world, diagnostics })?;
     let plan = DatasetPlan { sources, holdout: record.quantity("holdout")?.in_base(), limit_bytes, process };
     sound.then(|| Dataset { plan, facts, spans, name: name.clone() })
 }

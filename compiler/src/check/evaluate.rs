@@ -10,11 +10,12 @@ use llmc_grammar::tree::{Expr, ExprKind, Name, Number};
 use super::arithmetic::{binary, unary};
 use super::constant_functions::{constant_function, is_constant_function};
 use super::nearest::suggestion;
+use super::table::is_formula;
 use super::units;
 use super::value::{Call, CallArgument, Outcome, Quantity, Spanned, Value};
 
 /// Deepest nesting of expressions that is evaluated.
-const DEEPEST: usize = 200;
+pub const DEEPEST: usize = 200;
 
 /// The constants that an expression can see.
 pub trait Scope {
@@ -112,9 +113,19 @@ impl Evaluation<'_> {
                 function: function.clone(),
                 arguments: arguments
                     .iter()
-                    .map(|argument| CallArgument {
+                    .enumerate()
+                    .map(|(index, argument)| CallArgument {
                         name: argument.name.clone(),
-                        value: self.expression(&argument.value),
+                        value: match is_formula(
+                            &function.text,
+                            argument.name.as_ref().map(|name| name.text.as_str()),
+                            index,
+                        ) {
+                            true => {
+                                Spanned::new(Value::Formula(Box::new(argument.value.clone())), &argument.value.span)
+                            }
+                            false => self.expression(&argument.value),
+                        },
                     })
                     .collect(),
             })),

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use llmc_grammar::codes::{OUT_OF_RANGE, UNKNOWN_NAME, UNKNOWN_VALUE, WRONG_KIND, WRONG_UNIT, WRONG_USE_OF_NAME};
+use llmc_grammar::codes::{
+    OUT_OF_RANGE, UNKNOWN_CHOICE, UNKNOWN_NAME, UNKNOWN_VALUE, WRONG_KIND, WRONG_UNIT, WRONG_USE_OF_NAME,
+};
 use llmc_grammar::diagnostic::Diagnostic;
 use llmc_grammar::source::Span;
 use llmc_grammar::tree::{Expr, ExprKind};
@@ -13,6 +15,7 @@ use super::record::Read;
 use super::table::{Field, Range, Type, all, alternatives};
 use super::units::Dimension;
 use super::value::{Spanned, Value};
+use crate::plan::LANGUAGES;
 
 type Outcome = Result<Read, Box<Diagnostic>>;
 
@@ -103,6 +106,26 @@ pub fn declaration(row: &Field, kind: &str, names: &Names<'_>, value: &Spanned) 
         Some(named) => Err(Box::new(other_kind(named, &value.span, kind, names))),
         None => Err(Box::new(unknown_declaration(name, &value.span, kind, names))),
     }
+}
+
+/// A language's code, as a name or in quotes (`or` is a word of the recipe language).
+pub fn language(row: &Field, value: &Spanned) -> Outcome {
+    let (Value::Name(code) | Value::Text(code)) = &value.value else {
+        return Err(Box::new(wrong(row, value)));
+    };
+    if LANGUAGES.iter().any(|language| language.code == code) {
+        return Ok(Read::Text(code.clone()));
+    }
+    let mistake = Diagnostic::error(UNKNOWN_CHOICE, format!("`{code}` is not a language that can be told apart"))
+        .label(&value.span, "unknown here");
+    let meant = LANGUAGES.iter().find(|language| {
+        language.long_code == code.to_lowercase() || language.name.to_lowercase().starts_with(&code.to_lowercase())
+    });
+    let known: Vec<&str> = LANGUAGES.iter().map(|language| language.code).collect();
+    Err(Box::new(match meant {
+        Some(language) => mistake.help(format!("{} is `{}`", language.name, language.code)),
+        None => mistake.help(format!("there are {}", known.join(", "))),
+    }))
 }
 
 /// A model's name or call.

@@ -3,10 +3,12 @@
 pub mod arithmetic;
 pub mod constant_functions;
 mod constants;
+mod curation;
 mod dataset;
 pub mod evaluate;
 #[cfg(test)]
 mod evaluate_tests;
+mod formula;
 mod mentions;
 mod mismatch;
 pub mod model;
@@ -181,7 +183,7 @@ impl Resolved {
                     true,
                 );
                 if item.kind.text == "dataset" {
-                    let dataset = dataset::check(&record, name, world, diagnostics);
+                    let dataset = dataset::check(&record, name, &self.datasets, world, diagnostics);
                     self.datasets.insert(name.text.clone(), dataset);
                 } else {
                     let tokenizer = tokenizer::check(&record, name, &self.datasets, world, diagnostics);

@@ -1,18 +1,33 @@
 //! A dataset's `process`.
 
+use std::collections::BTreeMap;
+
 use llmc_grammar::codes::{DATA_KIND, NO_EFFECT};
 use llmc_grammar::diagnostic::{Diagnostic, Diagnostics};
 use llmc_grammar::source::Span;
 
+use super::curation;
+use super::dataset::Dataset;
 use super::record::{Read, Record};
 use crate::plan::{LineCleaning, PiiKind, ProcessPlan, Replacement, Rule, RuleLimit, SourcePlan, TextUnit};
+use crate::world::World;
+
+/// What steps are checked against beside their own fields.
+pub struct Surroundings<'a> {
+    /// The data sets declared so far.
+    pub datasets: &'a BTreeMap<String, Option<Dataset>>,
+    /// What is known of files.
+    pub world: &'a dyn World,
+    /// Where mistakes go.
+    pub diagnostics: &'a mut Diagnostics,
+}
 
 /// The steps of a data set of these sources. Nothing after a mistake.
 pub fn steps(
     record: &Record,
     sources: &[SourcePlan],
     spans: &[Span],
-    diagnostics: &mut Diagnostics,
+    around: &mut Surroundings<'_>,
 ) -> Option<Vec<ProcessPlan>> {
     let written = record.optional("process", |read| match read {
         Read::List(items) => Some(items),
@@ -22,7 +37,7 @@ pub fn steps(
         return Some(Vec::new());
     };
     if let Some(ids) = sources.iter().position(SourcePlan::is_tokens) {
-        diagnostics.push(
+        around.diagnostics.push(
             Diagnostic::error(DATA_KIND, "token ids cannot be processed as text")
                 .label(record.place("process"), "reads text")
                 .label(&spans[ids], "token ids")
@@ -31,28 +46,35 @@ pub fn steps(
         return None;
     }
     let mut steps = Vec::new();
+    let mut sound = true;
     for (item, span) in written {
-        let step = item.call().and_then(step)?;
+        let Some(step) = item.call().and_then(|call| step(call, around)) else {
+            sound = false;
+            continue;
+        };
         if let ProcessPlan::Filter { name, rules, lines, .. } = &step
             && rules.is_empty()
             && *lines == LineCleaning::default()
         {
             let wrong = Diagnostic::error(NO_EFFECT, format!("`{name}` asks for nothing")).label(span, "no rule");
-            diagnostics.push(wrong.help("write the rules that documents must keep: `filter(min_bytes: 200)`"));
+            around.diagnostics.push(wrong.help("write the rules that documents must keep: `filter(min_bytes: 200)`"));
             return None;
         }
         if steps.contains(&step) {
             let wrong =
                 Diagnostic::error(NO_EFFECT, "the same step stands twice").label(span, "finds nothing more to do");
-            diagnostics.push(wrong.help("remove it"));
+            around.diagnostics.push(wrong.help("remove it"));
             return None;
         }
         steps.push(step);
     }
-    Some(steps)
+    sound.then_some(steps)
 }
 
-fn step(call: &Record) -> Option<ProcessPlan> {
+fn step(call: &Record, around: &mut Surroundings<'_>) -> Option<ProcessPlan> {
+    if let Some(step) = curation::step(call, around) {
+        return step;
+    }
     Some(match call.form.name {
         "dedup_exact" => ProcessPlan::DedupExact,
         "dedup_near" => ProcessPlan::DedupNear {

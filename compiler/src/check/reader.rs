@@ -7,6 +7,7 @@ use llmc_grammar::source::Span;
 use llmc_grammar::tree::{Expr, Field as Written, Name};
 
 use super::evaluate::evaluate;
+use super::formula;
 use super::mismatch;
 use super::names::{Names, field_twice};
 use super::nearest::nearest;
@@ -174,6 +175,15 @@ impl<'t> Reader<'_, 't> {
                 Value::Text(text) => Ok(Read::Text(text.clone())),
                 _ => return self.choice(row, forms, value, place),
             },
+            Type::TextOrDeclaration(kind) => match &value.value {
+                Value::Text(text) => Ok(Read::Text(text.clone())),
+                _ => mismatch::declaration(row, kind, self.names, value),
+            },
+            Type::Language => mismatch::language(row, value),
+            Type::Formula(_) => match &value.value {
+                Value::Formula(expr) => return self.formula(expr),
+                _ => Err(Box::new(mismatch::wrong(row, value))),
+            },
             Type::OneOrMore(inner) => return self.several(row, inner, value, place),
         };
         read.unwrap_or_else(|mistake| {
@@ -186,7 +196,13 @@ impl<'t> Reader<'_, 't> {
     /// A bare name where a constant is needed is a misspelt name rather than a value of the wrong type.
     fn resolve_mistake(&self, value: &Spanned, mistake: Diagnostic, row: &Field, place: Place) -> Diagnostic {
         match &value.value {
-            Value::Name(name) if self.names.find(name).is_none() && !matches!(row.ty, Type::Declaration(_)) => {
+            Value::Name(name)
+                if self.names.find(name).is_none()
+                    && !matches!(
+                        row.ty,
+                        Type::Declaration(_) | Type::OneOrMore(Type::TextOrDeclaration(_) | Type::Language)
+                    ) =>
+            {
                 mismatch::unknown_name(name, &value.span, self.constants, row, &place.example(row))
             }
             _ if mistake.help.is_none() => mistake.help(format!("for example `{}`", place.example(row))),
@@ -223,6 +239,16 @@ impl<'t> Reader<'_, 't> {
             Some(form) => Read::Call(self.call(form, span, arguments)),
             None => {
                 self.diagnostics.push(unknown_choice(row, forms, name, span));
+                Read::Unknown
+            }
+        }
+    }
+
+    fn formula(&mut self, expr: &Expr) -> Read {
+        match formula::read(expr, self.constants) {
+            Ok(formula) => Read::Formula(formula),
+            Err(mistakes) => {
+                mistakes.into_iter().for_each(|mistake| self.diagnostics.push(mistake));
                 Read::Unknown
             }
         }

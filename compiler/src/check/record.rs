@@ -7,6 +7,7 @@ use llmc_grammar::tree::Expr;
 
 use super::table::Form;
 use super::value::Quantity;
+use crate::plan::Formula;
 
 /// A declaration or call whose fields are all of the table's types.
 #[derive(Debug, Clone)]
@@ -54,6 +55,8 @@ pub enum Read {
     Model(Expr),
     /// A call.
     Call(Record),
+    /// A weighted sum and its limit.
+    Formula(Formula),
     /// One or more values.
     List(Vec<(Read, Span)>),
 }

@@ -9,7 +9,7 @@ use llmc_grammar::tree::{Item, Tree};
 
 use super::mentions::{in_expression, in_function};
 use super::names::Names;
-use crate::plan::{Plan, TokenizerSource};
+use crate::plan::{Plan, ProcessPlan, TokenizerSource};
 
 /// Data sets and tokenizers that no stage reads, and `let`s and `param`s that nothing mentions, all of the recipe
 /// itself, not of its imports. A recipe without stages is a library: nothing in it is unused.
@@ -47,6 +47,14 @@ fn read_by_stages(plan: &Plan) -> (BTreeSet<&str>, BTreeSet<&str>) {
     for tokenizer in &tokenizers {
         if let Some(TokenizerSource::ByteBpe { dataset, .. }) = plan.tokenizers.get(*tokenizer).map(|it| &it.source) {
             datasets.insert(dataset);
+        }
+    }
+    let mut waiting: Vec<&str> = datasets.iter().copied().collect();
+    while let Some(dataset) = waiting.pop().and_then(|name| plan.datasets.get(name)) {
+        for name in dataset.process.iter().flat_map(ProcessPlan::datasets) {
+            if datasets.insert(name) {
+                waiting.push(name);
+            }
         }
     }
     (datasets, tokenizers)

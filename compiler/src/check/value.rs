@@ -5,7 +5,7 @@ use std::fmt;
 use llmc_grammar::codes::WRONG_KIND;
 use llmc_grammar::diagnostic::Diagnostic;
 use llmc_grammar::source::Span;
-use llmc_grammar::tree::Name;
+use llmc_grammar::tree::{Expr, Name};
 
 use super::units::{Dimension, Unit, wrong_unit};
 use crate::dim::Dim;
@@ -36,6 +36,8 @@ pub enum Value {
     Quantity(Quantity),
     /// A call that only the place it stands in can interpret: `adamw(...)`, `every(50 steps)`.
     Call(Call),
+    /// An expression over names that only the place it stands in knows: `0.5 * content - 0.2 * spam > 0.7`.
+    Formula(Box<Expr>),
     /// A name that is no constant: a choice (`exact`), a declaration (`rust`), a function (`gelu`).
     Name(String),
     /// A mistake that is reported already; computing with it says nothing more.
@@ -174,6 +176,7 @@ impl Value {
             Value::List(_) => "a list".to_owned(),
             Value::Quantity(quantity) => quantity.unit.dimension.describe().to_owned(),
             Value::Call(call) => format!("a call of `{}`", call.function.text),
+            Value::Formula(_) => "an expression".to_owned(),
             Value::Name(name) => format!("the name `{name}`"),
             Value::Unknown => "a mistake".to_owned(),
         }
@@ -236,6 +239,7 @@ impl fmt::Display for Value {
                 }
                 formatter.write_str(")")
             }
+            Value::Formula(expr) => formatter.write_str(expr.span.text()),
             Value::Name(name) => formatter.write_str(name),
             Value::Unknown => formatter.write_str("?"),
         }

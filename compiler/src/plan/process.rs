@@ -2,7 +2,10 @@
 
 use serde::Serialize;
 
-use super::RuleLimit;
+use super::{
+    ClassifierPlan, CounterfactualPlan, DecontaminationPlan, EvaluationText, LanguagePlan, NgramPlan, PerplexityPlan,
+    QualityPlan, ReweightPlan, RuleLimit, ScorePlan, TermsPlan,
+};
 
 /// One step of a data set's `process`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -46,6 +49,76 @@ pub enum ProcessPlan {
         /// Key of the fakes.
         seed: u64,
     },
+    /// Documents that a trained classifier finds bad are dropped.
+    Quality(QualityPlan),
+    /// Documents that a trained language model finds unlikely are dropped.
+    Perplexity(PerplexityPlan),
+    /// Documents in other languages are dropped.
+    Language(LanguagePlan),
+    /// Documents of a low weighted score are dropped.
+    Score(ScorePlan),
+    /// Documents that hold listed terms are dropped.
+    DropTerms(TermsPlan),
+    /// Terms of a pair of groups are exchanged.
+    Counterfactual(CounterfactualPlan),
+    /// Documents are left out or repeated until two groups have their share.
+    Reweight(ReweightPlan),
+    /// Documents that share n-grams with evaluations are dropped or reported.
+    Decontaminate(DecontaminationPlan),
+}
+
+impl ProcessPlan {
+    /// The classifier that it needs trained.
+    pub fn classifier(&self) -> Option<&ClassifierPlan> {
+        match self {
+            ProcessPlan::Quality(plan) => Some(&plan.model),
+            ProcessPlan::Score(plan) => plan.quality.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The language model that it needs trained.
+    pub fn language_model(&self) -> Option<&NgramPlan> {
+        match self {
+            ProcessPlan::Perplexity(plan) => Some(&plan.model),
+            ProcessPlan::Score(plan) => plan.fluency.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The data sets that it reads beside its own.
+    pub fn datasets(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        names.extend(self.classifier().into_iter().flat_map(|model| [model.good.as_str(), model.bad.as_str()]));
+        names.extend(self.language_model().map(|model| model.on.as_str()));
+        if let ProcessPlan::Decontaminate(plan) = self {
+            names.extend(plan.against.iter().filter_map(|text| match text {
+                EvaluationText::Dataset(name) => Some(name.as_str()),
+                EvaluationText::File(_) => None,
+            }));
+        }
+        names
+    }
+
+    /// The files that it reads beside its data set's sources, as they are written.
+    pub fn files(&self) -> Vec<&str> {
+        match self {
+            ProcessPlan::DropTerms(plan) => vec![&plan.file],
+            ProcessPlan::Counterfactual(CounterfactualPlan { pairs, attributes, .. })
+            | ProcessPlan::Reweight(ReweightPlan { pairs, attributes, .. }) => {
+                pairs.iter().chain(attributes).map(String::as_str).collect()
+            }
+            ProcessPlan::Decontaminate(plan) => plan
+                .against
+                .iter()
+                .filter_map(|text| match text {
+                    EvaluationText::File(path) => Some(path.as_str()),
+                    EvaluationText::Dataset(_) => None,
+                })
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
 }
 
 /// What a filter removes from within documents (Raffel et al. 2020, section 2.2).

@@ -94,7 +94,7 @@ mod tests {
         let document = |text: &&str| Document { text: (*text).to_owned(), origin: origin.clone(), done: Vec::new() };
         let batch: Vec<Document> = texts.iter().map(document).collect();
         let after = |(outcome, text): (Outcome, &&str)| match outcome {
-            Outcome::Kept => Some((*text).to_owned()),
+            Outcome::Kept | Outcome::Joined { .. } => Some((*text).to_owned()),
             Outcome::Changed { text, .. } => Some(text),
             Outcome::Dropped { .. } => None,
         };

@@ -5,17 +5,23 @@
 //! the size of a batch. A step that must have seen every document before it can decide ([`near`]) puts them into a
 //! temporary file and keeps only signatures in memory.
 
+mod bias;
+mod decontaminate;
+mod distribution;
 mod document;
 mod exact;
 mod lines;
+pub mod models;
 pub mod near;
 mod normal;
 pub mod pii;
 mod quality;
 mod report;
+mod score;
 mod store;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -27,13 +33,20 @@ use llmc_grammar::diagnostic::Diagnostic;
 
 use super::cache::WriteError;
 use super::{Phase, Progress};
+use bias::{Counterfactual, Reweighting, Terms};
+pub use bias::{Pairs, terms_of, words_of};
+use decontaminate::Decontamination;
+pub use decontaminate::Evaluations;
 pub use document::{Document, DocumentReader, DocumentWriter, Origin};
 use exact::Exact;
 use lines::Lines;
+use models::Resources;
+use models::quality::{Language, Perplexity, Quality};
 use near::NearIndex;
 use pii::Redaction;
 use quality::Filter;
 pub use report::{Example, ProcessReport, StepReport};
+use score::Score;
 pub use store::Processed;
 
 /// Text of one batch, about.
@@ -52,6 +65,13 @@ pub enum Outcome {
         /// The text.
         text: String,
         /// What was found or removed in it, by kind.
+        found: BTreeMap<&'static str, u64>,
+    },
+    /// It goes on as it is, and copies of it with these texts right after it.
+    Joined {
+        /// The copies' texts.
+        copies: Vec<String>,
+        /// What was changed in them, by kind; nothing where they are the same text.
         found: BTreeMap<&'static str, u64>,
     },
     /// It ends here.
@@ -73,18 +93,33 @@ impl Outcome {
 trait Step {
     /// One outcome for each document, in order.
     fn decide(&mut self, batch: &[Document]) -> Vec<Outcome>;
+
+    /// Adds what was measured over all documents to the report, when there are no more.
+    fn finish(&self, _report: &mut StepReport) {}
 }
 
-fn step(plan: &ProcessPlan) -> Option<Box<dyn Step>> {
+fn step(plan: &ProcessPlan, resources: &Resources) -> Option<Box<dyn Step>> {
     Some(match plan {
-        ProcessPlan::DedupNear { .. } => return None,
+        ProcessPlan::DedupNear { .. } | ProcessPlan::Reweight(_) => return None,
         ProcessPlan::DedupExact => Box::new(Exact::default()),
         ProcessPlan::DedupLines { unit, min_length } => Box::new(Lines::new(*unit, *min_length)),
         ProcessPlan::Filter { lines, short_line, rules, .. } => {
             Box::new(Filter { cleaning: *lines, short_line: *short_line, rules: rules.clone() })
         }
         ProcessPlan::Pii { kinds, replace, seed } => Box::new(Redaction::new(kinds, *replace, *seed)),
+        ProcessPlan::Quality(plan) => Box::new(Quality::new(resources.classifier(&plan.model), plan.min)),
+        ProcessPlan::Perplexity(plan) => Box::new(Perplexity::new(resources.language_model(&plan.model), plan)),
+        ProcessPlan::Language(plan) => Box::new(Language::new(plan)),
+        ProcessPlan::Score(plan) => Box::new(Score::new(plan, resources)),
+        ProcessPlan::DropTerms(plan) => Box::new(Terms::new(plan, resources)),
+        ProcessPlan::Counterfactual(plan) => Box::new(Counterfactual::new(plan, resources)),
+        ProcessPlan::Decontaminate(plan) => Box::new(Decontamination::new(resources.evaluations(plan), plan.drop)),
     })
+}
+
+/// Whether a step must have seen every document before it can decide.
+fn sees_all_first(plan: &ProcessPlan) -> bool {
+    matches!(plan, ProcessPlan::DedupNear { .. } | ProcessPlan::Reweight(_))
 }
 
 fn name(plan: &ProcessPlan) -> &str {
@@ -94,18 +129,27 @@ fn name(plan: &ProcessPlan) -> &str {
         ProcessPlan::DedupLines { .. } => "dedup_lines",
         ProcessPlan::Filter { name, .. } => name,
         ProcessPlan::Pii { .. } => "pii",
+        ProcessPlan::Quality(_) => "quality",
+        ProcessPlan::Perplexity(_) => "perplexity",
+        ProcessPlan::Language(_) => "language",
+        ProcessPlan::Score(_) => "score",
+        ProcessPlan::DropTerms(_) => "drop_terms",
+        ProcessPlan::Counterfactual(_) => "counterfactual",
+        ProcessPlan::Reweight(_) => "reweight",
+        ProcessPlan::Decontaminate(_) => "decontaminate",
     }
 }
 
 type Input<'a> = dyn Iterator<Item = Result<Document, WriteError>> + 'a;
 type Output<'a> = dyn FnMut(Document) -> Result<(), WriteError> + 'a;
 
-/// Sends documents through the steps, one of which may need `temporary`, a path that nobody else uses, for a while.
+/// Sends documents through the steps, which find in `resources` what they need; one of them may need `temporary`, a path that nobody else uses, for a while.
 ///
 /// # Errors
 /// What the documents or `output` fail with, and what the disk refuses.
 pub fn run(
     steps: &[ProcessPlan],
+    resources: &Resources,
     documents: &mut dyn Iterator<Item = Result<Document, Diagnostic>>,
     temporary: &dyn Fn() -> PathBuf,
     progress: &dyn Fn(Progress),
@@ -126,21 +170,21 @@ pub fn run(
         output(document)
     };
     let mut reports = Vec::new();
-    run_from(steps, &mut counted, temporary, &mut last, &mut reports)?;
+    run_from((steps, resources), &mut counted, temporary, &mut last, &mut reports)?;
     Ok(ProcessReport { documents_kept, bytes_kept, steps: reports, ..report })
 }
 
 fn run_from(
-    plans: &[ProcessPlan],
+    (plans, resources): (&[ProcessPlan], &Resources),
     input: &mut Input<'_>,
     temporary: &dyn Fn() -> PathBuf,
     output: &mut Output<'_>,
     reports: &mut Vec<StepReport>,
 ) -> Result<(), WriteError> {
-    let immediate = plans.iter().take_while(|plan| !matches!(plan, ProcessPlan::DedupNear { .. })).count();
+    let immediate = plans.iter().take_while(|plan| !sees_all_first(plan)).count();
     let (now, later) = plans.split_at(immediate);
     let mut steps: Vec<(Box<dyn Step>, StepReport)> =
-        now.iter().filter_map(|plan| Some((step(plan)?, StepReport::new(name(plan))))).collect();
+        now.iter().filter_map(|plan| Some((step(plan, resources)?, StepReport::new(name(plan))))).collect();
     let mut through = |deliver: &mut dyn FnMut(Vec<Document>) -> Result<(), WriteError>| -> Result<(), WriteError> {
         loop {
             let mut batch = next_batch(input)?;
@@ -154,9 +198,29 @@ fn run_from(
             deliver(batch)?;
         }
     };
+    if let Some((ProcessPlan::Reweight(plan), rest)) = later.split_first() {
+        let mut groups = Reweighting::new(plan, resources);
+        let spool = Spool { path: temporary() };
+        let mut writer = DocumentWriter::new(BufWriter::with_capacity(1 << 20, File::create(&spool.path)?));
+        through(&mut |batch| {
+            groups.add(&batch);
+            batch.iter().try_for_each(|document| writer.write(document).map(drop))?;
+            Ok(())
+        })?;
+        reports.extend(finished(steps));
+        writer.into_inner().flush()?;
+        let documents = DocumentReader::new(BufReader::with_capacity(1 << 20, File::open(&spool.path)?));
+        let mut balanced = groups.balanced(documents);
+        let mut later = Vec::new();
+        let on = balanced.by_ref().map(|document| Ok(document?));
+        run_from((rest, resources), &mut { on }, temporary, output, &mut later)?;
+        reports.push(balanced.finish());
+        reports.append(&mut later);
+        return Ok(());
+    }
     let Some((ProcessPlan::DedupNear { threshold, shingle, hashes }, rest)) = later.split_first() else {
         through(&mut |batch| batch.into_iter().try_for_each(&mut *output))?;
-        reports.extend(steps.into_iter().map(|(_, report)| report));
+        reports.extend(finished(steps));
         return Ok(());
     };
     let mut index = NearIndex::new(*threshold, *shingle as usize, *hashes as usize);
@@ -167,7 +231,7 @@ fn run_from(
         index.add(&batch, &places?);
         Ok(())
     })?;
-    reports.extend(steps.into_iter().map(|(_, report)| report));
+    reports.extend(finished(steps));
     writer.into_inner().flush()?;
     let mut report = StepReport::new("dedup_near");
     let groups = index.resolve(&File::open(&spool.path)?)?;
@@ -191,10 +255,18 @@ fn run_from(
         Some(Ok(document))
     });
     let mut later = Vec::new();
-    run_from(rest, &mut survivors, temporary, output, &mut later)?;
+    run_from((rest, resources), &mut survivors, temporary, output, &mut later)?;
     reports.push(report);
     reports.append(&mut later);
     Ok(())
+}
+
+/// The reports of steps that have seen every document.
+fn finished(steps: Vec<(Box<dyn Step>, StepReport)>) -> impl Iterator<Item = StepReport> {
+    steps.into_iter().map(|(step, mut report)| {
+        step.finish(&mut report);
+        report
+    })
 }
 
 /// Where these documents of a spool, by number in ascending order, were read.
@@ -240,6 +312,20 @@ fn apply(batch: Vec<Document>, outcomes: Vec<Outcome>, report: &mut StepReport) 
                 document.done.push(format!("{}: {}", report.step, counts.join(", ")));
                 document.text = text;
                 report.changed(&document);
+            }
+            Outcome::Joined { copies, found } => {
+                found.iter().for_each(|(kind, count)| report.found(kind, *count));
+                report.kept(&document);
+                let copied = copies.into_iter().map(|text| {
+                    let mut copy = Document { text, ..document.clone() };
+                    copy.done.push(format!("{}: copy", report.step));
+                    report.added(&copy);
+                    copy
+                });
+                let copied: Vec<Document> = copied.collect();
+                on.push(document);
+                on.extend(copied);
+                continue;
             }
             Outcome::Kept => {}
         }

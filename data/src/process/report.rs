@@ -48,6 +48,12 @@ pub struct StepReport {
     pub dropped: BTreeMap<String, u64>,
     /// What it found or removed within documents, by kind.
     pub found: BTreeMap<String, u64>,
+    /// Copies that it added.
+    #[serde(default)]
+    pub added: u64,
+    /// What it measured over all documents, by name.
+    #[serde(default)]
+    pub measures: BTreeMap<String, f64>,
     /// How it was set up, and what it could not do.
     pub notes: Vec<String>,
     /// The first few documents for each reason.
@@ -99,6 +105,15 @@ impl StepReport {
         *count += 1;
         if *count <= EXAMPLES {
             self.example(format!("dropped: {reason}"), document, like);
+        }
+    }
+
+    /// Counts a copy that goes on beside the document it was made from.
+    pub fn added(&mut self, copy: &Document) {
+        self.added += 1;
+        self.kept(copy);
+        if self.added <= EXAMPLES {
+            self.example("added".to_owned(), copy, None);
         }
     }
 
@@ -156,7 +171,8 @@ impl ProcessReport {
                     dropped => Some(format!("-{}", grouped(dropped))),
                 };
                 let changed = (step.changed > 0).then(|| format!("{} changed", grouped(step.changed)));
-                let parts: Vec<String> = dropped.into_iter().chain(changed).collect();
+                let added = (step.added > 0).then(|| format!("+{}", grouped(step.added)));
+                let parts: Vec<String> = dropped.into_iter().chain(changed).chain(added).collect();
                 (!parts.is_empty()).then(|| format!("{} {}", step.step, parts.join(" ")))
             })
             .collect();

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use llmc_grammar::diagnostic::Diagnostic;
 use serde::{Deserialize, Serialize};
 
+use super::models::Resources;
 use super::{Document, DocumentReader, DocumentWriter, ProcessReport, run};
 use crate::Progress;
 use crate::cache::{Cache, Entry, Lookup, WriteError};
@@ -60,6 +61,7 @@ impl Processed {
         name: &str,
         corpus: &Corpus,
         steps: &[ProcessPlan],
+        resources: &Resources,
         progress: &dyn Fn(Progress),
     ) -> Result<(), Diagnostic> {
         let temporary = || cache.temporary_path(name);
@@ -67,7 +69,7 @@ impl Processed {
             let mut documents = corpus.documents();
             let mut writer = DocumentWriter::new(&mut *file);
             let mut survey = SurveyBuilder::default();
-            let report = run(steps, &mut documents, &temporary, progress, &mut |document| {
+            let report = run(steps, resources, &mut documents, &temporary, progress, &mut |document| {
                 survey.add(document.text.as_bytes());
                 writer.write(&document)?;
                 Ok(())

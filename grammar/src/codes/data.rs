@@ -42,6 +42,9 @@ Byte-level BPE makes one new token of the most frequent pair of tokens at a time
 vocabulary asks for. Train on more text (`limit`) or ask for a smaller `vocab`; the message says how large it can be.";
     NO_END_OF_TEXT = "E0724", "tokenizer lacks the end-of-text token", "\
 The token that is to follow each document is not in the tokenizer. The message names its special tokens: set `end_of_text` to one of them.";
+    TERM_LIST = "E0740", "list of terms is malformed", "\
+A list of terms is a text file of one term a line; a list of pairs has two words a line, parted by a tab or a comma. \
+The message says which line is not.";
     CACHE_UNWRITABLE = "E0725", "cache cannot be written", "\
 Prepared tokens and trained tokenizers are kept in `$LLMC_CACHE`, else `$XDG_CACHE_HOME/llmc`, else `~/.cache/llmc`. \
 The directory cannot be made or written, or the disk is full. Set `LLMC_CACHE` to another directory.";

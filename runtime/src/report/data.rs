@@ -59,6 +59,9 @@ fn details(step: &StepReport) -> String {
     if !step.dropped.is_empty() {
         lines.push(format!("dropped: {}", counts(&step.dropped)));
     }
+    if step.added > 0 {
+        lines.push(format!("added: {} copies", grouped(step.added)));
+    }
     if !step.found.is_empty() {
         lines.push(format!("found: {}", counts(&step.found)));
     }

@@ -34,6 +34,7 @@ impl<'a> DataProgress<'a> {
             Phase::Reading => "reading",
             Phase::Processing => "processing documents",
             Phase::TrainingTokenizer => "training the tokenizer",
+            Phase::TrainingFilter => "training a model of the filter",
             Phase::Encoding => "tokenizing",
         };
         let mut shown = self.shown.borrow_mut();

@@ -117,6 +117,7 @@ fn json(constant: &Spanned, scope: &ModelScope<'_>) -> Result<Option<Json>, Box<
         Value::Call(call) => return call_json(call, &constant.span, scope),
         Value::Name(name) => return Err(unknown_value(name, &constant.span, &scope.names())),
         Value::Quantity(_) => return Err(wrong_field(&constant.span, "a number with a unit")),
+        Value::Formula(_) => return Err(wrong_field(&constant.span, "an expression")),
     }))
 }
 

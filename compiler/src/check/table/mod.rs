@@ -3,6 +3,7 @@
 //! From it come the checks, the "did you mean", the language reference and `llmc explain FIELD`.
 //! A new field is one row here and one line where the plan is built.
 
+mod curation;
 mod data;
 mod objective;
 mod process;
@@ -11,6 +12,7 @@ mod spellings;
 mod stage;
 
 pub use data::{DATASET, TOKENIZER};
+use process::STEPS;
 pub use range::Range;
 pub use spellings::meaning;
 pub use stage::STAGE;
@@ -110,6 +112,12 @@ pub enum Type {
     OneOrMore(&'static Type),
     /// A string, or one of these calls.
     TextOrCall(&'static [&'static Form]),
+    /// A string, or the name of a declaration of this kind.
+    TextOrDeclaration(&'static str),
+    /// A language's code.
+    Language,
+    /// A weighted sum of these components and what it is compared with.
+    Formula(&'static [&'static Form]),
 }
 
 /// Every kind of declaration whose fields are fixed. (`huggingface` takes the keys of a `config.json`.)
@@ -147,7 +155,7 @@ impl Type {
     /// The calls that a value of this type may be.
     pub fn calls(&self) -> &'static [&'static Form] {
         match self {
-            Type::Call(calls) | Type::TextOrCall(calls) => calls,
+            Type::Call(calls) | Type::TextOrCall(calls) | Type::Formula(calls) => calls,
             Type::OneOrMore(inner) => inner.calls(),
             _ => &[],
         }
@@ -182,8 +190,22 @@ impl Type {
             Type::Call(calls) => alternatives(&call_names(calls)),
             Type::OneOrMore(inner) => format!("{}, or a list of them", inner.describe()),
             Type::TextOrCall(calls) => format!("a string or {}", alternatives(&call_names(calls))),
+            Type::TextOrDeclaration(kind) => format!("a string or the name of a {kind}"),
+            Type::Language => "the code of a language".to_owned(),
+            Type::Formula(_) => "a weighted sum compared with a number".to_owned(),
         }
     }
+}
+
+/// True for an argument of a call, by its name or place, that stays an expression: its names are components, not
+/// constants.
+pub fn is_formula(call: &str, name: Option<&str>, place: usize) -> bool {
+    let form = STEPS.iter().find(|form| form.name == call);
+    let row = form.and_then(|form| match name {
+        Some(name) => form.field(name),
+        None => form.fields.get(place),
+    });
+    row.is_some_and(|row| matches!(row.ty, Type::Formula(_)))
 }
 
 fn call_names(calls: &[&Form]) -> Vec<String> {

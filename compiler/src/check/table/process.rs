@@ -1,11 +1,30 @@
 //! Rows of the table: the calls of a dataset's `process`.
 
 use super::super::units::Dimension;
+use super::curation;
 use super::{Field, Form, Presence, Range, Type};
 use crate::plan::{Rule, RuleUnit};
 
 /// Every step that documents can go through.
-pub static STEPS: &[&Form] = &[&DEDUP_EXACT, &DEDUP_NEAR, &DEDUP_LINES, &GOPHER, &C4, &FINEWEB, &CODE, &FILTER, &PII];
+pub static STEPS: &[&Form] = &[
+    &DEDUP_EXACT,
+    &DEDUP_NEAR,
+    &DEDUP_LINES,
+    &GOPHER,
+    &C4,
+    &FINEWEB,
+    &CODE,
+    &FILTER,
+    &curation::QUALITY,
+    &curation::PERPLEXITY,
+    &curation::LANGUAGE,
+    &curation::SCORE,
+    &curation::DROP_TERMS,
+    &curation::COUNTERFACTUAL,
+    &curation::REWEIGHT,
+    &curation::DECONTAMINATE,
+    &PII,
+];
 
 static DEDUP_EXACT: Form = Form {
     name: "dedup_exact",
@@ -68,7 +87,7 @@ static DEDUP_LINES: Form = Form {
     ],
 };
 
-const fn word(name: &'static str, doc: &'static str) -> Form {
+pub(super) const fn word(name: &'static str, doc: &'static str) -> Form {
     Form { name, doc, example: name, positional: 0, fields: &[] }
 }
 

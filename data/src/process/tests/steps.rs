@@ -13,10 +13,17 @@ pub fn processed(steps: &[ProcessPlan], texts: &[String]) -> (Vec<Document>, Pro
         .zip(1..)
         .map(|(text, position)| Ok(Document { text: text.clone(), origin: origin(position), done: Vec::new() }));
     let mut left = Vec::new();
-    let report = run(steps, &mut documents, &|| directory.path().join("spool"), &|_| {}, &mut |document| {
-        left.push(document);
-        Ok(())
-    });
+    let report = run(
+        steps,
+        &models::Resources::default(),
+        &mut documents,
+        &|| directory.path().join("spool"),
+        &|_| {},
+        &mut |document| {
+            left.push(document);
+            Ok(())
+        },
+    );
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0, "a temporary file is left");
     (left, report.unwrap())
 }

@@ -47,25 +47,6 @@ pub fn is_byte_level(facts: &Value) -> bool {
     is(decoder) || decoder["decoders"].as_array().is_some_and(|decoders| decoders.iter().any(is))
 }
 
-/// Whether text may be cut by [`pieces`]: the tokenizer changes no text, adds nothing before it, and
-/// splits it by GPT-2's pattern, in which a line feed between two visible characters stands alone.
-pub fn splits_at_lines(facts: &Value) -> bool {
-    let gpt2 = |step: &Value| {
-        step["type"] == "ByteLevel"
-            && step["add_prefix_space"] == json!(false)
-            && step.get("use_regex").is_none_or(|regex| *regex == json!(true))
-    };
-    let pre_tokenizer = &facts["pre_tokenizer"];
-    let fits = match pre_tokenizer["pretokenizers"].as_array() {
-        Some(steps) => {
-            steps.last().is_some_and(gpt2) && steps.iter().rev().skip(1).all(|step| step["type"] == "Digits")
-        }
-        None => gpt2(pre_tokenizer),
-    };
-    let added = facts["added_tokens"].as_array().map_or(&[][..], Vec::as_slice);
-    fits && facts["normalizer"].is_null() && added.iter().all(|token| token["special"] == json!(true))
-}
-
 /// Cuts `text` into pieces of about `size` bytes, each cut after a line feed between two visible characters.
 pub fn pieces(text: &str, size: usize) -> Vec<&str> {
     let bytes = text.as_bytes();

@@ -83,21 +83,6 @@ fn hugging_face_files_encode_as_they_should() {
 }
 
 #[test]
-fn long_documents_encode_in_pieces_as_in_one() {
-    let (Some(gpt2), Some(text)) = (shared("tokenizers/gpt2"), shared("data/text/tinyshakespeare.txt")) else {
-        return;
-    };
-    let tokenizer = Tokenizer::load(&gpt2).unwrap();
-    let text = std::fs::read_to_string(text).unwrap();
-    assert!(text.len() > PIECE_BYTES && tokenizer.splits_at_lines);
-    assert_eq!(tokenizer.encode_document(&text).unwrap(), tokenizer.encode(&text).unwrap());
-    let many = byte_level::pieces(&text, 1000);
-    assert!(many.len() > 500);
-    let ids: Vec<u32> = many.iter().flat_map(|piece| tokenizer.encode(piece).unwrap()).collect();
-    assert_eq!(ids, tokenizer.encode(&text).unwrap());
-}
-
-#[test]
 fn training_finds_the_reference_merges() {
     let (Some(reference), Some(text)) =
         (shared("tokenizers/bpe_training.json"), shared("data/text/tinyshakespeare.txt"))

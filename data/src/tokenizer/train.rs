@@ -14,7 +14,10 @@ use tokenizers::{
     AddedToken, Model, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, Tokenizer as Inner, Trainer,
 };
 
-use super::{PIECE_BYTES, Tokenizer, byte_level, unusable};
+use super::{Tokenizer, byte_level, unusable};
+
+/// Longer documents are split between two lines before their words are counted.
+const PIECE_BYTES: usize = 1 << 20;
 
 /// A pair of tokens must occur this often to become a token.
 const LEAST_OCCURRENCES: u64 = 2;

@@ -101,6 +101,14 @@ pub fn documents(cache: &Cache, plan: &Plan, dataset: &str, base: &Path) -> Resu
     Ok(preparation.corpus(dataset)?.0)
 }
 
+/// A tokenizer as its plan says; one that is trained may come from the user's cache.
+///
+/// Fails as [`prepare`] does.
+pub fn tokenizer(plan: &Plan, name: &str, base: &Path) -> Result<Tokenizer, Diagnostic> {
+    let cache = &Cache::of_user()?;
+    Preparation { cache, plan, base, progress: &|_| {}, corpora: BTreeMap::new(), warnings: Vec::new() }.tokenizer(name)
+}
+
 /// A data set's two streams, what is known of them, and the key of all that they depend on.
 struct Opened {
     survey: Survey,

@@ -12,7 +12,9 @@ use serde::Serialize;
 
 use crate::dim::Dim;
 
-pub use data::{DatasetPlan, SourcePlan, TokenizerPlan, TokenizerSource};
+pub use data::{
+    DatasetPlan, SourcePlan, TiktokenEncoding, TokenizerModel, TokenizerPlan, TokenizerSource, TrainedTokenizer,
+};
 pub use process::{LineCleaning, PiiKind, ProcessPlan, Replacement, TextUnit};
 pub use quality::{Rule, RuleLimit, RuleUnit};
 

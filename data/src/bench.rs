@@ -14,7 +14,7 @@ use crate::documents::Corpus;
 use crate::loader::Loader;
 use crate::prepare::{documents, prepare_in, tokenizer};
 use crate::process::{self, Document};
-use crate::tokenizer::{Tokenizer, train_byte_bpe};
+use crate::tokenizer::{Tokenizer, train};
 
 /// What preparing a stage's data took.
 #[derive(Debug, Clone, Serialize)]
@@ -74,17 +74,18 @@ pub fn time_preparation(
     parts.push(Part::new("read", began, read));
     let left = time_steps(dataset, read_documents, directory, &mut parts)?;
     let tokenizer = match plan.tokenizers.get(tokenizer_name).map(|plan| (plan, &plan.source)) {
-        Some((trained, TokenizerSource::ByteBpe { dataset, limit_bytes })) => {
-            let texts: Vec<String> = if *dataset == stage.data {
+        Some((plan_of_it, TokenizerSource::Trained(trained))) => {
+            let texts: Vec<String> = if trained.dataset == stage.data {
                 left.iter().map(|document| document.text.clone()).collect()
             } else {
                 let cache = Cache::new(directory.join("tokenizer"));
-                documents(&cache, plan, dataset, base)?.iter().collect::<Result<_, _>>()?
+                documents(&cache, plan, &trained.dataset, base)?.iter().collect::<Result<_, _>>()?
             };
-            let bytes = texts.iter().map(|text| text.len() as u64).sum::<u64>().min(*limit_bytes);
+            let bytes = texts.iter().map(|text| text.len() as u64).sum::<u64>().min(trained.limit_bytes);
             let began = Instant::now();
             let texts = texts.into_iter().map(Ok);
-            let tokenizer = train_byte_bpe(texts, trained.vocab, trained.end_of_text.as_deref(), *limit_bytes)?;
+            let end_of_text = plan_of_it.end_of_text.as_deref();
+            let tokenizer = train(texts, trained, plan_of_it.vocab, end_of_text)?;
             parts.push(Part::new("train tokenizer", began, bytes));
             tokenizer
         }
@@ -96,7 +97,7 @@ pub fn time_preparation(
     std::fs::write(&file, tokenizer.json()).map_err(|error| unwritable(directory, &error))?;
     let mut plan = plan.clone();
     if let Some(plan) = plan.tokenizers.get_mut(tokenizer_name)
-        && matches!(plan.source, TokenizerSource::ByteBpe { .. })
+        && matches!(plan.source, TokenizerSource::Trained(_))
     {
         plan.source = TokenizerSource::File { path: file.display().to_string() };
     }

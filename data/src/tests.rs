@@ -9,7 +9,7 @@ use std::path::Path;
 
 use llmc_compiler::plan::{
     DatasetPlan, InitPlan, ModelPlan, Objective, OptimizerPlan, Plan, ScheduleKind, SchedulePlan, SourcePlan,
-    StagePlan, TokenizerPlan, TokenizerSource,
+    StagePlan, TokenizerModel, TokenizerPlan, TokenizerSource, TrainedTokenizer,
 };
 use llmc_grammar::diagnostic::Diagnostic;
 use tempfile::TempDir;
@@ -60,7 +60,10 @@ impl Project {
     }
 
     fn train_bpe(&mut self, vocab: u64) {
-        let source = TokenizerSource::ByteBpe { dataset: "text".to_owned(), limit_bytes: 1 << 20 };
+        let model = TokenizerModel::ByteBpe;
+        let dataset = "text".to_owned();
+        let trained = TrainedTokenizer { model, dataset, limit_bytes: 1 << 20, special: Vec::new() };
+        let source = TokenizerSource::Trained(trained);
         let end_of_text = Some(crate::tokenizer::END_OF_TEXT.to_owned());
         self.plan.tokenizers.insert("tokens".to_owned(), TokenizerPlan { source, vocab, end_of_text });
     }

@@ -5,12 +5,15 @@
 
 mod byte_level;
 mod encode;
+mod file;
 mod stream;
+mod tiktoken;
 mod train;
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use llmc_compiler::plan::TiktokenEncoding;
 use llmc_grammar::codes;
 use llmc_grammar::diagnostic::Diagnostic;
 use serde_json::Value;
@@ -18,7 +21,8 @@ use tokenizers::{AddedToken, Tokenizer as Inner};
 
 use encode::ByteBpe;
 pub use stream::StreamingDecoder;
-pub use train::train_byte_bpe;
+pub use tiktoken::Ranks;
+pub use train::train;
 
 /// The token that ends a document in tokenizers made here.
 pub const END_OF_TEXT: &str = "<|endoftext|>";
@@ -103,6 +107,31 @@ impl Tokenizer {
     /// The texts of all special tokens, by id.
     pub fn special_tokens(&self) -> Vec<String> {
         self.added_tokens().into_iter().filter(|(_, token)| token.special).map(|(_, token)| token.content).collect()
+    }
+
+    /// Makes sure that special tokens have the ids that they were given: the text of a token that is learned has one already.
+    fn require_special(&self, special: &[(u64, String)]) -> Result<(), Diagnostic> {
+        match special.iter().find(|(id, token)| self.id(token).map(u64::from) != Some(*id)) {
+            None => Ok(()),
+            Some((_, token)) => {
+                let message = format!("the special token `{token}` is also a token for text");
+                Err(Diagnostic::error(codes::TOKENIZER_FILE, message)
+                    .help("give it a text that does not occur, such as `<|user|>`"))
+            }
+        }
+    }
+
+    /// A tokenizer that gives the ids that tiktoken gives. `special` tokens take the place of the encoding's own.
+    pub fn from_ranks(
+        path: &Path,
+        encoding: TiktokenEncoding,
+        special: Option<&[String]>,
+    ) -> Result<Tokenizer, Diagnostic> {
+        let ranks = Ranks::read(path)?;
+        let special = ranks.special(encoding, special);
+        let tokenizer = Tokenizer::from_json(ranks.tokenizer_json(encoding, &special), &path.display().to_string())?;
+        tokenizer.require_special(&special)?;
+        Ok(tokenizer)
     }
 
     fn added_tokens(&self) -> Vec<(u32, AddedToken)> {

@@ -88,7 +88,12 @@ impl Ranks {
             TiktokenEncoding::Cl100kBase => Splitting::Pattern(CL100K),
             TiktokenEncoding::O200kBase => Splitting::Pattern(O200K),
         };
-        let tokens = self.tokens.iter().map(|(rank, token)| (*rank, token.clone()));
+        // The library numbers special tokens from the count of the others on, unless they are among those: an
+        // encoding's own, which are never words, are among them where there are gaps.
+        let follow = self.tokens.len() as u64 == self.ids()
+            && special.iter().map(|(id, _)| *id).eq((self.ids()..).take(special.len()));
+        let among = special.iter().filter(|_| !follow).map(|(id, name)| (*id, name.clone().into_bytes()));
+        let tokens = self.tokens.iter().map(|(rank, token)| (*rank, token.clone())).chain(among);
         byte_bpe_json(tokens, self.tokens.values().flat_map(cuts), special, splitting)
     }
 }

@@ -72,7 +72,7 @@ static WORDPIECE: Form = Form {
 
 static UNIGRAM: Form = Form {
     name: "unigram",
-    doc: "A unigram language model of pieces, as T5's and SentencePiece's: a character that the text does not have is `<unk>`. It has `<pad>`, `<s>` and `</s>`. Trained on one core.",
+    doc: "A unigram language model of pieces, as T5's and SentencePiece's: a character that the text does not have is `<unk>`. It has `<pad>`, `<s>` and `</s>`.",
     example: "unigram(vocab: 8192, on: rust, sample: 4 MB)",
     positional: 0,
     fields: &[

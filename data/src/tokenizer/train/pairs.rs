@@ -153,7 +153,7 @@ impl Pairs {
 
 /// Multiplicative hashing (Knuth, The Art of Computer Programming 3, 6.4) of one number.
 #[derive(Default)]
-struct PairHasher(u64);
+pub struct PairHasher(u64);
 
 impl Hasher for PairHasher {
     fn finish(&self) -> u64 {

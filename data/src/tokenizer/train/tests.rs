@@ -2,7 +2,7 @@ use llmc_compiler::plan::TokenizerModel;
 use proptest::prelude::*;
 use serde_json::Value;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
-use tokenizers::{Model as _, Trainer as _};
+use tokenizers::Trainer as _;
 
 use super::*;
 use crate::tokenizer::END_OF_TEXT;
@@ -100,7 +100,7 @@ proptest! {
         for (left, right) in pairs::learn(&words, 3, most, 2) {
             tokens.push([&tokens[left as usize][..], &tokens[right as usize]].concat());
         }
-        let vocab = model.get_vocab();
+        let vocab = tokenizers::Model::get_vocab(&model);
         prop_assert_eq!(vocab.len(), tokens.len());
         for (token, id) in tokens.iter().zip(0..) {
             prop_assert_eq!(vocab.get(token), Some(&id), "{} of {:?}", token, tokens);
@@ -164,7 +164,10 @@ fn every_kind_has_its_vocabulary_and_special_tokens() {
         let text = &texts[texts.len() - 1];
         let back = tokenizer.decode(&tokenizer.encode_document(text).unwrap(), true).unwrap();
         match model {
-            TokenizerModel::WordPiece { .. } => assert_eq!(back, text.trim().to_lowercase().replace('é', "e")),
+            TokenizerModel::WordPiece { .. } => {
+                let packed = |text: &str| text.split_whitespace().collect::<String>();
+                assert_eq!(packed(&back), packed(&text.to_lowercase().replace('é', "e")));
+            }
             _ => assert_eq!(back, *text),
         }
     }

@@ -60,7 +60,10 @@ impl Project {
     }
 
     fn train_bpe(&mut self, vocab: u64) {
-        let model = TokenizerModel::ByteBpe;
+        self.train_tokenizer(TokenizerModel::ByteBpe, vocab);
+    }
+
+    fn train_tokenizer(&mut self, model: TokenizerModel, vocab: u64) {
         let dataset = "text".to_owned();
         let trained = TrainedTokenizer { model, dataset, limit_bytes: 1 << 20, special: Vec::new() };
         let source = TokenizerSource::Trained(trained);

@@ -1,8 +1,8 @@
 use llmc_compiler::plan::TokenizerModel;
 use proptest::prelude::*;
 use serde_json::Value;
-use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::Trainer as _;
+use tokenizers::models::bpe::{BPE, BpeTrainer};
 
 use super::*;
 use crate::tokenizer::END_OF_TEXT;

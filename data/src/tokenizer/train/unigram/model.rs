@@ -4,7 +4,6 @@
 //! pieces get the probabilities with which they are expected in the text, and those that the text can best do without
 //! are taken away. Sums are formed over parts of the text of a fixed size in a fixed order, whatever the threads do.
 
-
 use rayon::prelude::*;
 
 use super::super::pairs;

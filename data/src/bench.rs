@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use llmc_compiler::plan::{DatasetPlan, Plan, SourcePlan, StagePlan, TokenizerSource};
+use llmc_compiler::plan::{DatasetPlan, Plan, SourcePlan, StagePlan, TokenizerPlan, TokenizerSource};
 use llmc_grammar::codes;
 use llmc_grammar::diagnostic::Diagnostic;
 use rayon::prelude::*;
@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::cache::{Cache, WriteError};
 use crate::documents::Corpus;
 use crate::loader::Loader;
-use crate::prepare::{documents, prepare_in, tokenizer};
+use crate::prepare::{documents, prepare_in, undeclared};
 use crate::process::{self, Document};
 use crate::tokenizer::{Tokenizer, train};
 
@@ -67,14 +67,15 @@ pub fn time_preparation(
         let message = format!("dataset `{}` holds token ids: there is nothing to prepare", stage.data);
         return Err(Diagnostic::error(codes::DATA_KIND, message).help("name a stage that trains on text"));
     };
+    let directory = &std::path::absolute(directory).map_err(|error| unwritable(directory, &error))?;
     let mut parts = Vec::new();
     let began = Instant::now();
     let read_documents = Corpus::locate(dataset, base)?.documents().collect::<Result<Vec<_>, _>>()?;
     let (count, read) = (read_documents.len() as u64, text_bytes(&read_documents));
     parts.push(Part::new("read", began, read));
     let left = time_steps(dataset, read_documents, directory, &mut parts)?;
-    let tokenizer = match plan.tokenizers.get(tokenizer_name).map(|plan| (plan, &plan.source)) {
-        Some((plan_of_it, TokenizerSource::Trained(trained))) => {
+    let tokenizer = match plan.tokenizers.get(tokenizer_name) {
+        Some(TokenizerPlan { source: TokenizerSource::Trained(trained), vocab, end_of_text }) => {
             let texts: Vec<String> = if trained.dataset == stage.data {
                 left.iter().map(|document| document.text.clone()).collect()
             } else {
@@ -83,13 +84,12 @@ pub fn time_preparation(
             };
             let bytes = texts.iter().map(|text| text.len() as u64).sum::<u64>().min(trained.limit_bytes);
             let began = Instant::now();
-            let texts = texts.into_iter().map(Ok);
-            let end_of_text = plan_of_it.end_of_text.as_deref();
-            let tokenizer = train(texts, trained, plan_of_it.vocab, end_of_text)?;
+            let tokenizer = train(texts.into_iter().map(Ok), trained, *vocab, end_of_text.as_deref())?;
             parts.push(Part::new("train tokenizer", began, bytes));
             tokenizer
         }
-        _ => tokenizer(plan, tokenizer_name, base)?,
+        Some(loaded) => Tokenizer::of_source(&loaded.source, base)?,
+        None => return Err(undeclared("tokenizer", tokenizer_name)),
     };
     parts.push(time_tokenizer(&tokenizer, &left)?);
     drop(left);

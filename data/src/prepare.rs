@@ -20,7 +20,7 @@ use super::store::{Split, Store, StoreWriter, Unopened};
 use super::stream::TokenStream;
 use super::texts::Texts;
 use super::token_rows::TokenRows;
-use super::{DataHashes, DataStats, Phase, Prepared, Progress, SplitStats, paths};
+use super::{DataHashes, DataStats, Phase, Prepared, Progress, SplitStats};
 use crate::tokenizer::{END_OF_TEXT, Tokenizer, train};
 
 /// Changes whenever the same inputs would be prepared differently.
@@ -101,14 +101,6 @@ pub fn documents(cache: &Cache, plan: &Plan, dataset: &str, base: &Path) -> Resu
     Ok(preparation.corpus(dataset)?.0)
 }
 
-/// A tokenizer as its plan says; one that is trained may come from the user's cache.
-///
-/// Fails as [`prepare`] does.
-pub fn tokenizer(plan: &Plan, name: &str, base: &Path) -> Result<Tokenizer, Diagnostic> {
-    let cache = &Cache::of_user()?;
-    Preparation { cache, plan, base, progress: &|_| {}, corpora: BTreeMap::new(), warnings: Vec::new() }.tokenizer(name)
-}
-
 /// A data set's two streams, what is known of them, and the key of all that they depend on.
 struct Opened {
     survey: Survey,
@@ -161,12 +153,8 @@ impl<'a> Preparation<'a> {
     fn tokenizer(&mut self, name: &str) -> Result<Tokenizer, Diagnostic> {
         let plan = self.tokenizer_plan(name)?;
         match &plan.source {
-            TokenizerSource::File { path } => Tokenizer::load(&paths::resolve(path, self.base)?),
-            TokenizerSource::Bytes => Tokenizer::bytes(),
-            TokenizerSource::Tiktoken { path, encoding, special } => {
-                Tokenizer::from_ranks(&paths::resolve(path, self.base)?, *encoding, special.as_deref())
-            }
             TokenizerSource::Trained(trained) => self.trained(plan, trained),
+            source => Tokenizer::of_source(source, self.base),
         }
     }
 
@@ -403,7 +391,8 @@ fn no_text(name: &str, corpus: &Texts, survey: &Survey) -> Diagnostic {
     Diagnostic::error(codes::TOO_LITTLE_DATA, message).help("name other files in its `source`")
 }
 
-fn undeclared(kind: &str, name: &str) -> Diagnostic {
+/// The diagnostic for a plan whose stage names what it does not hold.
+pub fn undeclared(kind: &str, name: &str) -> Diagnostic {
     Diagnostic::error(codes::DATA_UNREADABLE, format!("the plan holds no {kind} `{name}` for this stage"))
         .help("compile the recipe again")
 }

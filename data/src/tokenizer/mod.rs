@@ -13,12 +13,13 @@ mod train;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use llmc_compiler::plan::TiktokenEncoding;
+use llmc_compiler::plan::{TiktokenEncoding, TokenizerSource};
 use llmc_grammar::codes;
 use llmc_grammar::diagnostic::Diagnostic;
 use serde_json::Value;
 use tokenizers::{AddedToken, Tokenizer as Inner};
 
+use crate::paths::resolve;
 use encode::ByteBpe;
 pub use stream::StreamingDecoder;
 pub use tiktoken::Ranks;
@@ -41,6 +42,18 @@ pub struct Tokenizer {
 }
 
 impl Tokenizer {
+    /// Loads a tokenizer that is there already. Relative paths start at `base`.
+    pub fn of_source(source: &TokenizerSource, base: &Path) -> Result<Tokenizer, Diagnostic> {
+        match source {
+            TokenizerSource::File { path } => Tokenizer::load(&resolve(path, base)?),
+            TokenizerSource::Tiktoken { path, encoding, special } => {
+                Tokenizer::from_ranks(&resolve(path, base)?, *encoding, special.as_deref())
+            }
+            TokenizerSource::Bytes => Tokenizer::bytes(),
+            TokenizerSource::Trained(_) => Err(unusable("the tokenizer of the plan", "it is yet to be trained")),
+        }
+    }
+
     /// Reads a `tokenizer.json`, or the one in a directory.
     pub fn load(path: &Path) -> Result<Tokenizer, Diagnostic> {
         let path = file_in(path);

@@ -16,13 +16,13 @@ enum Step {
     /// Numbers apart from other text, each digit alone or as many as follow one another.
     Digits { one_by_one: bool },
     /// By a pattern; text that does not fit it may be dropped.
-    Pattern { pattern: Pattern, drops_rest: bool },
+    Pattern { pattern: Box<Pattern>, drops_rest: bool },
 }
 
 impl WordSplitter {
     /// GPT-2's splitter.
     pub fn gpt2() -> Option<WordSplitter> {
-        Some(WordSplitter { steps: vec![Step::Pattern { pattern: Pattern::new(GPT2)?, drops_rest: false }] })
+        Some(WordSplitter { steps: vec![Step::Pattern { pattern: Box::new(Pattern::new(GPT2)?), drops_rest: false }] })
     }
 
     /// The steps of a `pre_tokenizer` that ends by writing bytes in GPT-2's alphabet. None where it has a step
@@ -56,7 +56,8 @@ fn step(written: &Value) -> Option<Step> {
                 ("Removed", true) => true,
                 _ => return None,
             };
-            Some(Step::Pattern { pattern: Pattern::new(written["pattern"]["Regex"].as_str()?)?, drops_rest })
+            let pattern = Pattern::new(written["pattern"]["Regex"].as_str()?)?;
+            Some(Step::Pattern { pattern: Box::new(pattern), drops_rest })
         }
         _ => None,
     }

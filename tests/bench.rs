@@ -117,6 +117,41 @@ fn other_lines_than_numbers_are_refused() {
 }
 
 #[test]
+fn preparing_data_is_timed_part_by_part() {
+    let place = Workplace::new();
+    for number in 0..40 {
+        let words = (0..60).map(|word| format!("{} ", (number * 7 + word * word * 3) % 211)).collect::<String>();
+        place.write(&format!("text-{number}.txt"), &format!("number {number}: {words}\n"));
+    }
+    place.write(
+        "a.recipe",
+        "import \"std/gpt2\"\n\
+         dataset d { source = files(\"*.txt\")  process = [dedup_exact, dedup_near, pii] }\n\
+         tokenizer t { train = byte_bpe(vocab: 300, on: d) }\n\
+         stage s { model = gpt2(vocab: t.vocab, width: 32, depth: 1, heads: 1, context: 32)  data = d  tokenizer = t\n  \
+         objective = causal_lm  optimizer = adamw(learning_rate: 1e-3)\n  \
+         sequence_length = 32 tokens  global_batch = 4 sequences  budget = 5 steps }\n",
+    );
+    let recipe = place.path("a.recipe").display().to_string();
+    let times = parse(&place.succeed(&["bench", &recipe, "--data", "--json", "--threads", "1"]));
+    let parts = times["parts"].as_array().expect("a list of parts");
+    let names: Vec<&str> = parts.iter().filter_map(|part| part["part"].as_str()).collect();
+    assert_eq!(names, ["read", "dedup_exact", "dedup_near", "pii", "train tokenizer", "tokenize"]);
+    for part in parts.iter().chain([&times["whole"]]) {
+        assert!(
+            number(part, "seconds") > 0.0 && number(part, "bytes") > 0.0 && number(part, "mb_per_s") > 0.0,
+            "{part}"
+        );
+    }
+    assert_eq!((number(&times, "documents"), number(&times, "threads")), (40.0, 1.0));
+    assert!(number(&times, "tokens") > 1000.0);
+    let left = std::fs::read_dir(place.path("cache")).map_or(0, |entries| entries.count());
+    assert_eq!(left, 0, "a bench leaves nothing in the cache");
+    let table = place.succeed(&["bench", &recipe, "--data"]);
+    assert!(table.contains("tokenize") && table.contains("whole"), "{table}");
+}
+
+#[test]
 fn the_compiler_is_timed_part_by_part() {
     let place = Workplace::new();
     let recipe = preset("../llama3-405b").display().to_string();

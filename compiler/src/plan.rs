@@ -23,7 +23,9 @@ pub use curation::{
     Balancing, ClassifierPlan, CounterfactualPlan, DecontaminationPlan, EvaluationText, Formula, LanguagePlan,
     NgramPlan, PerplexityPlan, QualityPlan, ReweightPlan, ScorePlan, TermsPlan,
 };
-pub use data::{DatasetPlan, SourcePlan, TokenizerPlan, TokenizerSource};
+pub use data::{
+    DatasetPlan, SourcePlan, TiktokenEncoding, TokenizerModel, TokenizerPlan, TokenizerSource, TrainedTokenizer,
+};
 pub use language::{LANGUAGES, Language};
 pub use model::{
     BinaryFunction, DType, INPUTS, Initializer, ModelNode, ModelOp, ModelPlan, Origin, ReduceFunction, UnaryFunction,

@@ -17,6 +17,9 @@ pub trait World {
     /// What a `tokenizer.json` holds.
     fn tokenizer(&self, path: &str) -> Result<TokenizerFacts, String>;
 
+    /// One more than the largest rank in a file of ranks as tiktoken reads it.
+    fn tiktoken(&self, path: &str) -> Result<u64, String>;
+
     /// What the head of a source shows (nothing is read beyond its first records).
     fn source(&self, source: &SourcePlan) -> Result<SourceFacts, String>;
 }
@@ -71,6 +74,10 @@ impl World for Nowhere {
 
     fn tokenizer(&self, path: &str) -> Result<TokenizerFacts, String> {
         Err(format!("no tokenizer `{path}` here"))
+    }
+
+    fn tiktoken(&self, path: &str) -> Result<u64, String> {
+        Err(format!("no file of ranks `{path}` here"))
     }
 
     fn source(&self, source: &SourcePlan) -> Result<SourceFacts, String> {

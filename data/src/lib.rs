@@ -6,6 +6,7 @@
 //! cache (see [`Cache`]) under the hash of everything they depend on.
 
 mod batch;
+mod bench;
 mod cache;
 mod documents;
 mod expand;
@@ -32,6 +33,7 @@ pub mod tokenizer;
 use serde::{Deserialize, Serialize};
 
 pub use batch::{Batch, IGNORED};
+pub use bench::{DataTimes, Part, time_preparation};
 pub use cache::Cache;
 pub use documents::{Corpus, cut_point};
 pub use loader::{Evaluation, Loader};

@@ -7,7 +7,9 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-use llmc_compiler::plan::{DatasetPlan, Plan, SourcePlan, StagePlan, TokenizerPlan, TokenizerSource};
+use llmc_compiler::plan::{
+    DatasetPlan, Plan, ProcessPlan, SourcePlan, StagePlan, TokenizerPlan, TokenizerSource, TrainedTokenizer,
+};
 use llmc_grammar::codes;
 use llmc_grammar::diagnostic::Diagnostic;
 use rayon::prelude::*;
@@ -16,14 +18,15 @@ use super::cache::{Cache, Lookup, WriteError};
 use super::documents::Corpus;
 use super::fit::check_fits;
 use super::process::Processed;
+use super::process::models::Resources;
 use super::random_tokens::RandomTokens;
 use super::split::{Holdout, Survey, SurveyBuilder};
 use super::store::{Split, Store, StoreWriter, Unopened};
 use super::stream::TokenStream;
 use super::texts::Texts;
 use super::token_rows::TokenRows;
-use super::{DataHashes, DataStats, Phase, Prepared, Progress, SplitStats, paths};
-use crate::tokenizer::{END_OF_TEXT, Tokenizer, train_byte_bpe};
+use super::{DataHashes, DataStats, Phase, Prepared, Progress, SplitStats};
+use crate::tokenizer::{END_OF_TEXT, Tokenizer, train};
 
 /// Changes whenever the same inputs would be prepared differently.
 const FORMAT: &str = "llmc data 1";
@@ -103,6 +106,19 @@ pub fn documents(cache: &Cache, plan: &Plan, dataset: &str, base: &Path) -> Resu
     Ok(preparation.corpus(dataset)?.0)
 }
 
+/// What steps read beside their data set's sources: models that are trained for them, lists, evaluations.
+///
+/// Fails as [`prepare`] does.
+pub(crate) fn resources_of(
+    cache: &Cache,
+    plan: &Plan,
+    steps: &[ProcessPlan],
+    base: &Path,
+) -> Result<Resources, Diagnostic> {
+    Preparation { cache, plan, base, progress: &|_| {}, corpora: BTreeMap::new(), warnings: Vec::new() }
+        .resources(steps)
+}
+
 /// A data set's two streams, what is known of them, and the key of all that they depend on.
 struct Opened {
     survey: Survey,
@@ -155,9 +171,8 @@ impl<'a> Preparation<'a> {
     fn tokenizer(&mut self, name: &str) -> Result<Tokenizer, Diagnostic> {
         let plan = self.tokenizer_plan(name)?;
         match &plan.source {
-            TokenizerSource::File { path } => Tokenizer::load(&paths::resolve(path, self.base)?),
-            TokenizerSource::Bytes => Tokenizer::bytes(),
-            TokenizerSource::ByteBpe { dataset, limit_bytes } => self.trained(plan, dataset, *limit_bytes),
+            TokenizerSource::Trained(trained) => self.trained(plan, trained),
+            source => Tokenizer::of_source(source, self.base),
         }
     }
 
@@ -171,23 +186,25 @@ impl<'a> Preparation<'a> {
         token.map(|token| tokenizer.end_of_text(token)).transpose()
     }
 
-    /// Trains a tokenizer on the documents of `dataset` that are not held out.
-    fn trained(&mut self, plan: &TokenizerPlan, dataset: &str, limit: u64) -> Result<Tokenizer, Diagnostic> {
+    /// Trains a tokenizer on the documents of its data set that are not held out.
+    fn trained(&mut self, plan: &TokenizerPlan, trained: &TrainedTokenizer) -> Result<Tokenizer, Diagnostic> {
+        let TrainedTokenizer { model, dataset, limit_bytes: limit, special } = trained;
         let holdout_share = self.dataset(dataset)?.holdout;
         let (corpus, survey) = self.corpus(dataset)?;
-        let inputs = format!("{FORMAT} byte_bpe {} {limit} {holdout_share} {:?}", plan.vocab, plan.end_of_text);
+        let end_of_text = &plan.end_of_text;
+        let inputs = format!("{FORMAT} {model:?} {} {limit} {holdout_share} {special:?} {end_of_text:?}", plan.vocab);
         let name = format!("tokenizer-{}", key(&inputs, &[survey.content]));
         let cached = self.cached(&name).and_then(|entry| String::from_utf8(entry).ok());
         if let Some(Ok(tokenizer)) = cached.map(|json| Tokenizer::from_json(json, &name)) {
             return Ok(tokenizer);
         }
-        (self.progress)(Progress { phase: Phase::TrainingTokenizer, done: 0, total: Some(limit.min(survey.bytes)) });
+        (self.progress)(Progress { phase: Phase::TrainingTokenizer, done: 0, total: Some(survey.bytes.min(*limit)) });
         let holdout = Holdout::new(holdout_share, &survey);
         let documents = corpus.iter().filter_map(move |text| match text {
             Ok(text) => holdout.split(&text).0.map(|text| Ok(text.to_owned())),
             Err(diagnostic) => Some(Err(diagnostic)),
         });
-        let tokenizer = train_byte_bpe(documents, plan.vocab, plan.end_of_text.as_deref(), limit)?;
+        let tokenizer = train(documents, trained, plan.vocab, end_of_text.as_deref())?;
         self.cache.write(&name, |file| Ok(file.write_all(tokenizer.json().as_bytes())?))?;
         Ok(tokenizer)
     }
@@ -392,7 +409,8 @@ fn no_text(name: &str, corpus: &Texts, survey: &Survey) -> Diagnostic {
     Diagnostic::error(codes::TOO_LITTLE_DATA, message).help("name other files in its `source`")
 }
 
-fn undeclared(kind: &str, name: &str) -> Diagnostic {
+/// The diagnostic for a plan whose stage names what it does not hold.
+pub fn undeclared(kind: &str, name: &str) -> Diagnostic {
     Diagnostic::error(codes::DATA_UNREADABLE, format!("the plan holds no {kind} `{name}` for this stage"))
         .help("compile the recipe again")
 }

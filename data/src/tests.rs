@@ -10,7 +10,7 @@ use std::path::Path;
 
 use llmc_compiler::plan::{
     DatasetPlan, InitPlan, ModelPlan, ObjectivePlan, OptimizerPlan, Plan, ScheduleKind, SchedulePlan, SourcePlan,
-    StagePlan, TokenizerPlan, TokenizerSource,
+    StagePlan, TokenizerModel, TokenizerPlan, TokenizerSource, TrainedTokenizer,
 };
 use llmc_grammar::diagnostic::Diagnostic;
 use tempfile::TempDir;
@@ -61,7 +61,13 @@ impl Project {
     }
 
     fn train_bpe(&mut self, vocab: u64) {
-        let source = TokenizerSource::ByteBpe { dataset: "text".to_owned(), limit_bytes: 1 << 20 };
+        self.train_tokenizer(TokenizerModel::ByteBpe, vocab);
+    }
+
+    fn train_tokenizer(&mut self, model: TokenizerModel, vocab: u64) {
+        let dataset = "text".to_owned();
+        let trained = TrainedTokenizer { model, dataset, limit_bytes: 1 << 20, special: Vec::new() };
+        let source = TokenizerSource::Trained(trained);
         let end_of_text = Some(crate::tokenizer::END_OF_TEXT.to_owned());
         self.plan.tokenizers.insert("tokens".to_owned(), TokenizerPlan { source, vocab, end_of_text });
     }

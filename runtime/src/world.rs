@@ -55,6 +55,10 @@ impl World for Files {
         tokenizer_facts(&value).ok_or_else(|| format!("`{}` is no tokenizer: it has no vocabulary", file.display()))
     }
 
+    fn tiktoken(&self, path: &str) -> Result<u64, String> {
+        tokenizer::Ranks::read(&self.path(path)?).map(|ranks| ranks.ids()).map_err(|diagnostic| sentence(&diagnostic))
+    }
+
     fn source(&self, source: &SourcePlan) -> Result<SourceFacts, String> {
         self.facts(source).map_err(|diagnostic| sentence(&diagnostic))
     }

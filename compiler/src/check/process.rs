@@ -134,10 +134,7 @@ fn line_cleaning(call: &Record) -> Option<LineCleaning> {
 }
 
 fn kinds(call: &Record) -> Option<Vec<PiiKind>> {
-    let written = call.optional("kinds", |read| match read {
-        Read::List(items) => Some(items),
-        _ => None,
-    })?;
+    let written = call.optional("kinds", Read::list)?;
     let Some(written) = written else {
         return Some(PiiKind::ALL.to_vec());
     };

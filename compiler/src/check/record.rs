@@ -178,6 +178,14 @@ impl Read {
     }
 
     /// A call.
+    pub fn list(&self) -> Option<&[(Read, Span)]> {
+        match self {
+            Read::List(items) => Some(items),
+            _ => None,
+        }
+    }
+
+    /// The call, if it is one.
     pub fn call(&self) -> Option<&Record> {
         match self {
             Read::Call(value) => Some(value),

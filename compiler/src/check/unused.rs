@@ -45,8 +45,8 @@ fn read_by_stages(plan: &Plan) -> (BTreeSet<&str>, BTreeSet<&str>) {
     let tokenizers: BTreeSet<&str> = plan.stages.iter().filter_map(|stage| stage.tokenizer.as_deref()).collect();
     let mut datasets: BTreeSet<&str> = plan.stages.iter().map(|stage| stage.data.as_str()).collect();
     for tokenizer in &tokenizers {
-        if let Some(TokenizerSource::ByteBpe { dataset, .. }) = plan.tokenizers.get(*tokenizer).map(|it| &it.source) {
-            datasets.insert(dataset);
+        if let Some(TokenizerSource::Trained(trained)) = plan.tokenizers.get(*tokenizer).map(|it| &it.source) {
+            datasets.insert(&trained.dataset);
         }
     }
     let mut waiting: Vec<&str> = datasets.iter().copied().collect();

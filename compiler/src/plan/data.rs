@@ -86,18 +86,101 @@ pub struct TokenizerPlan {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenizerSource {
-    /// Byte-level BPE trained on a data set.
-    ByteBpe {
-        /// The data set's name.
-        dataset: String,
-        /// Bytes of text to train on at most.
-        limit_bytes: u64,
-    },
+    /// Trained on a data set.
+    Trained(TrainedTokenizer),
     /// A Hugging Face `tokenizer.json`.
     File {
         /// Its path.
         path: String,
     },
+    /// A file of ranks as tiktoken reads it.
+    Tiktoken {
+        /// Its path.
+        path: String,
+        /// The encoding that its ranks are of, which has a pattern and special tokens of its own.
+        encoding: TiktokenEncoding,
+        /// Special tokens in place of the encoding's own; their ids follow the ranks.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        special: Option<Vec<String>>,
+    },
     /// The 256 bytes as they are, and end-of-text as id 256.
     Bytes,
+}
+
+/// A tokenizer that is made from text.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TrainedTokenizer {
+    /// What is learned.
+    pub model: TokenizerModel,
+    /// The data set's name.
+    pub dataset: String,
+    /// Bytes of text to train on at most.
+    pub limit_bytes: u64,
+    /// Special tokens besides those that the model has and end-of-text.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub special: Vec<String>,
+}
+
+/// What a trained tokenizer learns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenizerModel {
+    /// Byte-level BPE.
+    ByteBpe,
+    /// WordPiece as BERT uses it.
+    WordPiece {
+        /// Whether text is made lower-case and loses its accents.
+        lowercase: bool,
+    },
+    /// A unigram language model of pieces, as SentencePiece trains it.
+    Unigram,
+}
+
+/// An encoding that tiktoken publishes: how text is cut before its bytes are merged, and special tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TiktokenEncoding {
+    /// GPT-2's.
+    R50kBase,
+    /// Codex's: GPT-2's with runs of spaces.
+    P50kBase,
+    /// GPT-3.5's and GPT-4's.
+    Cl100kBase,
+    /// GPT-4o's.
+    O200kBase,
+}
+
+impl TiktokenEncoding {
+    /// All of them.
+    pub const ALL: [TiktokenEncoding; 4] = [
+        TiktokenEncoding::R50kBase,
+        TiktokenEncoding::P50kBase,
+        TiktokenEncoding::Cl100kBase,
+        TiktokenEncoding::O200kBase,
+    ];
+
+    /// Its name, which is also that of its file.
+    pub fn name(self) -> &'static str {
+        match self {
+            TiktokenEncoding::R50kBase => "r50k_base",
+            TiktokenEncoding::P50kBase => "p50k_base",
+            TiktokenEncoding::Cl100kBase => "cl100k_base",
+            TiktokenEncoding::O200kBase => "o200k_base",
+        }
+    }
+
+    /// Its special tokens with their ids (`tiktoken_ext/openai_public.py` of tiktoken).
+    pub fn special(self) -> &'static [(&'static str, u64)] {
+        match self {
+            TiktokenEncoding::R50kBase | TiktokenEncoding::P50kBase => &[("<|endoftext|>", 50256)],
+            TiktokenEncoding::Cl100kBase => &[
+                ("<|endoftext|>", 100_257),
+                ("<|fim_prefix|>", 100_258),
+                ("<|fim_middle|>", 100_259),
+                ("<|fim_suffix|>", 100_260),
+                ("<|endofprompt|>", 100_276),
+            ],
+            TiktokenEncoding::O200kBase => &[("<|endoftext|>", 199_999), ("<|endofprompt|>", 200_018)],
+        }
+    }
 }

@@ -13,6 +13,7 @@ const TOKENS: &str = include_str!("../plans/token_ids.recipe");
 const RANDOM: &str = include_str!("../plans/random_tokens.recipe");
 const OBJECTIVES: &str = include_str!("../plans/objectives.recipe");
 const CURATION: &str = include_str!("../plans/curation.recipe");
+const TOKENIZERS: &str = include_str!("../plans/tokenizers.recipe");
 const DIRECTORY: &str = include_str!("../plans/from_directory.recipe");
 
 /// The steps that documents of the recipe `TEXT` go through.
@@ -45,6 +46,19 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
     ("byte_bpe.vocab", TEXT, "vocab: 1024", "vocab: 2048"),
     ("byte_bpe.on", TEXT, "on: words", "on: others"),
     ("byte_bpe.sample", TEXT, ", sample: 2 MiB", ""),
+    ("byte_bpe.special", TOKENIZERS, ", special: \"<|merged|>\"", ""),
+    ("wordpiece.vocab", TOKENIZERS, "vocab: 600", "vocab: 601"),
+    ("wordpiece.on", TOKENIZERS, "600, on: words", "600, on: others"),
+    ("wordpiece.sample", TOKENIZERS, ", sample: 2 MB", ""),
+    ("wordpiece.lowercase", TOKENIZERS, ", lowercase: false", ""),
+    ("wordpiece.special", TOKENIZERS, "\"[USER]\", ", ""),
+    ("unigram.vocab", TOKENIZERS, "vocab: 700", "vocab: 701"),
+    ("unigram.on", TOKENIZERS, "700, on: words", "700, on: others"),
+    ("unigram.sample", TOKENIZERS, ", sample: 3 MB", ""),
+    ("unigram.special", TOKENIZERS, ", special: \"<|likely|>\"", ""),
+    ("tiktoken.path", TOKENIZERS, "ranks/mine.tiktoken", "cl100k_base.tiktoken"),
+    ("tiktoken.encoding", TOKENIZERS, "encoding: cl100k_base", "encoding: o200k_base"),
+    ("tiktoken.special", TOKENIZERS, ", \"<|user|>\"", ""),
     ("stage.model", TEXT, "2 * width", "width"),
     ("stage.data", TEXT, "= words\n", "= others\n"),
     ("stage.tokenizer", DIRECTORY, "tokenizer       = gpt", "tokenizer       = other"),

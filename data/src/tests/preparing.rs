@@ -186,6 +186,24 @@ fn mistakes_are_diagnosed() {
 }
 
 #[test]
+fn every_kind_of_tokenizer_is_trained_and_used() {
+    let mut project = many_files(0.1, |number| format!("{number:02}.txt"));
+    let numbers: String = (1..400u64).map(|number| format!("{:x} ", number * number * 7919)).collect();
+    project.write("numbers.txt", numbers);
+    let models = [TokenizerModel::ByteBpe, TokenizerModel::WordPiece { lowercase: true }, TokenizerModel::Unigram];
+    for model in models {
+        let vocab = if model == TokenizerModel::ByteBpe { 265 } else { 100 };
+        project.train_tokenizer(model, vocab);
+        let made = project.prepare().unwrap();
+        let tokenizer = made.tokenizer.unwrap();
+        assert_eq!(tokenizer.vocab_size(), vocab, "{model:?}");
+        let found = project.prepare().unwrap();
+        assert_eq!((&found.hashes, ids(&found.train)), (&made.hashes, ids(&made.train)), "{model:?}");
+    }
+    assert_eq!(project.entries("tokenizer").len(), models.len());
+}
+
+#[test]
 fn the_limit_bounds_what_is_read() {
     let mut project = many_files(0.0, |number| format!("{number:02}.txt"));
     project.dataset().limit_bytes = Some(100);

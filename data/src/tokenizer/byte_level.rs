@@ -1,43 +1,32 @@
 //! Byte-level tokenizers: every byte is a character of the alphabet of GPT-2 (Radford et al. 2019).
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::END_OF_TEXT;
+use super::file::{Splitting, byte_bpe_json};
 
 /// The character that stands for a byte: itself where it is visible, else one from U+0100 on.
 pub fn byte_character(byte: u8) -> char {
-    let visible = |byte: u8| matches!(byte, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF);
-    if visible(byte) {
-        return char::from(byte);
-    }
-    let hidden_before = (0..byte).filter(|&before| !visible(before)).count() as u32;
-    char::from_u32(0x100 + hidden_before).unwrap_or(char::REPLACEMENT_CHARACTER)
+    let hidden = match byte {
+        0..=0x20 => byte,
+        0x7F..=0xA0 => byte - 0x7F + 33,
+        0xAD => 67,
+        visible => return char::from(visible),
+    };
+    char::from_u32(0x100 + u32::from(hidden)).unwrap_or(char::REPLACEMENT_CHARACTER)
+}
+
+/// All bytes in the order of their characters, in which trained tokenizers number them.
+pub fn alphabet() -> Vec<u8> {
+    let mut bytes: Vec<u8> = (0..=255).collect();
+    bytes.sort_by_key(|&byte| byte_character(byte));
+    bytes
 }
 
 /// A `tokenizer.json` whose ids are bytes, with end-of-text as 256.
 pub fn bytes_json() -> String {
-    let vocab: serde_json::Map<String, Value> =
-        (0..=255u8).map(|byte| (byte_character(byte).to_string(), json!(byte))).collect();
-    let byte_level = json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false});
-    json!({
-        "version": "1.0",
-        "truncation": null,
-        "padding": null,
-        "added_tokens": [{
-            "id": 256, "content": END_OF_TEXT, "single_word": false, "lstrip": false, "rstrip": false,
-            "normalized": false, "special": true
-        }],
-        "normalizer": null,
-        "pre_tokenizer": byte_level,
-        "post_processor": null,
-        "decoder": byte_level,
-        "model": {
-            "type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
-            "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false, "ignore_merges": false,
-            "vocab": vocab, "merges": []
-        }
-    })
-    .to_string()
+    let bytes = (0..=255u8).map(|byte| (u64::from(byte), vec![byte]));
+    byte_bpe_json(bytes, std::iter::empty(), &[(256, END_OF_TEXT.to_owned())], Splitting::Nothing)
 }
 
 /// Whether the decoder of a `tokenizer.json` turns alphabet characters back into bytes.
@@ -45,25 +34,6 @@ pub fn is_byte_level(facts: &Value) -> bool {
     let is = |decoder: &Value| decoder["type"] == "ByteLevel";
     let decoder = &facts["decoder"];
     is(decoder) || decoder["decoders"].as_array().is_some_and(|decoders| decoders.iter().any(is))
-}
-
-/// Whether text may be cut by [`pieces`]: the tokenizer changes no text, adds nothing before it, and
-/// splits it by GPT-2's pattern, in which a line feed between two visible characters stands alone.
-pub fn splits_at_lines(facts: &Value) -> bool {
-    let gpt2 = |step: &Value| {
-        step["type"] == "ByteLevel"
-            && step["add_prefix_space"] == json!(false)
-            && step.get("use_regex").is_none_or(|regex| *regex == json!(true))
-    };
-    let pre_tokenizer = &facts["pre_tokenizer"];
-    let fits = match pre_tokenizer["pretokenizers"].as_array() {
-        Some(steps) => {
-            steps.last().is_some_and(gpt2) && steps.iter().rev().skip(1).all(|step| step["type"] == "Digits")
-        }
-        None => gpt2(pre_tokenizer),
-    };
-    let added = facts["added_tokens"].as_array().map_or(&[][..], Vec::as_slice);
-    fits && facts["normalizer"].is_null() && added.iter().all(|token| token["special"] == json!(true))
 }
 
 /// Cuts `text` into pieces of about `size` bytes, each cut after a line feed between two visible characters.

@@ -1,27 +1,32 @@
 //! Tokenizers: trained byte-level BPE, Hugging Face files and plain bytes, all through the
 //! `tokenizers` crate, so that each can be saved as a `tokenizer.json`.
+//!
+//! Documents of byte-level BPE go through an encoder of our own ([`encode`]), which gives the same ids faster.
 
 mod byte_level;
+mod encode;
+mod file;
 mod stream;
+mod tiktoken;
 mod train;
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use llmc_compiler::plan::{TiktokenEncoding, TokenizerSource};
 use llmc_grammar::codes;
 use llmc_grammar::diagnostic::Diagnostic;
-use rayon::prelude::*;
 use serde_json::Value;
 use tokenizers::{AddedToken, Tokenizer as Inner};
 
+use crate::paths::resolve;
+use encode::ByteBpe;
 pub use stream::StreamingDecoder;
-pub use train::train_byte_bpe;
+pub use tiktoken::Ranks;
+pub use train::train;
 
 /// The token that ends a document in tokenizers made here.
 pub const END_OF_TEXT: &str = "<|endoftext|>";
-
-/// Longer documents are split between two lines before they are encoded, where that changes no token.
-const PIECE_BYTES: usize = 1 << 20;
 
 /// A tokenizer and what training must know of it.
 #[derive(Debug)]
@@ -30,12 +35,25 @@ pub struct Tokenizer {
     inner: Inner,
     /// Takes the text of special tokens as any other text. Made when first needed.
     literal: OnceLock<Inner>,
+    /// Encodes documents where the tokenizer is of the kind it knows. Made when first needed.
+    fast: OnceLock<Option<ByteBpe>>,
     json: String,
-    splits_at_lines: bool,
     is_bytes: bool,
 }
 
 impl Tokenizer {
+    /// Loads a tokenizer that is there already. Relative paths start at `base`.
+    pub fn of_source(source: &TokenizerSource, base: &Path) -> Result<Tokenizer, Diagnostic> {
+        match source {
+            TokenizerSource::File { path } => Tokenizer::load(&resolve(path, base)?),
+            TokenizerSource::Tiktoken { path, encoding, special } => {
+                Tokenizer::from_ranks(&resolve(path, base)?, *encoding, special.as_deref())
+            }
+            TokenizerSource::Bytes => Tokenizer::bytes(),
+            TokenizerSource::Trained(_) => Err(unusable("the tokenizer of the plan", "it is yet to be trained")),
+        }
+    }
+
     /// Reads a `tokenizer.json`, or the one in a directory.
     pub fn load(path: &Path) -> Result<Tokenizer, Diagnostic> {
         let path = file_in(path);
@@ -49,15 +67,13 @@ impl Tokenizer {
     /// Truncation and padding that the file may ask for are left out: they are the business of batches.
     pub fn from_json(json: String, name: &str) -> Result<Tokenizer, Diagnostic> {
         let wrong = |reason: &dyn std::fmt::Display| unusable(name, &reason.to_string());
-        let facts: Value = serde_json::from_str(&json).map_err(|error| wrong(&error))?;
         // On JSON of a wrong shape the library fails in two ways: with an error, and with a panic.
         let built = std::panic::catch_unwind(|| Inner::from_bytes(json.as_bytes()))
             .map_err(|_| wrong(&"a part of it is of a kind that the `tokenizers` library does not know"))?;
         let mut inner = built.map_err(|error| wrong(&error))?;
         inner.with_padding(None);
         inner.with_truncation(None).map_err(|error| wrong(&error))?;
-        let splits_at_lines = byte_level::splits_at_lines(&facts);
-        Ok(Tokenizer { inner, literal: OnceLock::new(), json, splits_at_lines, is_bytes: false })
+        Ok(Tokenizer { inner, literal: OnceLock::new(), fast: OnceLock::new(), json, is_bytes: false })
     }
 
     /// The 256 bytes as ids 0 to 255, and [`END_OF_TEXT`] as id 256.
@@ -106,6 +122,31 @@ impl Tokenizer {
         self.added_tokens().into_iter().filter(|(_, token)| token.special).map(|(_, token)| token.content).collect()
     }
 
+    /// Makes sure that special tokens have the ids that they were given: the text of a token that is learned has one already.
+    fn require_special(&self, special: &[(u64, String)]) -> Result<(), Diagnostic> {
+        match special.iter().find(|(id, token)| self.id(token).map(u64::from) != Some(*id)) {
+            None => Ok(()),
+            Some((_, token)) => {
+                let message = format!("the special token `{token}` is also a token for text");
+                Err(Diagnostic::error(codes::TOKENIZER_FILE, message)
+                    .help("give it a text that does not occur, such as `<|user|>`"))
+            }
+        }
+    }
+
+    /// A tokenizer that gives the ids that tiktoken gives. `special` tokens take the place of the encoding's own.
+    pub fn from_ranks(
+        path: &Path,
+        encoding: TiktokenEncoding,
+        special: Option<&[String]>,
+    ) -> Result<Tokenizer, Diagnostic> {
+        let ranks = Ranks::read(path)?;
+        let special = ranks.special(encoding, special);
+        let tokenizer = Tokenizer::from_json(ranks.tokenizer_json(encoding, &special), &path.display().to_string())?;
+        tokenizer.require_special(&special)?;
+        Ok(tokenizer)
+    }
+
     fn added_tokens(&self) -> Vec<(u32, AddedToken)> {
         let mut added: Vec<(u32, AddedToken)> = self.inner.get_added_tokens_decoder().into_iter().collect();
         added.sort_by_key(|(id, _)| *id);
@@ -124,18 +165,26 @@ impl Tokenizer {
         if self.is_bytes {
             return Ok(text.bytes().map(u32::from).collect());
         }
+        let fast = self.fast.get_or_init(|| ByteBpe::of(&self.facts()));
+        if let Some(fast) = fast.as_ref().filter(|fast| fast.fits(text)) {
+            return Ok(fast.encode(text));
+        }
+        self.encode_literally(text)
+    }
+
+    /// As [`Self::encode_document`], by the library.
+    fn encode_literally(&self, text: &str) -> Result<Vec<u32>, Diagnostic> {
         let literal = self.literal.get_or_init(|| {
             let mut literal = self.inner.clone();
             literal.set_encode_special_tokens(true);
             literal
         });
-        if !self.splits_at_lines || text.len() <= PIECE_BYTES {
-            return encode_with(literal, text, false);
-        }
-        let pieces = byte_level::pieces(text, PIECE_BYTES);
-        let encoded: Result<Vec<Vec<u32>>, Diagnostic> =
-            pieces.par_iter().map(|piece| encode_with(literal, piece, false)).collect();
-        Ok(encoded?.concat())
+        encode_with(literal, text, false)
+    }
+
+    /// The `tokenizer.json` as data.
+    fn facts(&self) -> Value {
+        serde_json::from_str(&self.json).unwrap_or_default()
     }
 
     /// The text of `ids`; bytes that are no UTF-8 become U+FFFD. Special tokens are left out on request.
@@ -149,8 +198,7 @@ impl Tokenizer {
     /// Exact for byte-level tokenizers; others may change text before they split it.
     pub fn byte_lengths(&self) -> Vec<u32> {
         let mut lengths = vec![0; self.vocab_size() as usize];
-        let facts: Value = serde_json::from_str(&self.json).unwrap_or_default();
-        let is_byte_level = byte_level::is_byte_level(&facts);
+        let is_byte_level = byte_level::is_byte_level(&self.facts());
         for (token, id) in self.inner.get_vocab(false) {
             lengths[id as usize] = byte_level::text_bytes(&token, is_byte_level);
         }

@@ -1,11 +1,12 @@
 use std::path::PathBuf;
 
+use llmc_compiler::plan::{TokenizerModel, TrainedTokenizer};
 use serde::Deserialize;
 
 use super::*;
 
 /// The reference files beside the repository; tests that need them say so and pass where they are absent.
-fn shared(path: &str) -> Option<PathBuf> {
+pub fn shared(path: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared").join(path);
     if path.exists() {
         return Some(path);
@@ -15,14 +16,14 @@ fn shared(path: &str) -> Option<PathBuf> {
 }
 
 #[derive(Deserialize)]
-struct Case {
-    text: String,
-    ids: Vec<u32>,
+pub struct Case {
+    pub text: String,
+    pub ids: Vec<u32>,
     #[serde(default)]
     decoded: String,
 }
 
-fn cases(name: &str) -> Option<Vec<Case>> {
+pub fn cases(name: &str) -> Option<Vec<Case>> {
     let truth = std::fs::read(shared("tokenizers/truth.json")?).unwrap();
     let truth: Value = serde_json::from_slice(&truth).unwrap();
     let cases: Vec<Case> = serde_json::from_value(truth[name]["cases"].clone()).unwrap();
@@ -30,11 +31,21 @@ fn cases(name: &str) -> Option<Vec<Case>> {
     Some(cases)
 }
 
-fn documents(texts: &[String]) -> impl Iterator<Item = Result<String, Diagnostic>> + Send {
+/// Byte-level BPE of these texts.
+pub fn trained(texts: &[String], vocab: u64) -> Tokenizer {
+    train(documents(texts), &byte_bpe(u64::MAX), vocab, Some(END_OF_TEXT)).unwrap()
+}
+
+pub fn byte_bpe(limit_bytes: u64) -> TrainedTokenizer {
+    let model = TokenizerModel::ByteBpe;
+    TrainedTokenizer { model, dataset: String::new(), limit_bytes, special: Vec::new() }
+}
+
+pub fn documents(texts: &[String]) -> impl Iterator<Item = Result<String, Diagnostic>> + Send {
     texts.iter().cloned().map(Ok).collect::<Vec<_>>().into_iter()
 }
 
-fn corpus() -> Vec<String> {
+pub fn corpus() -> Vec<String> {
     let word =
         |number: u64| ["red", "stone", "winter", "cloud", "paper", "glass", "seven", "river"][(number % 8) as usize];
     let line = |number: u64| {
@@ -83,93 +94,62 @@ fn hugging_face_files_encode_as_they_should() {
 }
 
 #[test]
-fn long_documents_encode_in_pieces_as_in_one() {
-    let (Some(gpt2), Some(text)) = (shared("tokenizers/gpt2"), shared("data/text/tinyshakespeare.txt")) else {
+fn documents_encode_as_the_reference_has_them() {
+    let (Some(cases), Some(gpt2)) = (cases("gpt2"), shared("tokenizers/gpt2")) else {
         return;
     };
     let tokenizer = Tokenizer::load(&gpt2).unwrap();
-    let text = std::fs::read_to_string(text).unwrap();
-    assert!(text.len() > PIECE_BYTES && tokenizer.splits_at_lines);
-    assert_eq!(tokenizer.encode_document(&text).unwrap(), tokenizer.encode(&text).unwrap());
-    let many = byte_level::pieces(&text, 1000);
-    assert!(many.len() > 500);
-    let ids: Vec<u32> = many.iter().flat_map(|piece| tokenizer.encode(piece).unwrap()).collect();
-    assert_eq!(ids, tokenizer.encode(&text).unwrap());
+    assert!(ByteBpe::of(&tokenizer.facts()).is_some());
+    for case in cases {
+        assert_eq!(tokenizer.encode_document(&case.text).unwrap(), case.ids, "{:?}", case.text);
+    }
 }
 
 #[test]
-fn training_finds_the_reference_merges() {
-    let (Some(reference), Some(text)) =
-        (shared("tokenizers/bpe_training.json"), shared("data/text/tinyshakespeare.txt"))
+fn files_of_ranks_encode_as_tiktoken_does() {
+    let (Some(cases), Some(path)) = (cases("cl100k_base"), shared("tokenizers/cl100k_base.tiktoken")) else {
+        return;
+    };
+    let tokenizer = Tokenizer::from_ranks(&path, TiktokenEncoding::Cl100kBase, None).unwrap();
+    assert_eq!((tokenizer.vocab_size(), tokenizer.end_of_text(END_OF_TEXT).unwrap()), (100_277, 100_257));
+    assert!(ByteBpe::of(&tokenizer.facts()).is_some());
+    for Case { text, ids, decoded } in cases {
+        assert_eq!(tokenizer.encode_document(&text).unwrap(), ids, "{text:?}");
+        assert_eq!(tokenizer.encode_literally(&text).unwrap(), ids, "{text:?}");
+        assert_eq!(tokenizer.decode(&ids, false).unwrap(), decoded);
+    }
+    let named = ["<|x|>".to_owned(), "<|y|>".to_owned()];
+    let tokenizer = Tokenizer::from_ranks(&path, TiktokenEncoding::Cl100kBase, Some(&named)).unwrap();
+    assert_eq!((tokenizer.vocab_size(), tokenizer.id("<|y|>")), (100_258, Some(100_257)));
+    let error = Tokenizer::from_ranks(&path, TiktokenEncoding::Cl100kBase, Some(&["a".to_owned()])).unwrap_err();
+    assert_eq!(error.code, codes::TOKENIZER_FILE);
+}
+
+#[test]
+fn real_text_encodes_as_by_the_library() {
+    let (Some(gpt2), Some(smollm2), Some(ranks)) =
+        (shared("tokenizers/gpt2"), shared("tokenizers/smollm2"), shared("tokenizers/cl100k_base.tiktoken"))
     else {
         return;
     };
-    let reference: Value = serde_json::from_slice(&std::fs::read(reference).unwrap()).unwrap();
-    let text: String = std::fs::read_to_string(text).unwrap().chars().take(200_000).collect();
-    let tokenizer = train_byte_bpe(documents(&[text]), 512, None, u64::MAX).unwrap();
-    let vocab = reference["vocab"].as_object().unwrap();
-    assert_eq!(vocab.len(), 512);
-    for (token, id) in vocab {
-        assert_eq!(tokenizer.id(token).map(u64::from), id.as_u64(), "{token}");
+    let files =
+        ["text/tinyshakespeare.txt", "text/wikitext2_head.txt", "text/c4_docs.jsonl", "filter/neardup_docs.jsonl"];
+    let texts: Vec<String> =
+        files.iter().filter_map(|file| std::fs::read_to_string(shared(&format!("data/{file}"))?).ok()).collect();
+    for tokenizer in [
+        Tokenizer::load(&gpt2).unwrap(),
+        Tokenizer::load(&smollm2).unwrap(),
+        Tokenizer::from_ranks(&ranks, TiktokenEncoding::Cl100kBase, None).unwrap(),
+    ] {
+        for text in &texts {
+            assert!(tokenizer.encode_document(text).unwrap() == tokenizer.encode_literally(text).unwrap());
+        }
     }
-    let cases: Vec<Case> = serde_json::from_value(reference["cases"].clone()).unwrap();
-    for case in cases {
-        assert_eq!(tokenizer.encode_document(&case.text).unwrap(), case.ids);
-    }
-}
-
-#[test]
-fn training_does_not_depend_on_threads() {
-    let texts = corpus();
-    let train = |threads| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| train_byte_bpe(documents(&texts), 400, Some(END_OF_TEXT), u64::MAX).unwrap())
-    };
-    let one = train(1);
-    for threads in [2, 3, 8] {
-        assert_eq!(train(threads).json(), one.json(), "{threads} threads");
-    }
-}
-
-#[test]
-fn a_trained_vocabulary_is_exact_and_ends_with_end_of_text() {
-    let tokenizer = train_byte_bpe(documents(&corpus()), 300, Some(END_OF_TEXT), u64::MAX).unwrap();
-    assert_eq!(tokenizer.vocab_size(), 300);
-    assert_eq!(tokenizer.end_of_text(END_OF_TEXT).unwrap(), 299);
-    assert_eq!(tokenizer.special_tokens(), [END_OF_TEXT]);
-    let lengths = tokenizer.byte_lengths();
-    let text = "fn red_stone() { ä }\0";
-    let ids = tokenizer.encode_document(text).unwrap();
-    assert_eq!(ids.iter().map(|&id| lengths[id as usize] as usize).sum::<usize>(), text.len());
-    assert_eq!(tokenizer.decode(&ids, true).unwrap(), text);
-    assert_eq!(lengths[299], 0);
-}
-
-#[test]
-fn a_small_text_cannot_fill_a_large_vocabulary() {
-    let error = train_byte_bpe(documents(&["abab".to_owned()]), 1000, Some(END_OF_TEXT), u64::MAX).unwrap_err();
-    assert_eq!(error.code, codes::TOO_FEW_PAIRS);
-    assert!(error.help.unwrap().contains("`vocab: 258`"));
-    let error = train_byte_bpe(documents(&["abab".to_owned()]), 100, Some(END_OF_TEXT), u64::MAX).unwrap_err();
-    assert_eq!(error.code, codes::TOO_FEW_PAIRS);
-}
-
-#[test]
-fn training_reads_no_more_than_its_limit() {
-    let mistake = || Err(Diagnostic::error(codes::DATA_UNREADABLE, "gone"));
-    let first = "ab ab ab ab\n".repeat(20);
-    let limit = first.len() as u64;
-    let within = vec![Ok(first), mistake()];
-    assert!(train_byte_bpe(within.clone().into_iter(), 257, None, limit).is_ok());
-    let error = train_byte_bpe(within.into_iter(), 257, None, limit + 1).unwrap_err();
-    assert_eq!(error.code, codes::DATA_UNREADABLE);
 }
 
 #[test]
 fn documents_cannot_hold_special_tokens() {
-    for tokenizer in
-        [Tokenizer::bytes().unwrap(), train_byte_bpe(documents(&corpus()), 300, Some(END_OF_TEXT), u64::MAX).unwrap()]
-    {
+    for tokenizer in [Tokenizer::bytes().unwrap(), trained(&corpus(), 300)] {
         let end = tokenizer.end_of_text(END_OF_TEXT).unwrap();
         let text = format!("a{END_OF_TEXT}b");
         assert!(tokenizer.encode(&text).unwrap().contains(&end));

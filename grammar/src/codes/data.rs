@@ -38,8 +38,8 @@ Add text, or lower `sequence_length`, `holdout` or `limit`.";
 The file is not a Hugging Face `tokenizer.json` of a kind that the `tokenizers` library can load. \
 Name the `tokenizer.json` itself or its directory.";
     TOO_FEW_PAIRS = "E0723", "text too small for the vocabulary", "\
-Byte-level BPE makes one new token of the most frequent pair of tokens at a time; a pair must occur twice. The text has fewer such pairs than the \
-vocabulary asks for. Train on more text (`limit`) or ask for a smaller `vocab`; the message says how large it can be.";
+Byte-level BPE and WordPiece make one new token of the most frequent pair of tokens at a time; a pair must occur twice. A unigram tokenizer \
+keeps pieces that are likely to occur. The text has fewer of them than the vocabulary asks for. Train on more text (`limit`) or ask for a smaller `vocab`; the message says how large it can be.";
     NO_END_OF_TEXT = "E0724", "tokenizer lacks the end-of-text token", "\
 The token that is to follow each document is not in the tokenizer. The message names its special tokens: set `end_of_text` to one of them.";
     TERM_LIST = "E0740", "list of terms is malformed", "\
@@ -50,6 +50,9 @@ Prepared tokens and trained tokenizers are kept in `$LLMC_CACHE`, else `$XDG_CAC
 The directory cannot be made or written, or the disk is full. Set `LLMC_CACHE` to another directory.";
     MIXED_SOURCES = "E0726", "text and token ids in one data set", "\
 A data set is either text or token ids. Make two data sets, or turn the text into ids first.";
+    VOCABULARY_TOO_SMALL = "E0727", "vocabulary too small for the text", "\
+WordPiece and unigram tokenizers have a token for every character of their text (WordPiece for the 1000 most frequent ones), and special \
+tokens. The vocabulary has no room for them. Ask for a larger `vocab`; the message says how large it must be.";
     CACHE_REBUILT = "W0711", "damaged cache entry rebuilt", "\
 A file in the cache did not match its own checksum (an interrupted disk, an edited file). It was made anew from the data; nothing is lost.";
 }

@@ -151,6 +151,10 @@ impl World for TimedWorld<'_> {
         self.time(|world| world.tokenizer(path))
     }
 
+    fn tiktoken(&self, path: &str) -> Result<u64, String> {
+        self.time(|world| world.tiktoken(path))
+    }
+
     fn source(&self, source: &SourcePlan) -> Result<SourceFacts, String> {
         self.time(|world| world.source(source))
     }

@@ -2,6 +2,7 @@
 
 mod account;
 mod compile;
+mod data;
 mod generate;
 mod table;
 
@@ -28,6 +29,7 @@ const MEBIBYTE: f64 = 1_048_576.0;
 
 pub use account::{Account, Row};
 pub use compile::{CompileTimes, compile_times};
+pub use data::data_times;
 pub use generate::{GenerateBench, GenerateSummary, Size};
 
 /// Steps before time is taken: caches fill, the processor finds its clock.

@@ -31,6 +31,8 @@ struct Answers {
     imports: BTreeMap<String, Result<(String, String), String>>,
     configs: BTreeMap<String, Result<serde_json::Value, String>>,
     tokenizers: BTreeMap<String, Result<TokenizerFacts, String>>,
+    #[serde(default)]
+    tiktoken: BTreeMap<String, Result<u64, String>>,
     sources: BTreeMap<String, Result<SourceFacts, String>>,
 }
 
@@ -129,6 +131,12 @@ impl World for Recorder<'_> {
         answer
     }
 
+    fn tiktoken(&self, path: &str) -> Result<u64, String> {
+        let answer = self.world.tiktoken(path);
+        self.answers.borrow_mut().tiktoken.insert(path.to_owned(), answer.clone());
+        answer
+    }
+
     fn source(&self, source: &SourcePlan) -> Result<SourceFacts, String> {
         let answer = self.world.source(source);
         self.answers.borrow_mut().sources.insert(source_key(source), answer.clone());
@@ -152,6 +160,11 @@ impl World for Replay<'_> {
 
     fn tokenizer(&self, path: &str) -> Result<TokenizerFacts, String> {
         let recorded = self.answers.tokenizers.get(path).cloned();
+        recorded.unwrap_or_else(|| Err(not_recorded(path)))
+    }
+
+    fn tiktoken(&self, path: &str) -> Result<u64, String> {
+        let recorded = self.answers.tiktoken.get(path).cloned();
         recorded.unwrap_or_else(|| Err(not_recorded(path)))
     }
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::options::{DeviceOptions, RecipeOptions, StageOption};
-use crate::bench::{Bench as Bencher, GenerateBench, Size, compile_times};
+use crate::bench::{Bench as Bencher, GenerateBench, Size, compile_times, data_times};
 use crate::checkpoint::model::TrainedModel;
 use crate::failure::{Failure, plain};
 use crate::report::terminal::Terminal;
@@ -42,6 +42,9 @@ pub struct Bench {
     /// Times the parts of the compiler instead; nothing is trained
     #[arg(long, conflicts_with_all = ["steps", "serve"])]
     compile: bool,
+    /// Times the preparation of the stage's data instead, part by part and as a whole, through an empty cache
+    #[arg(long, conflicts_with_all = ["steps", "serve", "compile", "generate"])]
+    data: bool,
     #[command(flatten)]
     generation: Generation,
 }
@@ -71,6 +74,9 @@ impl Bench {
     pub fn run(&self, terminal: &Terminal) -> Result<(), Failure> {
         if self.compile {
             return self.time_compiler(terminal);
+        }
+        if self.data {
+            return self.time_data(terminal);
         }
         if self.generation.generate {
             return self.time_generation(terminal);
@@ -116,6 +122,14 @@ impl Bench {
         }
         terminal.print(&summary.table())?;
         account.map_or(Ok(()), |account| terminal.print(&account.table()))
+    }
+
+    fn time_data(&self, terminal: &Terminal) -> Result<(), Failure> {
+        let loaded = self.recipe.load(terminal)?;
+        let stage = self.stage.one(&loaded.plan)?;
+        self.device.machine();
+        let times = data_times(&loaded.plan, stage, &loaded.base)?;
+        if self.json { line(terminal, &plain_data(&times)) } else { terminal.print(&times.table()) }
     }
 
     fn time_compiler(&self, terminal: &Terminal) -> Result<(), Failure> {

@@ -145,8 +145,10 @@ fn random_ids_outside(record: &Record, data: &Dataset, model: &ModelPlan) -> Opt
 fn origin(tokenizer: &TokenizerPlan) -> String {
     let vocab = tokenizer.vocab;
     match &tokenizer.source {
-        TokenizerSource::ByteBpe { .. } => format!("is trained to {vocab} ids"),
-        TokenizerSource::File { path } => format!("has {vocab} ids in `{path}`"),
+        TokenizerSource::Trained(_) => format!("is trained to {vocab} ids"),
+        TokenizerSource::File { path } | TokenizerSource::Tiktoken { path, .. } => {
+            format!("has {vocab} ids in `{path}`")
+        }
         TokenizerSource::Bytes => format!("has {vocab} ids: the bytes and end-of-text"),
     }
 }

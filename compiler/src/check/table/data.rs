@@ -1,4 +1,4 @@
-//! Rows of the table: `dataset` and `tokenizer`.
+//! Rows of the table: `dataset`.
 
 use super::super::units::Dimension;
 use super::process::STEPS;
@@ -144,74 +144,4 @@ static RANDOM_TOKENS: Form = Form {
             example: "1",
         },
     ],
-};
-
-/// `tokenizer NAME { ... }`
-pub static TOKENIZER: Form = Form {
-    name: "tokenizer",
-    doc: "Text to token ids: trained on a dataset, or loaded. Exactly one of `train` and `load` is written.",
-    example: "tokenizer bpe { train = byte_bpe(vocab: 8192, on: rust) }",
-    positional: 0,
-    fields: &[
-        Field {
-            name: "train",
-            ty: Type::Call(&[&BYTE_BPE]),
-            presence: Presence::Optional("`load` says which tokenizer"),
-            doc: "Train a tokenizer before the first stage.",
-            example: "byte_bpe(vocab: 8192, on: rust)",
-        },
-        Field {
-            name: "load",
-            ty: Type::TextOrCall(&[&BYTES]),
-            presence: Presence::Optional("`train` says which tokenizer"),
-            doc: "Path of a Hugging Face `tokenizer.json`, relative to the recipe; or `bytes()`.",
-            example: "\"gpt2/tokenizer.json\"",
-        },
-        Field {
-            name: "end_of_text",
-            ty: Type::Text,
-            presence: Presence::DefaultOrNone("\"<|endoftext|>\""),
-            doc: "Special token put after each document; a loaded tokenizer must have it.",
-            example: "\"</s>\"",
-        },
-    ],
-};
-
-static BYTE_BPE: Form = Form {
-    name: "byte_bpe",
-    doc: "Byte-level byte-pair encoding, as GPT-2's: any text can be encoded, nothing is unknown.",
-    example: "byte_bpe(vocab: 8192, on: rust, sample: 16 MB)",
-    positional: 0,
-    fields: &[
-        Field {
-            name: "vocab",
-            ty: Type::Integer(Range::between(257.0, 4_194_304.0)),
-            presence: Presence::Required,
-            doc: "Number of token ids: the 256 bytes, the merges and the end-of-text token.",
-            example: "8192",
-        },
-        Field {
-            name: "on",
-            ty: Type::Declaration("dataset"),
-            presence: Presence::Required,
-            doc: "The dataset to train on.",
-            example: "rust",
-        },
-        Field {
-            name: "sample",
-            ty: Type::Quantity(&[Dimension::Bytes], Range::POSITIVE),
-            presence: Presence::Default("16 MB"),
-            doc: "Most bytes of text to train on.",
-            example: "64 MB",
-        },
-    ],
-};
-
-/// `bytes()`
-pub static BYTES: Form = Form {
-    name: "bytes",
-    doc: "The 256 bytes as they are; end-of-text is id 256.",
-    example: "bytes()",
-    positional: 0,
-    fields: &[],
 };

@@ -10,12 +10,14 @@ mod process;
 mod range;
 mod spellings;
 mod stage;
+mod tokenizer;
 
-pub use data::{DATASET, TOKENIZER};
+pub use data::DATASET;
 use process::STEPS;
 pub use range::Range;
 pub use spellings::meaning;
 pub use stage::STAGE;
+pub use tokenizer::TOKENIZER;
 
 use llmc_grammar::source::Source;
 use llmc_grammar::tree::{Expr, Item};

@@ -163,8 +163,9 @@ fn run_from(
     let spool = Spool { path: temporary() };
     let mut writer = DocumentWriter::new(BufWriter::with_capacity(1 << 20, File::create(&spool.path)?));
     through(&mut |batch| {
-        let places: Result<Vec<u64>, _> = batch.iter().map(|document| writer.write(document)).collect();
-        index.add(&batch, &places?);
+        let write = || batch.iter().map(|document| writer.write(document)).collect::<Result<Vec<u64>, _>>();
+        let (places, signed) = rayon::join(write, || index.sign(&batch));
+        index.add(&batch, &signed, &places?);
         Ok(())
     })?;
     reports.extend(steps.into_iter().map(|(_, report)| report));

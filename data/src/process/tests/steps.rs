@@ -4,14 +4,18 @@ use llmc_compiler::plan::{LineCleaning, PiiKind, ProcessPlan, Replacement, Rule,
 
 use super::super::*;
 
+/// Texts as the lines of a file.
+pub fn documents(texts: &[String]) -> Vec<Document> {
+    let origin = |position| Origin { source: "a.jsonl".to_owned(), position };
+    let document =
+        |(text, position): (&String, u64)| Document { text: text.clone(), origin: origin(position), done: Vec::new() };
+    texts.iter().zip(1..).map(document).collect()
+}
+
 /// Documents after the steps, and the report.
 pub fn processed(steps: &[ProcessPlan], texts: &[String]) -> (Vec<Document>, ProcessReport) {
     let directory = tempfile::tempdir().unwrap();
-    let origin = |position| Origin { source: "a.jsonl".to_owned(), position };
-    let mut documents = texts
-        .iter()
-        .zip(1..)
-        .map(|(text, position)| Ok(Document { text: text.clone(), origin: origin(position), done: Vec::new() }));
+    let mut documents = documents(texts).into_iter().map(Ok);
     let mut left = Vec::new();
     let report = run(steps, &mut documents, &|| directory.path().join("spool"), &|_| {}, &mut |document| {
         left.push(document);

@@ -100,3 +100,56 @@ fn nothing_left_is_a_mistake_that_says_which_step() {
     let text = place.fail(&["data", "tiny.recipe", "--set", "words.process=filter(min_words: 100_000)"]);
     assert!(text.contains("E0720") && text.contains("filter -6"), "{text}");
 }
+
+/// A small model that takes `documents` or not, evaluated as it is born on documents of many lengths.
+fn packed_recipe(packing: &str, documents: bool) -> String {
+    let (input, operand) = if documents { ("documents: [B, T],", ", documents: documents") } else { ("", "") };
+    let model = format!(
+        "import \"std/gpt\"\nmodel told(tokens: [B, T], positions: [B, T], {input} vocab: int) {{\n  \
+         table = embedding(vocab, 16, std: 1.0)\n  \
+         x = embed(tokens, table) + learned_positions(positions, 24, 16) as positions\n  \
+         x = x + attention(x, 2{operand}) as attention\n  unembed(x, table)\n}}\n"
+    );
+    let (_, rest) = crate::support::RECIPE.split_once("import \"std/gpt2\"").expect("the import");
+    let at = rest.find("  model =").expect("the model");
+    let end = at + rest[at..].find('\n').expect("a line");
+    let recipe = format!("{model}{}  model = told(vocab: letters.vocab){}", &rest[..at], &rest[end..]);
+    recipe
+        .replace("param depth: int = 2\n", "")
+        .replace("source = text(\"words.txt\")", "source = files(\"texts/*.txt\")")
+        .replace("holdout = 10%", "holdout = 50%")
+        .replace("learning_rate: 1e-2", "learning_rate: 1e-30")
+        .replace("evaluate_on = 8 sequences", &format!("evaluate_on = 1000 sequences\n  packing = {packing}"))
+}
+
+/// The held-out loss in nats per token, and what is said of the rows.
+fn packed_loss(packing: &str, documents: bool) -> (f64, String) {
+    let place = Workplace::new();
+    fs::create_dir(place.path("texts")).expect("a folder");
+    for number in 0..60usize {
+        let text: String =
+            (0..3 + number * 7 % 40).map(|at| char::from(b'a' + ((at * number + at) % 26) as u8)).collect();
+        place.write(&format!("texts/{number:02}.txt"), &text);
+    }
+    place.write("tiny.recipe", &packed_recipe(packing, documents));
+    let table = place.succeed(&["data", "tiny.recipe"]);
+    let rows = table.lines().find(|line| line.starts_with("rows:")).expect("a line about rows").to_owned();
+    place.succeed(&["run", "tiny.recipe", "--set", "steps=1"]);
+    let metrics = fs::read_to_string(place.path("runs/tiny/pretrain/metrics.jsonl")).expect("metrics");
+    let losses = metrics
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).expect("a JSON line")["heldout_loss"].as_f64());
+    (losses.last().expect("an evaluation"), rows)
+}
+
+#[test]
+fn packed_documents_do_not_see_one_another() {
+    let (alone, padded) = packed_loss("pad", true);
+    let (packed, best_fit) = packed_loss("best_fit", true);
+    assert!((alone - packed).abs() < 2e-6, "{alone} alone, {packed} beside others");
+    assert!(padded.contains("each document by itself") && best_fit.contains("by best fit"), "{padded}\n{best_fit}");
+    // A model that is not told documents apart sees what stands before.
+    let (alone, _) = packed_loss("pad", false);
+    let (packed, _) = packed_loss("best_fit", false);
+    assert!((alone - packed).abs() > 1e-3, "{alone} alone, {packed} beside others");
+}

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::dim::Dim;
 
-pub use data::{DatasetPlan, SourcePlan, TokenizerPlan, TokenizerSource};
+pub use data::{DatasetPlan, Packing, SourcePlan, TokenizerPlan, TokenizerSource};
 pub use process::{LineCleaning, PiiKind, ProcessPlan, Replacement, TextUnit};
 pub use quality::{Rule, RuleLimit, RuleUnit};
 
@@ -68,6 +68,9 @@ pub struct StagePlan {
     pub keep: u64,
     /// Whether rows are shuffled every epoch.
     pub shuffle: bool,
+    /// How documents are put into rows.
+    #[serde(skip_serializing_if = "Packing::is_default")]
+    pub packing: Packing,
     /// Key of every random number of the stage.
     pub seed: u64,
     /// Text to sample from at the end, if any.
@@ -210,6 +213,13 @@ pub struct ModelPlan {
     pub vocab: u64,
     /// The directory's `config.json` (from the `huggingface` declaration), if the model has one.
     pub config: Option<serde_json::Value>,
+}
+
+impl ModelPlan {
+    /// Whether it takes the input `tokens`, `positions` or `documents` of that name.
+    pub fn takes(&self, input: &str) -> bool {
+        self.nodes.iter().any(|node| matches!(&node.op, ModelOp::Input(name) if name == input))
+    }
 }
 
 /// One trained tensor.

@@ -15,6 +15,7 @@ use super::documents::Corpus;
 use super::fit::check_fits;
 use super::process::Processed;
 use super::random_tokens::RandomTokens;
+use super::rows::Rows;
 use super::split::{Holdout, Survey, SurveyBuilder};
 use super::store::{Split, Store, StoreWriter, Unopened};
 use super::stream::TokenStream;
@@ -69,7 +70,7 @@ pub fn prepare_in(
         }
     };
     let Opened { survey, key, train, heldout } = opened;
-    let heldout = Some(heldout).filter(|stream| stream.len() >= 2);
+    let heldout = Some(heldout).filter(|stream| Rows::predict(stream, stage.packing));
     check_fits(stage, &train, heldout.as_ref())?;
     let stats = DataStats {
         documents: survey.documents,

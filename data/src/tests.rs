@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use llmc_compiler::plan::{
-    DatasetPlan, InitPlan, ModelPlan, Objective, OptimizerPlan, Plan, ScheduleKind, SchedulePlan, SourcePlan,
+    DatasetPlan, InitPlan, ModelPlan, Objective, OptimizerPlan, Packing, Plan, ScheduleKind, SchedulePlan, SourcePlan,
     StagePlan, TokenizerPlan, TokenizerSource,
 };
 use llmc_grammar::diagnostic::Diagnostic;
@@ -114,6 +114,7 @@ fn stage(is_tokens: bool) -> StagePlan {
         checkpoint_every: None,
         keep: 1,
         shuffle: true,
+        packing: Packing::Concatenate,
         seed: 5,
         sample: None,
     }

@@ -85,4 +85,9 @@ Training ends after a whole number of optimizer steps. The budget is not a multi
 rounded up, here by more than one per cent.";
     NEVER_IN_TIME = "W0603", "interval longer than the stage", "\
 `every(...)` is longer than the whole stage, so it happens only once, at the end.";
+    DOCUMENTS_MIXED = "W0604", "documents packed together see one another", "\
+`packing = best_fit` puts several documents into one row. A model that takes no `documents` lets every token attend \
+to all tokens before it in the row, those of other documents too, and counts positions on from one document to the \
+next. Give the model the input `documents: [B, T]` and hand it to `attend(..., documents: documents)`, or give every \
+document rows of its own with `packing = pad`.";
 }

@@ -1,13 +1,13 @@
 //! How fast near-duplicates are found: `near_duplicates FILE.jsonl [THRESHOLD]` reads the field `text` of every line
 //! and times the step `dedup_near` over all of them on all cores (`RAYON_NUM_THREADS` limits them), from texts in
-//! memory to the survivors. Prints one line of JSON. `benches/near_duplicates.py` runs it beside others.
+//! memory to the survivors in a file. Prints one line of JSON. `benches/near_duplicates.py` runs it beside others.
 
 use std::error::Error;
-use std::path::PathBuf;
 use std::time::Instant;
 
 use llmc_compiler::plan::ProcessPlan;
-use llmc_data::process::{Document, Origin, run};
+use llmc_data::Cache;
+use llmc_data::process::{Document, Origin, Reading, run};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
@@ -21,16 +21,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let (count, bytes) = (documents.len(), documents.iter().map(|document| document.text.len()).sum::<usize>());
     let near = ProcessPlan::DedupNear { threshold, shingle: 5, hashes: 128 };
-    let spool: PathBuf = std::env::temp_dir().join(format!("near_duplicates.{}", std::process::id()));
-    let mut kept = vec![false; count];
+    let directory = std::env::temp_dir().join(format!("near_duplicates.{}", std::process::id()));
+    let cache = Cache::new(&directory);
     let began = Instant::now();
-    let mut input = documents.into_iter().map(Ok);
-    let report = run(&[near], &mut input, &|| spool.clone(), &|_| {}, &mut |document| {
-        kept[document.origin.position as usize - 1] = true;
-        Ok(())
-    });
+    let mut input = Reading::new(documents.into_iter().map(Ok), |_| (0, false), &|_| {});
+    let finished = run(&cache, "documents", &[near], &mut input).map_err(|error| format!("{error:?}"))?;
     let seconds = began.elapsed().as_secs_f64();
-    let report = report.map_err(|error| format!("{error:?}"))?;
+    let mut kept = vec![false; count];
+    for document in finished.documents() {
+        kept[document?.origin.position as usize - 1] = true;
+    }
+    std::fs::remove_dir_all(&directory)?;
+    let report = finished.report;
     let dropped: Vec<usize> = (0..count).filter(|&number| !kept[number]).collect();
     println!(
         "{}",

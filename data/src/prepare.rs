@@ -25,7 +25,7 @@ use super::{DataHashes, DataStats, Phase, Prepared, Progress, SplitStats, paths}
 use crate::tokenizer::{END_OF_TEXT, Tokenizer, train_byte_bpe};
 
 /// Changes whenever the same inputs would be prepared differently.
-const FORMAT: &str = "llmc data 1";
+const FORMAT: &str = "llmc data 2";
 
 /// Text that is encoded at a time, on all cores.
 const ENCODED_BYTES: usize = 8 << 20;

@@ -1,23 +1,21 @@
 //! Near-duplicates: MinHash (Broder 1997), banded locality-sensitive hashing (Leskovec, Rajaraman and Ullman,
 //! Mining of Massive Datasets, section 3.4), true Jaccard similarity of every candidate, union-find.
 //!
-//! In memory lie 4 bytes for each band of a document, 16 of a sketch that tells most candidates apart without their
-//! texts, 16 of where its text lies in the spool, and 4 of its group.
+//! In memory lie 44 bytes for each document: a sketch that tells most candidates apart without their texts, where its
+//! text lies, its group, and its value of one band at a time.
 
 mod groups;
 mod overlap;
 mod sketch;
 mod words;
 
-use std::borrow::Cow;
 use std::collections::HashSet;
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 
 use rayon::prelude::*;
 
 use super::Document;
+use super::part::Part;
 pub use groups::Groups;
 use groups::UnionFind;
 use overlap::HashedSet;
@@ -34,24 +32,12 @@ const COMPARED: usize = 64;
 /// Pairs remembered as no near-duplicates, at most: what is forgotten is compared again in another band.
 const REMEMBERED: usize = 1 << 20;
 
-/// Signatures of documents, in order.
+/// What near-duplicates are.
 #[derive(Debug)]
-pub struct NearIndex {
+pub struct Near {
     signer: Signer,
     threshold: f64,
     shingle: usize,
-    signed: Signed,
-    /// Offset and length of each text in the spool.
-    places: Vec<(u64, u32)>,
-}
-
-/// Signatures of documents.
-#[derive(Debug, Default)]
-pub struct Signed {
-    /// As many values as there are bands for each document.
-    bands: Vec<u32>,
-    /// Of each document.
-    sketches: Vec<u128>,
 }
 
 /// Memory of one core that is used again.
@@ -64,44 +50,35 @@ struct Scratch {
     other: HashedSet,
 }
 
-impl NearIndex {
+impl Near {
     /// Documents of Jaccard similarity `threshold` and more are sought, over n-grams of `shingle` words,
     /// with at most `hashes` MinHash values.
-    pub fn new(threshold: f64, shingle: usize, hashes: usize) -> NearIndex {
-        let signer = Signer::new(threshold, hashes);
-        NearIndex { signer, threshold, shingle, signed: Signed::default(), places: Vec::new() }
+    pub fn new(threshold: f64, shingle: usize, hashes: usize) -> Near {
+        Near { signer: Signer::new(threshold, hashes), threshold, shingle }
     }
 
-    /// The signatures of documents.
-    pub fn sign(&self, batch: &[Document]) -> Signed {
-        let mut bands = vec![0; batch.len() * self.signer.bands()];
-        let pieces = batch.par_iter().zip(bands.par_chunks_exact_mut(self.signer.bands()));
+    /// Appends the sketch and the bands of every document.
+    pub fn sign(&self, batch: &[Document], sketches: &mut Vec<u128>, bands: &mut Vec<u32>) {
+        let before = bands.len();
+        bands.resize(before + batch.len() * self.signer.bands(), 0);
+        let pieces = batch.par_iter().zip(bands[before..].par_chunks_exact_mut(self.signer.bands()));
         let sign = |scratch: &mut Scratch, (document, bands): (&Document, &mut [u32])| {
             self.signer.sign(scratch.words.runs(&document.text, self.shingle), &mut scratch.bins, bands)
         };
-        let sketches = pieces.map_init(Scratch::default, sign).collect();
-        Signed { bands, sketches }
+        sketches.par_extend(pieces.map_init(Scratch::default, sign));
     }
 
-    /// Adds documents of these signatures whose texts lie at these offsets of the spool.
-    pub fn add(&mut self, batch: &[Document], signed: &Signed, offsets: &[u64]) {
-        self.signed.bands.extend_from_slice(&signed.bands);
-        self.signed.sketches.extend_from_slice(&signed.sketches);
-        // A text of 4 GiB and more is compared by its first 4 GiB.
-        let length = |document: &Document| u32::try_from(document.text.len()).unwrap_or(u32::MAX);
-        self.places.extend(batch.iter().zip(offsets).map(|(document, &offset)| (offset, length(document))));
-    }
-
-    /// Groups the documents: those that are near-duplicates, directly or through others, are together.
+    /// Groups the documents of parts: those that are near-duplicates, directly or through others, are together.
     ///
     /// # Errors
-    /// If the spool cannot be read.
-    pub fn resolve(&self, spool: &File) -> io::Result<Groups> {
-        let mut groups = UnionFind::new(self.places.len());
+    /// If the parts cannot be read.
+    pub fn groups(&self, parts: &[Part]) -> io::Result<Groups> {
+        let index = Index::open(self, parts)?;
+        let mut groups = UnionFind::new(index.places.len());
         let mut unlike = HashSet::new();
         let (mut compared, mut joined) = (0, 0);
         for band in 0..self.signer.bands() {
-            let sorted = self.sorted(band);
+            let sorted = index.sorted(band)?;
             let equal = sorted.chunk_by(|one, other| one >> 32 == other >> 32);
             let mut buckets: Vec<&[u64]> = equal.filter(|bucket| bucket.len() > 1).collect();
             for pivot in 0..PIVOTS {
@@ -113,15 +90,14 @@ impl NearIndex {
                     let group = groups.find(first);
                     let fresh = |&other: &u32| {
                         groups.find(other) != group
-                            && self.may_be_alike(first, other)
+                            && index.may_be_alike(first, other)
                             && !unlike.contains(&pair(first, other))
                     };
                     let fresh: Vec<u32> = bucket[pivot + 1..].iter().map(|&key| key as u32).filter(fresh).collect();
                     tasks.extend(fresh.chunks(COMPARED).map(|others| (first, others.to_vec())));
                 }
-                let compare = |scratch: &mut Scratch, (pivot, others): &(u32, Vec<u32>)| {
-                    self.alike(spool, *pivot, others, scratch)
-                };
+                let compare =
+                    |scratch: &mut Scratch, (pivot, others): &(u32, Vec<u32>)| index.alike(*pivot, others, scratch);
                 let found: io::Result<Vec<Vec<bool>>> = tasks.par_iter().map_init(Scratch::default, compare).collect();
                 for ((pivot, others), alike) in tasks.iter().zip(found?) {
                     compared += others.len();
@@ -148,45 +124,60 @@ impl NearIndex {
         ];
         Ok(groups.groups(notes))
     }
+}
+
+/// Documents of parts, by number.
+struct Index<'a> {
+    near: &'a Near,
+    parts: &'a [Part],
+    /// The number of each part's first document.
+    firsts: Vec<usize>,
+    sketches: Vec<u128>,
+    places: Vec<(u64, u64)>,
+}
+
+impl<'a> Index<'a> {
+    fn open(near: &'a Near, parts: &'a [Part]) -> io::Result<Index<'a>> {
+        let mut index = Index { near, parts, firsts: Vec::new(), sketches: Vec::new(), places: Vec::new() };
+        for part in parts {
+            index.firsts.push(index.places.len());
+            index.places.extend(part.places()?);
+            index.sketches.extend(part.sketches()?);
+        }
+        Ok(index)
+    }
 
     /// `value << 32 | document` of every document with words, sorted.
-    fn sorted(&self, band: usize) -> Vec<u64> {
-        let values = self.signed.bands.iter().skip(band).step_by(self.signer.bands());
-        let keys = values.zip(0..).filter(|(value, _)| **value != sketch::EMPTY);
-        let mut keys: Vec<u64> = keys.map(|(&value, document)| u64::from(value) << 32 | document).collect();
+    fn sorted(&self, band: usize) -> io::Result<Vec<u64>> {
+        let mut keys = Vec::with_capacity(self.places.len());
+        for (part, &first) in self.parts.iter().zip(&self.firsts) {
+            let values = part.band(band)?;
+            let values = values.into_iter().zip(first as u64..).filter(|(value, _)| *value != sketch::EMPTY);
+            keys.extend(values.map(|(value, document)| u64::from(value) << 32 | document));
+        }
         keys.par_sort_unstable();
-        keys
+        Ok(keys)
     }
 
     fn may_be_alike(&self, one: u32, other: u32) -> bool {
-        let sketch = |document: u32| self.signed.sketches[document as usize];
-        self.signer.may_be_alike(sketch(one), sketch(other))
-    }
-
-    /// Whether two documents share a band, and their sketches do not tell them apart.
-    #[cfg(test)]
-    pub fn are_candidates(&self, one: u32, other: u32) -> bool {
-        let bands = |document: u32| self.signed.bands.chunks_exact(self.signer.bands()).nth(document as usize);
-        let pairs = bands(one).into_iter().flatten().zip(bands(other).into_iter().flatten());
-        pairs.into_iter().any(|(a, b)| a == b) && self.may_be_alike(one, other)
+        self.near.signer.may_be_alike(self.sketches[one as usize], self.sketches[other as usize])
     }
 
     /// Whether the true similarity of each of `others` to `pivot` reaches the threshold.
-    fn alike(&self, spool: &File, pivot: u32, others: &[u32], scratch: &mut Scratch) -> io::Result<Vec<bool>> {
+    fn alike(&self, pivot: u32, others: &[u32], scratch: &mut Scratch) -> io::Result<Vec<bool>> {
         let Scratch { words, bytes, pivot: mine, other: theirs, .. } = scratch;
         let mut runs_of = |document: u32, take: &mut dyn FnMut(&[u64])| -> io::Result<()> {
-            let (offset, length) = self.places[document as usize];
-            bytes.resize(length as usize, 0);
-            spool.read_exact_at(bytes, offset)?;
-            // A text that was cut may end within a character.
-            let text = str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed);
-            take(words.runs(&text, self.shingle));
+            let document = document as usize;
+            let part = self.firsts.partition_point(|&first| first <= document) - 1;
+            self.parts[part].text(self.places[document], bytes)?;
+            let text = str::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+            take(words.runs(text, self.near.shingle));
             Ok(())
         };
         runs_of(pivot, &mut |runs| mine.fill(runs))?;
         let mut alike = Vec::with_capacity(others.len());
         for &other in others {
-            runs_of(other, &mut |runs| alike.push(mine.jaccard(runs, theirs) >= self.threshold))?;
+            runs_of(other, &mut |runs| alike.push(mine.jaccard(runs, theirs) >= self.near.threshold))?;
         }
         Ok(alike)
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use llmc_compiler::plan::ProcessPlan;
 
-use super::super::near::{NearIndex, Signer};
+use super::super::near::{Near, Signer};
 use super::steps::{documents, processed, texts};
 
 /// A file of the project's shared data; none where it is not at hand.
@@ -51,10 +51,15 @@ fn jaccard(one: &BTreeSet<String>, other: &BTreeSet<String>) -> f64 {
 
 /// Whether two of these texts are compared by what they hold, by their numbers.
 fn candidates(texts: &[String], threshold: f64, hashes: usize) -> impl Fn(usize, usize) -> bool {
-    let mut index = NearIndex::new(threshold, 5, hashes);
-    let signed = index.sign(&documents(texts));
-    index.add(&documents(texts), &signed, &vec![0; texts.len()]);
-    move |one, other| index.are_candidates(one as u32, other as u32)
+    let near = Near::new(threshold, 5, hashes);
+    let (mut sketches, mut bands) = (Vec::new(), Vec::new());
+    near.sign(&documents(texts), &mut sketches, &mut bands);
+    let each = bands.len() / texts.len();
+    move |one, other| {
+        let bands_of = |document: usize| &bands[document * each..(document + 1) * each];
+        let shared = bands_of(one).iter().zip(bands_of(other)).any(|(a, b)| a == b);
+        shared && Signer::new(threshold, hashes).may_be_alike(sketches[one], sketches[other])
+    }
 }
 
 /// The share of pairs at the threshold that become candidates, and how many pairs there are.

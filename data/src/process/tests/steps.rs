@@ -3,6 +3,7 @@ use std::fs;
 use llmc_compiler::plan::{LineCleaning, PiiKind, ProcessPlan, Replacement, Rule, RuleLimit, TextUnit};
 
 use super::super::*;
+use crate::cache::Cache;
 
 /// Texts as the lines of a file.
 pub fn documents(texts: &[String]) -> Vec<Document> {
@@ -15,14 +16,12 @@ pub fn documents(texts: &[String]) -> Vec<Document> {
 /// Documents after the steps, and the report.
 pub fn processed(steps: &[ProcessPlan], texts: &[String]) -> (Vec<Document>, ProcessReport) {
     let directory = tempfile::tempdir().unwrap();
-    let mut documents = documents(texts).into_iter().map(Ok);
-    let mut left = Vec::new();
-    let report = run(steps, &mut documents, &|| directory.path().join("spool"), &|_| {}, &mut |document| {
-        left.push(document);
-        Ok(())
-    });
-    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0, "a temporary file is left");
-    (left, report.unwrap())
+    let mut input = Reading::new(documents(texts).into_iter().map(Ok), |_| (0, false), &|_| {});
+    let finished = run(&Cache::new(directory.path()), "documents", steps, &mut input).unwrap();
+    let left: Vec<Document> = finished.documents().collect::<Result<_, _>>().unwrap();
+    let written = fs::read_dir(directory.path()).unwrap().count();
+    assert_eq!(written, finished.parts.len() + finished.left_over.len(), "a temporary file is left");
+    (left, finished.report)
 }
 
 pub fn texts(documents: &[Document]) -> Vec<&str> {

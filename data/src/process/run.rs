@@ -1,0 +1,201 @@
+//! Documents through all steps, part by part.
+//!
+//! A pass sends documents through steps that decide as they come. Before a step that must have seen every document
+//! ([`near`](super::near)) a pass ends, and after it the next begins. Every pass leaves [parts](super::part) in the cache,
+//! each of about [`PART_BYTES`] of its input, whose bounds depend on the documents alone. A pass that is interrupted goes
+//! on after its last finished part: only its input is read again up to there.
+
+use llmc_compiler::plan::ProcessPlan;
+
+use super::near::{Groups, Near};
+use super::part::{Part, PartWriter};
+use super::report::{ProcessReport, StepReport};
+use super::source::{Source, Survivors};
+use super::{Document, Step, apply, name, step};
+use crate::cache::{Cache, Lookup, WriteError};
+use crate::split::{Survey, SurveyBuilder};
+
+/// Text that one part is made of, about.
+const PART_BYTES: usize = 64 << 20;
+
+/// Text of one batch, about.
+const BATCH_BYTES: usize = 8 << 20;
+
+/// Documents of one batch at most.
+const BATCH_DOCUMENTS: usize = 1 << 14;
+
+/// What came through all steps.
+#[derive(Debug)]
+pub struct Finished {
+    /// The pass that left it, from 0: parts bear its number.
+    pub(super) pass: usize,
+    /// Its parts.
+    pub(super) parts: Vec<Part>,
+    /// What one pass over the documents finds.
+    pub(super) survey: Survey,
+    /// What the steps did.
+    pub report: ProcessReport,
+    /// Entries that are of no use any more.
+    pub(super) left_over: Vec<String>,
+}
+
+impl Finished {
+    /// The documents in order.
+    pub fn documents(&self) -> impl Iterator<Item = std::io::Result<Document>> + Send + '_ {
+        self.parts.iter().flat_map(Part::documents)
+    }
+}
+
+/// Sends documents through the steps. Parts are entries of the cache whose names begin with `entry`.
+///
+/// # Errors
+/// What the documents fail with, and what the disk refuses.
+pub fn run(cache: &Cache, entry: &str, steps: &[ProcessPlan], input: &mut dyn Source) -> Result<Finished, WriteError> {
+    let (mut pass, mut rest) = (0, steps);
+    let mut left_over = Vec::new();
+    let (mut reports, mut read) = (Vec::new(), None);
+    let mut groups: Option<Groups> = None;
+    let mut parts: Vec<Part> = Vec::new();
+    loop {
+        let immediate = rest.iter().take_while(|plan| !matches!(plan, ProcessPlan::DedupNear { .. })).count();
+        let (now, later) = rest.split_at(immediate);
+        let near = match later.first() {
+            Some(ProcessPlan::DedupNear { threshold, shingle, hashes }) => {
+                Some(Near::new(*threshold, *shingle as usize, *hashes as usize))
+            }
+            _ => None,
+        };
+        let this = Pass { cache, entry, number: pass, steps: now, near: near.as_ref() };
+        let made = match &groups {
+            None => this.run(input)?,
+            Some(groups) => this.run(&mut Survivors::new(&parts, groups)?)?,
+        };
+        if let Some(end) = made.last().map(Part::trailer) {
+            reports.extend(end.progressed.report.clone());
+            reports.extend(end.reports.iter().cloned());
+            read.get_or_insert_with(|| end.progressed.clone());
+        }
+        parts = made;
+        let Some(near) = near else {
+            break;
+        };
+        left_over.extend((0..parts.len()).map(|part| part_name(entry, pass, part)));
+        let name = format!("{entry}.{pass}-groups");
+        groups = Some(grouped(cache, &name, &near, &parts)?);
+        left_over.push(name);
+        rest = &later[1..];
+        pass += 1;
+    }
+    let read = read.unwrap_or_default();
+    let mut survey = SurveyBuilder::default();
+    for part in &parts {
+        for (hash, (_, length)) in part.hashes()?.into_iter().zip(part.places()?) {
+            survey.add_hashed(hash.into(), length);
+        }
+    }
+    let survey = survey.finish(read.skipped, read.cut);
+    let report = ProcessReport {
+        documents_read: read.documents,
+        bytes_read: read.bytes,
+        documents_kept: survey.documents,
+        bytes_kept: survey.bytes,
+        steps: reports,
+    };
+    Ok(Finished { pass, parts, survey, report, left_over })
+}
+
+/// The name of a part's entry.
+pub fn part_name(entry: &str, pass: usize, part: usize) -> String {
+    format!("{entry}.{pass}-{part}")
+}
+
+/// The groups of near-duplicates, from the cache where they are there.
+fn grouped(cache: &Cache, name: &str, near: &Near, parts: &[Part]) -> Result<Groups, WriteError> {
+    if let Lookup::Found(entry) = cache.open(name)
+        && let Some(groups) = Groups::from_bytes(&entry)
+    {
+        return Ok(groups);
+    }
+    let groups = near.groups(parts)?;
+    cache.write(name, |file| Ok(std::io::Write::write_all(file, &groups.to_bytes())?))?;
+    Ok(groups)
+}
+
+/// Steps that decide as documents come, and what is done for the step after them.
+struct Pass<'a> {
+    cache: &'a Cache,
+    entry: &'a str,
+    number: usize,
+    steps: &'a [ProcessPlan],
+    near: Option<&'a Near>,
+}
+
+impl Pass<'_> {
+    fn run(&self, input: &mut dyn Source) -> Result<Vec<Part>, WriteError> {
+        let mut steps: Vec<(Box<dyn Step>, StepReport)> =
+            self.steps.iter().filter_map(|plan| Some((step(plan)?, StepReport::new(name(plan))))).collect();
+        let mut parts: Vec<Part> = Vec::new();
+        let mut behind = false;
+        while parts.last().is_none_or(|part| !part.trailer().last) {
+            let name = part_name(self.entry, self.number, parts.len());
+            if let Some(part) = Part::open(self.cache, &name) {
+                for ((step, report), (memory, done)) in
+                    steps.iter_mut().zip(part.memories()?.iter().zip(&part.trailer().reports))
+                {
+                    step.remember(memory);
+                    *report = done.clone();
+                }
+                parts.push(part);
+                behind = true;
+                continue;
+            }
+            if let Some(part) = parts.last().filter(|_| behind) {
+                input.go_on(&part.trailer().progressed)?;
+            }
+            behind = false;
+            self.write(&name, &mut steps, input)?;
+            parts.push(Part::reopen(self.cache, &name)?);
+        }
+        Ok(parts)
+    }
+
+    fn write(
+        &self,
+        name: &str,
+        steps: &mut [(Box<dyn Step>, StepReport)],
+        input: &mut dyn Source,
+    ) -> Result<(), WriteError> {
+        let written = self.cache.write(name, |file| {
+            let mut writer = PartWriter::new(file);
+            let mut bytes = 0;
+            let mut last = false;
+            while bytes < PART_BYTES && !last {
+                let mut batch = next_batch(input)?;
+                last = batch.is_empty();
+                bytes += batch.iter().map(|document| document.text.len()).sum::<usize>();
+                for (step, report) in &mut *steps {
+                    let outcomes = step.decide(&batch);
+                    batch = apply(batch, outcomes, report);
+                }
+                writer.add(&batch, self.near)?;
+            }
+            let memories: Vec<Vec<u8>> = steps.iter_mut().map(|(step, _)| step.learned()).collect();
+            let reports = steps.iter().map(|(_, report)| report.clone()).collect();
+            Ok(writer.finish(last, input.progressed(), reports, &memories)?)
+        });
+        Ok(written?)
+    }
+}
+
+fn next_batch(input: &mut dyn Source) -> Result<Vec<Document>, WriteError> {
+    let mut batch = Vec::new();
+    let mut bytes = 0;
+    while bytes < BATCH_BYTES && batch.len() < BATCH_DOCUMENTS {
+        let Some(document) = input.next_document()? else {
+            break;
+        };
+        bytes += document.text.len();
+        batch.push(document);
+    }
+    Ok(batch)
+}

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use llmc_compiler::plan::ProcessPlan;
 use llmc_data::Cache;
-use llmc_data::process::{Document, Origin, Reading, run};
+use llmc_data::process::{Document, Origin, PART_BYTES, Place, Reading, run};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
@@ -23,9 +23,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let near = ProcessPlan::DedupNear { threshold, shingle: 5, hashes: 128 };
     let directory = std::env::temp_dir().join(format!("near_duplicates.{}", std::process::id()));
     let cache = Cache::new(&directory);
+    let place = Place { cache: &cache, entry: "documents", part_bytes: PART_BYTES };
     let began = Instant::now();
     let mut input = Reading::new(documents.into_iter().map(Ok), |_| (0, false), &|_| {});
-    let finished = run(&cache, "documents", &[near], &mut input).map_err(|error| format!("{error:?}"))?;
+    let finished = run(place, &[near], &mut input).map_err(|error| format!("{error:?}"))?;
     let seconds = began.elapsed().as_secs_f64();
     let mut kept = vec![false; count];
     for document in finished.documents() {

@@ -8,6 +8,7 @@
 mod batch;
 mod cache;
 mod documents;
+mod encode;
 mod expand;
 mod fit;
 mod loader;
@@ -21,6 +22,7 @@ pub mod process;
 mod random_tokens;
 mod records;
 mod rows;
+mod shard;
 mod split;
 mod store;
 mod stream;

@@ -31,7 +31,7 @@ use lines::Lines;
 use pii::Redaction;
 use quality::Filter;
 pub use report::{Example, ProcessReport, StepReport};
-pub use run::{Finished, run};
+pub use run::{Finished, PART_BYTES, Place, run};
 pub use source::{Reading, Source};
 pub use store::Processed;
 

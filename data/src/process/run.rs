@@ -16,7 +16,7 @@ use crate::cache::{Cache, Lookup, WriteError};
 use crate::split::{Survey, SurveyBuilder};
 
 /// Text that one part is made of, about.
-const PART_BYTES: usize = 64 << 20;
+pub const PART_BYTES: usize = 64 << 20;
 
 /// Text of one batch, about.
 const BATCH_BYTES: usize = 8 << 20;
@@ -46,11 +46,23 @@ impl Finished {
     }
 }
 
-/// Sends documents through the steps. Parts are entries of the cache whose names begin with `entry`.
+/// Where parts are kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// They are its entries.
+    pub cache: &'a Cache,
+    /// What their names begin with.
+    pub entry: &'a str,
+    /// Text that one part is made of, about: [`PART_BYTES`] but in tests.
+    pub part_bytes: usize,
+}
+
+/// Sends documents through the steps.
 ///
 /// # Errors
 /// What the documents fail with, and what the disk refuses.
-pub fn run(cache: &Cache, entry: &str, steps: &[ProcessPlan], input: &mut dyn Source) -> Result<Finished, WriteError> {
+pub fn run(place: Place<'_>, steps: &[ProcessPlan], input: &mut dyn Source) -> Result<Finished, WriteError> {
+    let Place { cache, entry, .. } = place;
     let (mut pass, mut rest) = (0, steps);
     let mut left_over = Vec::new();
     let (mut reports, mut read) = (Vec::new(), None);
@@ -65,7 +77,7 @@ pub fn run(cache: &Cache, entry: &str, steps: &[ProcessPlan], input: &mut dyn So
             }
             _ => None,
         };
-        let this = Pass { cache, entry, number: pass, steps: now, near: near.as_ref() };
+        let this = Pass { place, number: pass, steps: now, near: near.as_ref() };
         let made = match &groups {
             None => this.run(input)?,
             Some(groups) => this.run(&mut Survivors::new(&parts, groups)?)?,
@@ -123,8 +135,7 @@ fn grouped(cache: &Cache, name: &str, near: &Near, parts: &[Part]) -> Result<Gro
 
 /// Steps that decide as documents come, and what is done for the step after them.
 struct Pass<'a> {
-    cache: &'a Cache,
-    entry: &'a str,
+    place: Place<'a>,
     number: usize,
     steps: &'a [ProcessPlan],
     near: Option<&'a Near>,
@@ -137,8 +148,8 @@ impl Pass<'_> {
         let mut parts: Vec<Part> = Vec::new();
         let mut behind = false;
         while parts.last().is_none_or(|part| !part.trailer().last) {
-            let name = part_name(self.entry, self.number, parts.len());
-            if let Some(part) = Part::open(self.cache, &name) {
+            let name = part_name(self.place.entry, self.number, parts.len());
+            if let Some(part) = Part::open(self.place.cache, &name) {
                 for ((step, report), (memory, done)) in
                     steps.iter_mut().zip(part.memories()?.iter().zip(&part.trailer().reports))
                 {
@@ -154,7 +165,7 @@ impl Pass<'_> {
             }
             behind = false;
             self.write(&name, &mut steps, input)?;
-            parts.push(Part::reopen(self.cache, &name)?);
+            parts.push(Part::reopen(self.place.cache, &name)?);
         }
         Ok(parts)
     }
@@ -165,12 +176,12 @@ impl Pass<'_> {
         steps: &mut [(Box<dyn Step>, StepReport)],
         input: &mut dyn Source,
     ) -> Result<(), WriteError> {
-        let written = self.cache.write(name, |file| {
+        let written = self.place.cache.write(name, |file| {
             let mut writer = PartWriter::new(file);
             let mut bytes = 0;
             let mut last = false;
-            while bytes < PART_BYTES && !last {
-                let mut batch = next_batch(input)?;
+            while bytes < self.place.part_bytes && !last {
+                let mut batch = next_batch(input, BATCH_BYTES.min(self.place.part_bytes))?;
                 last = batch.is_empty();
                 bytes += batch.iter().map(|document| document.text.len()).sum::<usize>();
                 for (step, report) in &mut *steps {
@@ -187,10 +198,10 @@ impl Pass<'_> {
     }
 }
 
-fn next_batch(input: &mut dyn Source) -> Result<Vec<Document>, WriteError> {
+fn next_batch(input: &mut dyn Source, most: usize) -> Result<Vec<Document>, WriteError> {
     let mut batch = Vec::new();
     let mut bytes = 0;
-    while bytes < BATCH_BYTES && batch.len() < BATCH_DOCUMENTS {
+    while bytes < most && batch.len() < BATCH_DOCUMENTS {
         let Some(document) = input.next_document()? else {
             break;
         };

@@ -9,7 +9,7 @@ use llmc_grammar::diagnostic::Diagnostic;
 use serde::{Deserialize, Serialize};
 
 use super::part::Part;
-use super::run::{Finished, part_name, run};
+use super::run::{Finished, PART_BYTES, Place, part_name, run};
 use super::{Document, ProcessReport, Reading};
 use crate::cache::{Cache, Lookup, WriteError};
 use crate::documents::{Corpus, Documents};
@@ -63,10 +63,12 @@ impl Processed {
         let read = |bytes| progress(Progress { phase: Phase::Processing, done: bytes, total: None });
         let left_out = |documents: &Documents| (documents.skipped(), documents.was_cut());
         let mut reading = Reading::new(corpus.documents(), left_out, &read);
-        let finished = run(cache, name, steps, &mut reading).map_err(|error| match error {
-            WriteError::Disk(error) => cache.unwritable(&error),
-            WriteError::Data(diagnostic) => diagnostic,
-        })?;
+        let finished = run(Place { cache, entry: name, part_bytes: PART_BYTES }, steps, &mut reading).map_err(
+            |error| match error {
+                WriteError::Disk(error) => cache.unwritable(&error),
+                WriteError::Data(diagnostic) => diagnostic,
+            },
+        )?;
         let Finished { pass, parts, survey, report, left_over } = finished;
         let manifest = Manifest { pass, parts: parts.len(), survey, report };
         cache.write(name, |file| Ok(serde_json::to_writer(file, &manifest).map_err(std::io::Error::from)?))?;

@@ -16,8 +16,9 @@ pub fn documents(texts: &[String]) -> Vec<Document> {
 /// Documents after the steps, and the report.
 pub fn processed(steps: &[ProcessPlan], texts: &[String]) -> (Vec<Document>, ProcessReport) {
     let directory = tempfile::tempdir().unwrap();
+    let cache = Cache::new(directory.path());
     let mut input = Reading::new(documents(texts).into_iter().map(Ok), |_| (0, false), &|_| {});
-    let finished = run(&Cache::new(directory.path()), "documents", steps, &mut input).unwrap();
+    let finished = run(Place { cache: &cache, entry: "documents", part_bytes: PART_BYTES }, steps, &mut input).unwrap();
     let left: Vec<Document> = finished.documents().collect::<Result<_, _>>().unwrap();
     let written = fs::read_dir(directory.path()).unwrap().count();
     assert_eq!(written, finished.parts.len() + finished.left_over.len(), "a temporary file is left");

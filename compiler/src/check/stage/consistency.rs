@@ -211,7 +211,10 @@ pub fn packing(
         "pad" => Packing::Pad,
         _ => Packing::Concatenate,
     };
-    if let Some(data) = data.filter(|data| data.is_tokens() && writes(item, record, "packing")) {
+    if let Some(data) = data.filter(|data| data.is_tokens()) {
+        if !writes(item, record, "packing") {
+            return Some(Packing::default());
+        }
         diagnostics.push(
             Diagnostic::error(NO_EFFECT, format!("`packing` has no effect: `{}` is token ids already", data.name.text))
                 .label(record.place("packing"), "whole rows are taken as they are, a stream is cut into rows")

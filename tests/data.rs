@@ -1,6 +1,10 @@
 //! `llmc data`: steps on real files, their report, export and preview.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 
@@ -156,4 +160,154 @@ fn steps_that_need_other_data_are_told_in_table_and_json() {
     place.succeed(&["data", "tiny.recipe", "--export", "out"]);
     let exported = fs::read_to_string(place.path("out/words.jsonl")).expect("an export");
     assert!(exported.contains("he had lost his way, and that he would come home alone"), "{exported}");
+}
+
+/// A small model that takes `documents` or not, evaluated as it is born on documents of many lengths.
+fn packed_recipe(packing: &str, documents: bool) -> String {
+    let (input, operand) = if documents { ("documents: [B, T],", ", documents: documents") } else { ("", "") };
+    let model = format!(
+        "import \"std/gpt\"\nmodel told(tokens: [B, T], positions: [B, T], {input} vocab: int) {{\n  \
+         table = embedding(vocab, 16, std: 1.0)\n  \
+         x = embed(tokens, table) + learned_positions(positions, 24, 16) as positions\n  \
+         x = x + attention(x, 2{operand}) as attention\n  unembed(x, table)\n}}\n"
+    );
+    let (_, rest) = crate::support::RECIPE.split_once("import \"std/gpt2\"").expect("the import");
+    let at = rest.find("  model =").expect("the model");
+    let end = at + rest[at..].find('\n').expect("a line");
+    let recipe = format!("{model}{}  model = told(vocab: letters.vocab){}", &rest[..at], &rest[end..]);
+    recipe
+        .replace("param depth: int = 2\n", "")
+        .replace("source = text(\"words.txt\")", "source = files(\"texts/*.txt\")")
+        .replace("holdout = 10%", "holdout = 50%")
+        .replace("learning_rate: 1e-2", "learning_rate: 1e-30")
+        .replace("evaluate_on = 8 sequences", &format!("evaluate_on = 1000 sequences\n  packing = {packing}"))
+}
+
+/// The held-out loss in nats per token, and what is said of the rows.
+fn packed_loss(packing: &str, documents: bool) -> (f64, String) {
+    let place = Workplace::new();
+    fs::create_dir(place.path("texts")).expect("a folder");
+    for number in 0..60usize {
+        let text: String =
+            (0..3 + number * 7 % 40).map(|at| char::from(b'a' + ((at * number + at) % 26) as u8)).collect();
+        place.write(&format!("texts/{number:02}.txt"), &text);
+    }
+    place.write("tiny.recipe", &packed_recipe(packing, documents));
+    let table = place.succeed(&["data", "tiny.recipe"]);
+    let rows = table.lines().find(|line| line.starts_with("rows:")).expect("a line about rows").to_owned();
+    place.succeed(&["run", "tiny.recipe"]);
+    let metrics = fs::read_to_string(place.path("runs/tiny/pretrain/metrics.jsonl")).expect("metrics");
+    let losses = metrics
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).expect("a JSON line")["heldout_loss"].as_f64());
+    (losses.last().expect("an evaluation"), rows)
+}
+
+#[test]
+fn packed_documents_do_not_see_one_another() {
+    let (alone, padded) = packed_loss("pad", true);
+    let (packed, best_fit) = packed_loss("best_fit", true);
+    assert!((alone - packed).abs() < 2e-6, "{alone} alone, {packed} beside others");
+    assert!(padded.contains("each document by itself") && best_fit.contains("by best fit"), "{padded}\n{best_fit}");
+    // A model that is not told documents apart sees what stands before.
+    let (alone, _) = packed_loss("pad", false);
+    let (packed, _) = packed_loss("best_fit", false);
+    assert!((alone - packed).abs() > 1e-3, "{alone} alone, {packed} beside others");
+}
+
+/// The finished entries of a cache: when each was written, and its content.
+fn entries(cache: &Path) -> BTreeMap<String, (SystemTime, Vec<u8>)> {
+    let mut entries = BTreeMap::new();
+    for entry in fs::read_dir(cache).into_iter().flatten() {
+        let entry = entry.expect("an entry");
+        let name = entry.file_name().into_string().expect("a name");
+        // What a killed process had not finished stays behind under such a name.
+        if !name.starts_with('.') {
+            let written = entry.metadata().expect("facts").modified().expect("a time");
+            entries.insert(name, (written, fs::read(entry.path()).expect("a file")));
+        }
+    }
+    entries
+}
+
+#[test]
+fn a_killed_run_goes_on_and_leaves_the_same_bytes() {
+    let place = workplace();
+    let lines: String = (0..4000u64)
+        .map(|number| {
+            let words: String = (0..200).map(|at| format!("w{} ", (number * 7919 + at * 31) % 9973)).collect();
+            format!("{}\n", serde_json::json!({ "text": words }))
+        })
+        .collect();
+    place.write("docs.jsonl", &lines);
+    let start = |cache: &Path| {
+        let mut command = place.llmc(&["data", "tiny.recipe"]);
+        command.env("LLMC_CACHE", cache).stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().expect("llmc starts")
+    };
+    let (whole, killed) = (place.path("whole"), place.path("killed"));
+    assert!(start(&whole).wait().expect("an end").success());
+    let mut before: BTreeMap<String, (SystemTime, Vec<u8>)> = BTreeMap::new();
+    let mut delay = Duration::from_millis(10);
+    let mut kills = 0;
+    loop {
+        let mut child = start(&killed);
+        let begun = Instant::now();
+        let mut status = None;
+        while status.is_none() && begun.elapsed() < delay {
+            std::thread::sleep(Duration::from_millis(1));
+            status = child.try_wait().expect("a status");
+        }
+        if status.is_none() {
+            // SIGKILL on Unix: nothing is tidied up.
+            child.kill().expect("a running process");
+            status = Some(child.wait().expect("an end"));
+        }
+        let after = entries(&killed);
+        for (name, entry) in &before {
+            // Only what lies between the passes is removed, when all are done.
+            let between = name.contains(".0-");
+            assert!(after.get(name).map_or(between, |now| now == entry), "{name} was made again");
+        }
+        before = after;
+        if status.is_some_and(|status| status.success()) {
+            break;
+        }
+        kills += 1;
+        delay = delay.mul_f64(1.3);
+        assert!(delay < Duration::from_secs(300), "it never ends");
+    }
+    assert!(kills > 0, "nothing was interrupted");
+    let contents = |cache: &Path| -> BTreeMap<String, Vec<u8>> {
+        entries(cache).into_iter().map(|(name, (_, content))| (name, content)).collect()
+    };
+    assert_eq!(contents(&killed).keys().collect::<Vec<_>>(), contents(&whole).keys().collect::<Vec<_>>());
+    assert!(contents(&killed) == contents(&whole), "the bytes differ");
+}
+
+#[test]
+fn tokens_depend_neither_on_threads_nor_on_the_order_of_a_directory() {
+    let tokens = |reversed: bool, threads: &str| -> Vec<(String, Vec<u8>)> {
+        let place = Workplace::new();
+        fs::create_dir(place.path("texts")).expect("a folder");
+        let mut numbers: Vec<usize> = (0..80).collect();
+        if reversed {
+            numbers.reverse();
+        }
+        for number in numbers {
+            let text: String = (0..60).map(|at| format!("w{} ", (number / 2 * 31 + at * 7) % 997)).collect();
+            place.write(&format!("texts/{number:02}.txt"), &format!("{text}{}\n", number % 2));
+        }
+        let recipe = crate::support::RECIPE.replace(
+            "source = text(\"words.txt\")",
+            "source = files(\"texts/*.txt\")\n  process = [dedup_exact, dedup_near, filter(min_words: 20), pii]",
+        );
+        place.write("tiny.recipe", &recipe);
+        place.succeed(&["data", "tiny.recipe", "--threads", threads]);
+        let made = entries(&place.path("cache")).into_iter().filter(|(name, _)| name.starts_with("tokens-"));
+        made.map(|(name, (_, content))| (name, content)).collect()
+    };
+    let wanted = tokens(false, "1");
+    assert_eq!(wanted.len(), 2);
+    assert!(wanted == tokens(true, "2") && wanted == tokens(false, "3"), "the bytes differ");
 }

@@ -24,7 +24,8 @@ pub use curation::{
     NgramPlan, PerplexityPlan, QualityPlan, ReweightPlan, ScorePlan, TermsPlan,
 };
 pub use data::{
-    DatasetPlan, SourcePlan, TiktokenEncoding, TokenizerModel, TokenizerPlan, TokenizerSource, TrainedTokenizer,
+    DatasetPlan, Packing, SourcePlan, TiktokenEncoding, TokenizerModel, TokenizerPlan, TokenizerSource,
+    TrainedTokenizer,
 };
 pub use language::{LANGUAGES, Language};
 pub use model::{
@@ -93,6 +94,9 @@ pub struct StagePlan {
     pub keep: u64,
     /// Whether rows are shuffled every epoch.
     pub shuffle: bool,
+    /// How documents are put into rows.
+    #[serde(skip_serializing_if = "Packing::is_default")]
+    pub packing: Packing,
     /// Key of every random number of the stage.
     pub seed: u64,
     /// Text to sample from at the end, if any.

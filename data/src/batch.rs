@@ -14,7 +14,7 @@ pub struct Batch {
     pub tokens: Vec<i32>,
     /// The id that follows each token, or [`IGNORED`].
     pub targets: Vec<i32>,
-    /// Position of each token in its row, from 0.
+    /// Position of each token, from 0: in its document where the model is told documents apart, else in its row.
     pub positions: Vec<i32>,
     /// The number of each token's document within its row, from 0. A document ends after its end-of-text.
     pub documents: Vec<i32>,
@@ -25,6 +25,24 @@ impl Batch {
     pub(super) fn with_capacity(rows: usize, row_length: usize) -> Batch {
         let values = || Vec::with_capacity(rows * row_length);
         Batch { rows: 0, row_length, tokens: values(), targets: values(), positions: values(), documents: values() }
+    }
+
+    /// Positions of the last row that are there, of a row that is not counted yet.
+    pub(super) fn filled(&self) -> usize {
+        self.tokens.len() - self.rows * self.row_length
+    }
+
+    /// Fills the last row with token 0 that predicts nothing, as a document of its own, and counts it.
+    pub(super) fn pad_row(&mut self) {
+        let filled = self.filled();
+        let document = if filled == 0 { 0 } else { self.documents.last().map_or(0, |last| last + 1) };
+        for position in filled..self.row_length {
+            self.tokens.push(0);
+            self.targets.push(IGNORED);
+            self.positions.push(position as i32);
+            self.documents.push(document);
+        }
+        self.rows += 1;
     }
 
     /// Number of tokens that are to be predicted.

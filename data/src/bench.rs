@@ -14,7 +14,7 @@ use crate::documents::Corpus;
 use crate::loader::Loader;
 use crate::prepare::{documents, prepare_in, resources_of, undeclared};
 use crate::process::models::Resources;
-use crate::process::{self, Document};
+use crate::process::{self, Document, PART_BYTES, Place, Reading};
 use crate::tokenizer::{Tokenizer, train};
 
 /// What preparing a stage's data took.
@@ -125,25 +125,19 @@ fn time_steps(
     std::fs::create_dir_all(directory).map_err(|error| unwritable(directory, &error))?;
     for step in &dataset.process {
         let bytes = text_bytes(&documents);
-        let mut left = Vec::with_capacity(documents.len());
-        let temporary = || directory.join("spool");
+        let cache = Cache::new(directory.join("steps"));
+        let entry = format!("step-{}", parts.len());
+        let place = Place { cache: &cache, entry: &entry, part_bytes: PART_BYTES };
         let began = Instant::now();
-        let report = process::run(
-            std::slice::from_ref(step),
-            resources,
-            &mut documents.into_iter().map(Ok),
-            &temporary,
-            &|_| {},
-            &mut |document| {
-                left.push(document);
-                Ok(())
-            },
-        );
-        let report = report.map_err(|error| match error {
+        let mut reading = Reading::new(documents.into_iter().map(Ok), |_| (0, false), &|_| {});
+        let finished = process::run(place, (std::slice::from_ref(step), resources), &mut reading);
+        let finished = finished.map_err(|error| match error {
             WriteError::Disk(error) => unwritable(directory, &error),
             WriteError::Data(diagnostic) => diagnostic,
         })?;
-        let name = report.steps.first().map_or("step", |step| step.step.as_str());
+        let left: Result<Vec<Document>, _> = finished.documents().collect();
+        let left = left.map_err(|error| unwritable(directory, &error))?;
+        let name = finished.report.steps.first().map_or("step", |step| step.step.as_str());
         parts.push(Part::new(name, began, bytes));
         documents = left;
     }

@@ -6,6 +6,7 @@
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::ops::Deref;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -17,7 +18,9 @@ use super::mapped::Mapped;
 
 const MAGIC: &[u8; 8] = b"llmc-c01";
 const TRAILER_BYTES: usize = 8 + 32 + 8;
-const HASH_CHUNK_BYTES: usize = 16 << 20;
+const HASH_CHUNK_BYTES: u64 = 16 << 20;
+/// Bytes of a file in memory while it is hashed, for each core.
+const READ_BYTES: usize = 1 << 18;
 
 /// A directory of prepared data.
 #[derive(Debug, Clone)]
@@ -82,14 +85,39 @@ impl Cache {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Lookup::Missing,
             Err(_) => return Lookup::Damaged,
         };
-        match verified_length(&bytes) {
-            Some(length) => Lookup::Found(Entry { bytes, length }),
-            None => Lookup::Damaged,
+        // What is mapped and read counts as memory; what is only read does not.
+        match self.open_file(name) {
+            Some((_, length)) if length as usize + TRAILER_BYTES == bytes.len() => {
+                Lookup::Found(Entry { bytes, length: length as usize })
+            }
+            _ => Lookup::Damaged,
         }
     }
 
-    /// Writes the entry `name` with the payload that `write` produces: to a temporary file, then
-    /// to disk, then under its name.
+    /// The file of the entry `name`, verified, and the length of its payload; none where it is missing or damaged.
+    pub fn open_file(&self, name: &str) -> Option<(File, u64)> {
+        let file = File::open(self.path(name)).ok()?;
+        let length = verified_length(&file).ok()??;
+        Some((file, length))
+    }
+
+    /// The file of the entry `name`, which has just been written, and the length of its payload.
+    ///
+    /// # Errors
+    /// Of the disk.
+    pub fn reopen_file(&self, name: &str) -> io::Result<(File, u64)> {
+        let file = File::open(self.path(name))?;
+        let length = file.metadata()?.len().checked_sub(TRAILER_BYTES as u64).ok_or(io::ErrorKind::UnexpectedEof)?;
+        Ok((file, length))
+    }
+
+    /// Removes the entry `name`, which is of no use any more.
+    pub fn remove(&self, name: &str) {
+        // One that cannot be removed does no harm but to the disk's space.
+        let _ = fs::remove_file(self.path(name));
+    }
+
+    /// Writes the entry `name` with the payload that `write` produces: to a temporary file, then under its name.
     ///
     /// `write` may fail with its own diagnostic; failures of the disk become one.
     pub fn write(
@@ -119,14 +147,14 @@ impl Cache {
         let mut writer = BufWriter::with_capacity(1 << 20, File::create(temporary)?);
         write(&mut writer)?;
         writer.flush()?;
-        let payload = Mapped::open(temporary)?;
-        let (length, hash) = (payload.len() as u64, content_hash(&payload));
-        drop(payload);
+        let payload = File::open(temporary)?;
+        let length = payload.metadata()?.len();
+        let hash = content_hash(&payload, length)?;
         writer.write_all(&length.to_le_bytes())?;
         writer.write_all(hash.as_bytes())?;
         writer.write_all(MAGIC)?;
         writer.flush()?;
-        writer.get_ref().sync_all()?;
+        // Not forced to the disk: what a power failure takes is found damaged, and made again.
         fs::rename(temporary, path)?;
         Ok(())
     }
@@ -139,7 +167,7 @@ impl Cache {
     }
 
     /// The diagnostic for a disk that does not take an entry.
-    fn unwritable(&self, error: &io::Error) -> Diagnostic {
+    pub fn unwritable(&self, error: &io::Error) -> Diagnostic {
         let message = format!("the cache `{}` cannot be written: {error}", self.directory.display());
         Diagnostic::error(codes::CACHE_UNWRITABLE, message).help("set `LLMC_CACHE` to a directory with space")
     }
@@ -172,23 +200,39 @@ impl From<Diagnostic> for WriteError {
     }
 }
 
-fn verified_length(bytes: &[u8]) -> Option<usize> {
-    let length = bytes.len().checked_sub(TRAILER_BYTES)?;
-    let (payload, trailer) = bytes.split_at(length);
-    let whole = trailer[..8] == (length as u64).to_le_bytes()
-        && trailer[40..] == MAGIC[..]
-        && trailer[8..40] == content_hash(payload).as_bytes()[..];
-    whole.then_some(length)
+fn verified_length(file: &File) -> io::Result<Option<u64>> {
+    let Some(length) = file.metadata()?.len().checked_sub(TRAILER_BYTES as u64) else {
+        return Ok(None);
+    };
+    let mut trailer = [0; TRAILER_BYTES];
+    file.read_exact_at(&mut trailer, length)?;
+    let framed = trailer[..8] == length.to_le_bytes() && trailer[40..] == MAGIC[..];
+    let whole = framed && trailer[8..40] == content_hash(file, length)?.as_bytes()[..];
+    Ok(whole.then_some(length))
 }
 
-/// The blake3 hash of the blake3 hashes of 16 MiB chunks: computed on all cores.
-pub fn content_hash(bytes: &[u8]) -> blake3::Hash {
-    let chunks: Vec<blake3::Hash> = bytes.par_chunks(HASH_CHUNK_BYTES).map(blake3::hash).collect();
+/// The blake3 hash of the blake3 hashes of 16 MiB chunks of the first `length` bytes: computed on all cores.
+fn content_hash(file: &File, length: u64) -> io::Result<blake3::Hash> {
+    let hash_of_chunk = |buffer: &mut Vec<u8>, chunk: u64| -> io::Result<blake3::Hash> {
+        buffer.resize(READ_BYTES, 0);
+        let mut hasher = blake3::Hasher::new();
+        let mut at = chunk * HASH_CHUNK_BYTES;
+        let end = length.min(at + HASH_CHUNK_BYTES);
+        while at < end {
+            let piece = &mut buffer[..READ_BYTES.min((end - at) as usize)];
+            file.read_exact_at(piece, at)?;
+            hasher.update(piece);
+            at += piece.len() as u64;
+        }
+        Ok(hasher.finalize())
+    };
+    let chunks: io::Result<Vec<blake3::Hash>> =
+        (0..length.div_ceil(HASH_CHUNK_BYTES)).into_par_iter().map_init(Vec::new, hash_of_chunk).collect();
     let mut hasher = blake3::Hasher::new();
-    for chunk in &chunks {
+    for chunk in &chunks? {
         hasher.update(chunk.as_bytes());
     }
-    hasher.finalize()
+    Ok(hasher.finalize())
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! Whether prepared data fits the stage that is to train on it.
 
-use llmc_compiler::plan::StagePlan;
+use llmc_compiler::plan::{Packing, StagePlan};
 use llmc_grammar::codes;
 use llmc_grammar::diagnostic::Diagnostic;
 
+use super::rows::Rows;
 use super::stream::TokenStream;
 
 /// Fails unless the ids fit the model, rows fit the stage, and there is at least one row.
@@ -28,6 +29,14 @@ pub fn check_fits(stage: &StagePlan, train: &TokenStream, heldout: Option<&Token
         return Err(Diagnostic::error(codes::ROW_LENGTH, message).help(format!(
             "say `sequence_length = {row_length} tokens`, or store the ids in one dimension to have them cut into rows"
         )));
+    }
+    if stage.packing != Packing::Concatenate {
+        if !Rows::predict(train, stage.packing) {
+            let message = format!("no document of the training split of `{}` holds two tokens", stage.data);
+            return Err(Diagnostic::error(codes::TOO_LITTLE_DATA, message)
+                .help("add text, or lower `holdout`; a packed document needs a token that follows another"));
+        }
+        return Ok(());
     }
     let needed = if train.row_length().is_some() { length } else { length + 1 };
     if train.len() < needed {

@@ -12,16 +12,18 @@ use llmc_compiler::plan::{
 };
 use llmc_grammar::codes;
 use llmc_grammar::diagnostic::Diagnostic;
-use rayon::prelude::*;
 
 use super::cache::{Cache, Lookup, WriteError};
 use super::documents::Corpus;
+use super::encode::Encoder;
 use super::fit::check_fits;
 use super::process::Processed;
 use super::process::models::Resources;
 use super::random_tokens::RandomTokens;
+use super::rows::Rows;
+use super::shard::{ShardEnd, Split};
 use super::split::{Holdout, Survey, SurveyBuilder};
-use super::store::{Split, Store, StoreWriter, Unopened};
+use super::store::{Store, StoreWriter, Unopened};
 use super::stream::TokenStream;
 use super::texts::Texts;
 use super::token_rows::TokenRows;
@@ -29,10 +31,7 @@ use super::{DataHashes, DataStats, Phase, Prepared, Progress, SplitStats};
 use crate::tokenizer::{END_OF_TEXT, Tokenizer, train};
 
 /// Changes whenever the same inputs would be prepared differently.
-const FORMAT: &str = "llmc data 1";
-
-/// Text that is encoded at a time, on all cores.
-const ENCODED_BYTES: usize = 8 << 20;
+const FORMAT: &str = "llmc data 2";
 
 /// Prepares the data of `stage` with the user's cache. Relative paths start at `base`.
 ///
@@ -74,7 +73,7 @@ pub fn prepare_in(
         }
     };
     let Opened { survey, key, train, heldout } = opened;
-    let heldout = Some(heldout).filter(|stream| stream.len() >= 2);
+    let heldout = Some(heldout).filter(|stream| Rows::predict(stream, stage.packing));
     check_fits(stage, &train, heldout.as_ref())?;
     let stats = DataStats {
         documents: survey.documents,
@@ -301,30 +300,9 @@ impl<'a> Preparation<'a> {
         let holdout = Holdout::new(share, &survey);
         let vocab = tokenizer.vocab_size();
         let progress = self.progress;
-        let store = self.store(&key, vocab, None, |writer| {
-            let mut done = 0;
-            let mut texts = Vec::new();
-            let mut waiting = 0;
-            let mut documents = corpus.iter();
-            loop {
-                let next = documents.next().transpose()?;
-                let ended = next.is_none();
-                if let Some(text) = next {
-                    waiting += text.len();
-                    texts.push(text);
-                }
-                if ended || waiting >= ENCODED_BYTES {
-                    encode_into(writer, &texts, tokenizer, end_of_text, holdout)?;
-                    done += waiting as u64;
-                    progress(Progress { phase: Phase::Encoding, done, total: Some(survey.bytes) });
-                    texts.clear();
-                    waiting = 0;
-                }
-                if ended {
-                    return Ok(());
-                }
-            }
-        })?;
+        let encoder = Encoder { tokenizer, end_of_text, holdout };
+        let progress = |done| progress(Progress { phase: Phase::Encoding, done, total: Some(survey.bytes) });
+        let store = self.store(&key, vocab, None, |writer| encoder.write(writer, &mut corpus.iter(), &progress))?;
         Ok(Opened::stored(survey, key, store))
     }
 
@@ -337,7 +315,13 @@ impl<'a> Preparation<'a> {
         let key = key(&inputs, &[survey.content]);
         let holdout = Holdout::new(dataset.holdout, &survey);
         let vocab = stage.model.vocab;
-        let store = self.store(&key, vocab, row_length, |writer| rows.write(writer, holdout, vocab))?;
+        let store = self.store(&key, vocab, row_length, |writer| {
+            writer.shard(|shard| {
+                rows.write(shard, holdout, vocab)?;
+                Ok(ShardEnd { documents: survey.documents, bytes: survey.bytes, last: true })
+            })?;
+            Ok(())
+        })?;
         Ok(Opened::stored(survey, key, store))
     }
 
@@ -347,7 +331,7 @@ impl<'a> Preparation<'a> {
         key: &str,
         vocab: u64,
         row_length: Option<u64>,
-        fill: impl FnOnce(&mut StoreWriter<'_>) -> Result<(), WriteError>,
+        fill: impl FnOnce(&mut StoreWriter<'_>) -> Result<(), Diagnostic>,
     ) -> Result<Store, Diagnostic> {
         let name = format!("tokens-{key}");
         match Store::open(self.cache, &name) {
@@ -355,38 +339,11 @@ impl<'a> Preparation<'a> {
             Err(Unopened::Damaged) => self.warnings.push(self.cache.rebuilt(&name)),
             Err(Unopened::Missing) => {}
         }
-        StoreWriter::write(self.cache, &name, vocab, row_length, fill)?;
+        let mut writer = StoreWriter::new(self.cache, &name, vocab);
+        fill(&mut writer)?;
+        writer.finish(row_length)?;
         Store::open(self.cache, &name).map_err(|_| self.unreadable_again(&name))
     }
-}
-
-/// Encodes documents on all cores and appends them in order.
-fn encode_into(
-    writer: &mut StoreWriter<'_>,
-    texts: &[String],
-    tokenizer: &Tokenizer,
-    end_of_text: Option<u32>,
-    holdout: Holdout,
-) -> Result<(), WriteError> {
-    let encode = |text: &str| -> Result<Vec<u32>, Diagnostic> {
-        let mut ids = tokenizer.encode_document(text)?;
-        ids.extend(end_of_text);
-        Ok(ids)
-    };
-    let encoded: Result<Vec<_>, Diagnostic> = texts
-        .par_iter()
-        .map(|text| {
-            let (train, heldout) = holdout.split(text);
-            let parts = [(Split::Train, train), (Split::Heldout, heldout)];
-            let parts = parts.into_iter().filter_map(|(split, text)| Some((split, text?)));
-            parts.map(|(split, text)| Ok((split, encode(text)?, text.len() as u64))).collect::<Result<Vec<_>, _>>()
-        })
-        .collect();
-    for (split, ids, bytes) in encoded?.into_iter().flatten() {
-        writer.append(split, &ids, bytes)?;
-        writer.end_document(split);
-    }
-    Ok(())
 }
 
 fn key(inputs: &str, hashes: &[[u8; 32]]) -> String {

@@ -49,11 +49,15 @@ pub struct SurveyBuilder {
 impl SurveyBuilder {
     /// Counts one document.
     pub fn add(&mut self, document: &[u8]) {
-        let hash = blake3::hash(document);
+        self.add_hashed(blake3::hash(document), document.len() as u64);
+    }
+
+    /// Counts one document of this hash and length in bytes.
+    pub fn add_hashed(&mut self, hash: blake3::Hash, length: u64) {
         let key = key_of(&hash);
         self.hasher.update(hash.as_bytes());
         self.documents += 1;
-        self.bytes += document.len() as u64;
+        self.bytes += length;
         let (lowest, highest) = self.range.unwrap_or((key, key));
         self.range = Some((lowest.min(key), highest.max(key)));
     }

@@ -4,7 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::random_tokens::RandomTokens;
-use super::store::{Split, Store};
+use super::shard::Split;
+use super::store::Store;
 
 /// A stream of token ids in documents. Cheap to clone.
 #[derive(Debug, Clone)]

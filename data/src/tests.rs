@@ -9,8 +9,8 @@ use std::fs;
 use std::path::Path;
 
 use llmc_compiler::plan::{
-    DatasetPlan, InitPlan, ModelPlan, ObjectivePlan, OptimizerPlan, Plan, ScheduleKind, SchedulePlan, SourcePlan,
-    StagePlan, TokenizerModel, TokenizerPlan, TokenizerSource, TrainedTokenizer,
+    DatasetPlan, InitPlan, ModelPlan, ObjectivePlan, OptimizerPlan, Packing, Plan, ScheduleKind, SchedulePlan,
+    SourcePlan, StagePlan, TokenizerModel, TokenizerPlan, TokenizerSource, TrainedTokenizer,
 };
 use llmc_grammar::diagnostic::Diagnostic;
 use tempfile::TempDir;
@@ -122,6 +122,7 @@ fn stage(is_tokens: bool) -> StagePlan {
         checkpoint_every: None,
         keep: 1,
         shuffle: true,
+        packing: Packing::Concatenate,
         seed: 5,
         sample: None,
     }

@@ -9,8 +9,8 @@ use llmc_grammar::diagnostic::Diagnostic;
 use super::cache::WriteError;
 use super::documents::file_facts;
 use super::paths;
+use super::shard::{ShardWriter, Split};
 use super::split::{Holdout, Survey, SurveyBuilder, document_key};
-use super::store::{Split, StoreWriter};
 use super::token_file::TokenFile;
 
 /// Ids that are decoded and written at a time.
@@ -72,7 +72,7 @@ impl TokenRows {
     }
 
     /// Writes every document to its split. Ids are checked against `0..vocab`.
-    pub fn write(&self, writer: &mut StoreWriter<'_>, holdout: Holdout, vocab: u64) -> Result<(), WriteError> {
+    pub fn write(&self, writer: &mut ShardWriter<'_>, holdout: Holdout, vocab: u64) -> Result<(), WriteError> {
         for (file, document) in self.documents() {
             let heldout_from = match holdout {
                 Holdout::Tail { share } => {

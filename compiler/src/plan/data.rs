@@ -184,3 +184,23 @@ impl TiktokenEncoding {
         }
     }
 }
+
+/// How documents are put into rows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Packing {
+    /// One after another, cut wherever a row is full.
+    #[default]
+    Concatenate,
+    /// Whole documents together, as they fit best; only those longer than a row are cut.
+    BestFit,
+    /// Each in rows of its own.
+    Pad,
+}
+
+impl Packing {
+    /// Whether it is what a stage does that says nothing.
+    pub fn is_default(&self) -> bool {
+        *self == Packing::default()
+    }
+}

@@ -225,6 +225,7 @@ pub(crate) fn stage(model: ModelPlan, micro_batch: u64, sequence_length: u64, ac
         checkpoint_every: None,
         keep: 1,
         shuffle: false,
+        packing: Packing::Concatenate,
         seed: 7,
         sample: None,
     }

@@ -115,6 +115,7 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
     ("stage.checkpoint", TEXT, "checkpoint      = every(50%)\n  keep            = 2", ""),
     ("stage.keep", TEXT, "keep            = 2", ""),
     ("stage.shuffle", TEXT, "shuffle         = none", ""),
+    ("stage.packing", TEXT, "packing         = pad", ""),
     ("stage.seed", TEXT, "seed            = 42", ""),
     ("stage.init", DIRECTORY, "init            = hf(\"models/tiny\")", ""),
     ("hf.directory", DIRECTORY, "models/tiny", "models/tiny/"),

@@ -11,10 +11,11 @@ use llmc_grammar::codes;
 use llmc_grammar::diagnostic::Diagnostic;
 use llmc_grammar::number::grouped;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::words::{runs, words};
-use super::{Document, Outcome, Step, StepReport, pii};
+use super::{Document, Outcome, Step, StepReport, pii, recalled, state};
 use crate::documents::{not_text, unreadable};
 use crate::expand::Content;
 use crate::records::Records;
@@ -147,7 +148,7 @@ pub struct Decontamination {
 }
 
 /// What is found of one evaluation.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
 struct Overlap {
     documents: u64,
     records: BTreeSet<u64>,
@@ -191,6 +192,14 @@ impl Step for Decontamination {
             if matches.is_empty() || !self.drop { Outcome::Kept } else { Outcome::dropped("contaminated") }
         };
         batch.iter().zip(matches).map(outcome).collect()
+    }
+
+    fn learned(&mut self) -> Vec<u8> {
+        state(&self.found)
+    }
+
+    fn remember(&mut self, learned: &[u8]) {
+        recalled(learned, &mut self.found);
     }
 
     fn finish(&self, report: &mut StepReport) {

@@ -3,6 +3,7 @@
 //! A frame is the length of its header (4 bytes) and of its text (8 bytes), the header as JSON, and the text.
 //! All numbers are little-endian.
 
+use std::borrow::Cow;
 use std::io::{self, Read, Write};
 
 use serde::{Deserialize, Serialize};
@@ -31,9 +32,9 @@ pub struct Origin {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Header {
-    origin: Origin,
-    done: Vec<String>,
+struct Header<'a> {
+    origin: Cow<'a, Origin>,
+    done: Cow<'a, [String]>,
 }
 
 /// Writes documents one after another.
@@ -51,7 +52,7 @@ impl<W: Write> DocumentWriter<W> {
 
     /// Appends a document. Gives the offset of its text from where this writer began.
     pub fn write(&mut self, document: &Document) -> io::Result<u64> {
-        let header = Header { origin: document.origin.clone(), done: document.done.clone() };
+        let header = Header { origin: Cow::Borrowed(&document.origin), done: Cow::Borrowed(&document.done) };
         let header = serde_json::to_vec(&header)?;
         self.writer.write_all(&(header.len() as u32).to_le_bytes())?;
         self.writer.write_all(&(document.text.len() as u64).to_le_bytes())?;
@@ -105,7 +106,7 @@ impl<R: Read> DocumentReader<R> {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         let text = String::from_utf8(text_bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-        Ok(Some(Document { text, origin, done }))
+        Ok(Some(Document { text, origin: origin.into_owned(), done: done.into_owned() }))
     }
 }
 

@@ -1,26 +1,28 @@
 //! Repeated lines and paragraphs.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use llmc_compiler::plan::TextUnit;
 use rayon::prelude::*;
 
+use super::keys::Keys;
 use super::normal::fingerprint;
 use super::{Document, Outcome, Step};
 
-/// Removes lines or paragraphs that were seen before. Keeps 8 bytes in memory for each different one.
+/// Removes lines or paragraphs that were seen before. Keeps 8 bytes in memory for each different one, 10 to 21 with the
+/// room of its table: this grows with the data.
 #[derive(Debug)]
 pub struct Lines {
     unit: TextUnit,
     min_length: usize,
-    seen: HashSet<u64>,
+    seen: Keys,
 }
 
 impl Lines {
     /// Compares units of at least `min_length` characters.
     pub fn new(unit: TextUnit, min_length: u64) -> Lines {
-        Lines { unit, min_length: min_length as usize, seen: HashSet::new() }
+        Lines { unit, min_length: min_length as usize, seen: Keys::default() }
     }
 
     fn settle(&mut self, text: &str, units: Vec<(Range<usize>, Option<u64>)>) -> Outcome {
@@ -50,6 +52,14 @@ impl Step for Lines {
     fn decide(&mut self, batch: &[Document]) -> Vec<Outcome> {
         let keyed: Vec<_> = batch.par_iter().map(|document| keys(&document.text, self.unit, self.min_length)).collect();
         batch.iter().zip(keyed).map(|(document, units)| self.settle(&document.text, units)).collect()
+    }
+
+    fn learned(&mut self) -> Vec<u8> {
+        self.seen.learned()
+    }
+
+    fn remember(&mut self, learned: &[u8]) {
+        self.seen.remember(learned);
     }
 }
 

@@ -2,38 +2,36 @@
 //!
 //! Documents stream through the steps in batches, in the order of the sources. Each step looks at the documents of a
 //! batch on all cores and then decides in order, so that the result depends neither on the number of threads nor on
-//! the size of a batch. A step that must have seen every document before it can decide ([`near`]) puts them into a
-//! temporary file and keeps only signatures in memory.
+//! the size of a batch. Between a step that must have seen every document before it can decide ([`near`]) and those
+//! before it lies the disk (see [`run`](self::run)).
 
 mod bias;
 mod decontaminate;
 mod distribution;
 mod document;
 mod exact;
+mod keys;
 mod lines;
 pub mod models;
 pub mod near;
 mod normal;
+mod part;
 pub mod pii;
 mod quality;
 mod report;
+mod run;
 mod score;
+mod source;
 mod store;
 #[cfg(test)]
 mod tests;
 mod words;
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{BufReader, BufWriter, Write};
-use std::path::{Path, PathBuf};
 
 use llmc_compiler::plan::ProcessPlan;
-use llmc_grammar::diagnostic::Diagnostic;
 
-use super::cache::WriteError;
-use super::{Phase, Progress};
-use bias::{Counterfactual, Reweighting, Terms};
+use bias::{Counterfactual, Terms};
 pub use bias::{Pairs, terms_of, words_of};
 use decontaminate::Decontamination;
 pub use decontaminate::Evaluations;
@@ -42,18 +40,13 @@ use exact::Exact;
 use lines::Lines;
 use models::Resources;
 use models::quality::{Language, Perplexity, Quality};
-use near::NearIndex;
 use pii::Redaction;
 use quality::Filter;
 pub use report::{Example, ProcessReport, StepReport};
+pub use run::{Finished, PART_BYTES, Place, run};
 use score::Score;
+pub use source::{Reading, Source};
 pub use store::Processed;
-
-/// Text of one batch, about.
-const BATCH_BYTES: usize = 8 << 20;
-
-/// Documents of one batch at most.
-const BATCH_DOCUMENTS: usize = 1 << 14;
 
 /// What a step does to one document.
 #[derive(Debug, Clone, PartialEq)]
@@ -94,6 +87,14 @@ trait Step {
     /// One outcome for each document, in order.
     fn decide(&mut self, batch: &[Document]) -> Vec<Outcome>;
 
+    /// What it must remember of the documents since the last time it was asked, to go on after an interruption.
+    fn learned(&mut self) -> Vec<u8> {
+        Vec::new()
+    }
+
+    /// Takes what it has [learned](Step::learned) before; several times in the order it was learned.
+    fn remember(&mut self, _learned: &[u8]) {}
+
     /// Adds what was measured over all documents to the report, when there are no more.
     fn finish(&self, _report: &mut StepReport) {}
 }
@@ -117,11 +118,6 @@ fn step(plan: &ProcessPlan, resources: &Resources) -> Option<Box<dyn Step>> {
     })
 }
 
-/// Whether a step must have seen every document before it can decide.
-fn sees_all_first(plan: &ProcessPlan) -> bool {
-    matches!(plan, ProcessPlan::DedupNear { .. } | ProcessPlan::Reweight(_))
-}
-
 fn name(plan: &ProcessPlan) -> &str {
     match plan {
         ProcessPlan::DedupExact => "dedup_exact",
@@ -140,159 +136,16 @@ fn name(plan: &ProcessPlan) -> &str {
     }
 }
 
-type Input<'a> = dyn Iterator<Item = Result<Document, WriteError>> + 'a;
-type Output<'a> = dyn FnMut(Document) -> Result<(), WriteError> + 'a;
-
-/// Sends documents through the steps, which find in `resources` what they need; one of them may need `temporary`, a path that nobody else uses, for a while.
-///
-/// # Errors
-/// What the documents or `output` fail with, and what the disk refuses.
-pub fn run(
-    steps: &[ProcessPlan],
-    resources: &Resources,
-    documents: &mut dyn Iterator<Item = Result<Document, Diagnostic>>,
-    temporary: &dyn Fn() -> PathBuf,
-    progress: &dyn Fn(Progress),
-    output: &mut Output<'_>,
-) -> Result<ProcessReport, WriteError> {
-    let mut report = ProcessReport::default();
-    let mut counted = documents.map(|document| {
-        let document = document?;
-        report.documents_read += 1;
-        report.bytes_read += document.text.len() as u64;
-        progress(Progress { phase: Phase::Processing, done: report.bytes_read, total: None });
-        Ok(document)
-    });
-    let (mut documents_kept, mut bytes_kept) = (0, 0);
-    let mut last = |document: Document| {
-        documents_kept += 1;
-        bytes_kept += document.text.len() as u64;
-        output(document)
-    };
-    let mut reports = Vec::new();
-    run_from((steps, resources), &mut counted, temporary, &mut last, &mut reports)?;
-    Ok(ProcessReport { documents_kept, bytes_kept, steps: reports, ..report })
+/// A state that a step has learned, whole: what it learned before is part of it.
+fn state<T: serde::Serialize>(state: &T) -> Vec<u8> {
+    serde_json::to_vec(state).expect("counts are plain data")
 }
 
-fn run_from(
-    (plans, resources): (&[ProcessPlan], &Resources),
-    input: &mut Input<'_>,
-    temporary: &dyn Fn() -> PathBuf,
-    output: &mut Output<'_>,
-    reports: &mut Vec<StepReport>,
-) -> Result<(), WriteError> {
-    let immediate = plans.iter().take_while(|plan| !sees_all_first(plan)).count();
-    let (now, later) = plans.split_at(immediate);
-    let mut steps: Vec<(Box<dyn Step>, StepReport)> =
-        now.iter().filter_map(|plan| Some((step(plan, resources)?, StepReport::new(name(plan))))).collect();
-    let mut through = |deliver: &mut dyn FnMut(Vec<Document>) -> Result<(), WriteError>| -> Result<(), WriteError> {
-        loop {
-            let mut batch = next_batch(input)?;
-            if batch.is_empty() {
-                return Ok(());
-            }
-            for (step, report) in &mut steps {
-                let outcomes = step.decide(&batch);
-                batch = apply(batch, outcomes, report);
-            }
-            deliver(batch)?;
-        }
-    };
-    if let Some((ProcessPlan::Reweight(plan), rest)) = later.split_first() {
-        let mut groups = Reweighting::new(plan, resources);
-        let spool = Spool { path: temporary() };
-        let mut writer = DocumentWriter::new(BufWriter::with_capacity(1 << 20, File::create(&spool.path)?));
-        through(&mut |batch| {
-            groups.add(&batch);
-            batch.iter().try_for_each(|document| writer.write(document).map(drop))?;
-            Ok(())
-        })?;
-        reports.extend(finished(steps));
-        writer.into_inner().flush()?;
-        let documents = DocumentReader::new(BufReader::with_capacity(1 << 20, File::open(&spool.path)?));
-        let mut balanced = groups.balanced(documents);
-        let mut later = Vec::new();
-        let on = balanced.by_ref().map(|document| Ok(document?));
-        run_from((rest, resources), &mut { on }, temporary, output, &mut later)?;
-        reports.push(balanced.finish());
-        reports.append(&mut later);
-        return Ok(());
+/// A state from what [`state`] made of it; it comes from a part whose hash is right.
+fn recalled<T: serde::de::DeserializeOwned>(learned: &[u8], state: &mut T) {
+    if let Ok(found) = serde_json::from_slice(learned) {
+        *state = found;
     }
-    let Some((ProcessPlan::DedupNear { threshold, shingle, hashes }, rest)) = later.split_first() else {
-        through(&mut |batch| batch.into_iter().try_for_each(&mut *output))?;
-        reports.extend(finished(steps));
-        return Ok(());
-    };
-    let mut index = NearIndex::new(*threshold, *shingle as usize, *hashes as usize);
-    let spool = Spool { path: temporary() };
-    let mut writer = DocumentWriter::new(BufWriter::with_capacity(1 << 20, File::create(&spool.path)?));
-    through(&mut |batch| {
-        let places: Result<Vec<u64>, _> = batch.iter().map(|document| writer.write(document)).collect();
-        index.add(&batch, &places?);
-        Ok(())
-    })?;
-    reports.extend(finished(steps));
-    writer.into_inner().flush()?;
-    let mut report = StepReport::new("dedup_near");
-    let groups = index.resolve(&File::open(&spool.path)?)?;
-    report.notes = groups.notes.clone();
-    let origins = origins_of(&spool.path, &groups.examples())?;
-    let mut number = 0;
-    let survivors = DocumentReader::new(BufReader::with_capacity(1 << 20, File::open(&spool.path)?));
-    let mut survivors = survivors.filter_map(|document| {
-        let document = match document {
-            Ok(document) => document,
-            Err(error) => return Some(Err(error.into())),
-        };
-        let first = groups.first_of(number);
-        number += 1;
-        report.arrived(&document);
-        if first + 1 != number {
-            report.dropped(&document, "near_duplicate", origins.get(&first));
-            return None;
-        }
-        report.kept(&document);
-        Some(Ok(document))
-    });
-    let mut later = Vec::new();
-    run_from((rest, resources), &mut survivors, temporary, output, &mut later)?;
-    reports.push(report);
-    reports.append(&mut later);
-    Ok(())
-}
-
-/// The reports of steps that have seen every document.
-fn finished(steps: Vec<(Box<dyn Step>, StepReport)>) -> impl Iterator<Item = StepReport> {
-    steps.into_iter().map(|(step, mut report)| {
-        step.finish(&mut report);
-        report
-    })
-}
-
-/// Where these documents of a spool, by number in ascending order, were read.
-fn origins_of(spool: &Path, numbers: &[usize]) -> Result<BTreeMap<usize, Origin>, WriteError> {
-    let mut origins = BTreeMap::new();
-    let last = numbers.last().map_or(0, |last| last + 1);
-    let documents = DocumentReader::new(BufReader::with_capacity(1 << 20, File::open(spool)?));
-    for (number, document) in documents.take(last).enumerate() {
-        if numbers.binary_search(&number).is_ok() {
-            origins.insert(number, document?.origin);
-        }
-    }
-    Ok(origins)
-}
-
-fn next_batch(input: &mut Input<'_>) -> Result<Vec<Document>, WriteError> {
-    let mut batch = Vec::new();
-    let mut bytes = 0;
-    while bytes < BATCH_BYTES && batch.len() < BATCH_DOCUMENTS {
-        let Some(document) = input.next().transpose()? else {
-            break;
-        };
-        bytes += document.text.len();
-        batch.push(document);
-    }
-    Ok(batch)
 }
 
 /// Carries the outcomes out and counts them.
@@ -333,16 +186,4 @@ fn apply(batch: Vec<Document>, outcomes: Vec<Outcome>, report: &mut StepReport) 
         on.push(document);
     }
     on
-}
-
-/// A temporary file that is removed when it is of no use any more.
-struct Spool {
-    path: PathBuf,
-}
-
-impl Drop for Spool {
-    fn drop(&mut self) {
-        // Nothing reads it again; a file that cannot be removed does no harm but to the disk's space.
-        let _ = fs::remove_file(&self.path);
-    }
 }

@@ -1,31 +1,33 @@
 //! Processed documents in the cache.
 //!
-//! Payload: the documents as [`DocumentWriter`] frames them, then the [`Trailer`] as JSON and its length (8 bytes).
+//! The entry is a [`Manifest`] as JSON; the documents lie in the [parts](super::part) that the last pass left.
 
-use std::io::Write;
 use std::sync::Arc;
 
+use llmc_compiler::plan::ProcessPlan;
 use llmc_grammar::diagnostic::Diagnostic;
 use serde::{Deserialize, Serialize};
 
 use super::models::Resources;
-use super::{Document, DocumentReader, DocumentWriter, ProcessReport, run};
-use crate::Progress;
-use crate::cache::{Cache, Entry, Lookup, WriteError};
-use crate::documents::Corpus;
-use crate::split::{Survey, SurveyBuilder};
-use llmc_compiler::plan::ProcessPlan;
+use super::part::Part;
+use super::run::{Finished, PART_BYTES, Place, part_name, run};
+use super::{Document, ProcessReport, Reading};
+use crate::cache::{Cache, Lookup, WriteError};
+use crate::documents::{Corpus, Documents};
+use crate::split::Survey;
+use crate::{Phase, Progress};
 
 /// The documents of a data set that came through its steps. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Processed {
-    payload: Arc<Entry>,
-    end: usize,
-    trailer: Arc<Trailer>,
+    parts: Arc<Vec<Part>>,
+    manifest: Arc<Manifest>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Trailer {
+struct Manifest {
+    pass: usize,
+    parts: usize,
     survey: Survey,
     report: ProcessReport,
 }
@@ -33,26 +35,22 @@ struct Trailer {
 impl Processed {
     /// Opens the entry `name`; none where it is missing. The flag tells that it was there but damaged.
     pub fn open(cache: &Cache, name: &str) -> (Option<Processed>, bool) {
-        match cache.open(name) {
-            Lookup::Missing => (None, false),
-            Lookup::Damaged => (None, true),
-            Lookup::Found(payload) => {
-                let found = Processed::parse(payload);
-                let damaged = found.is_none();
-                (found, damaged)
-            }
-        }
+        let manifest = match cache.open(name) {
+            Lookup::Missing => return (None, false),
+            Lookup::Damaged => return (None, true),
+            Lookup::Found(payload) => serde_json::from_slice::<Manifest>(&payload).ok(),
+        };
+        let found = manifest.and_then(|manifest| {
+            let part = |number| Part::open(cache, &part_name(name, manifest.pass, number));
+            let parts: Option<Vec<Part>> = (0..manifest.parts).map(part).collect();
+            Some(Processed { parts: Arc::new(parts?), manifest: Arc::new(manifest) })
+        });
+        let damaged = found.is_none();
+        (found, damaged)
     }
 
-    fn parse(payload: Entry) -> Option<Processed> {
-        let at = payload.len().checked_sub(8)?;
-        let length = u64::from_le_bytes(payload[at..].try_into().ok()?);
-        let end = at.checked_sub(usize::try_from(length).ok()?)?;
-        let trailer = serde_json::from_slice(&payload[end..at]).ok()?;
-        Some(Processed { payload: Arc::new(payload), end, trailer: Arc::new(trailer) })
-    }
-
-    /// Sends a corpus through the steps and keeps what comes out as the entry `name`.
+    /// Sends a corpus through the steps and keeps what comes out as the entry `name`. What an interrupted run has
+    /// finished is taken over.
     ///
     /// # Errors
     /// What reading the corpus or writing the cache fails with.
@@ -64,36 +62,33 @@ impl Processed {
         resources: &Resources,
         progress: &dyn Fn(Progress),
     ) -> Result<(), Diagnostic> {
-        let temporary = || cache.temporary_path(name);
-        cache.write(name, |file| {
-            let mut documents = corpus.documents();
-            let mut writer = DocumentWriter::new(&mut *file);
-            let mut survey = SurveyBuilder::default();
-            let report = run(steps, resources, &mut documents, &temporary, progress, &mut |document| {
-                survey.add(document.text.as_bytes());
-                writer.write(&document)?;
-                Ok(())
+        let read = |bytes| progress(Progress { phase: Phase::Processing, done: bytes, total: None });
+        let left_out = |documents: &Documents| (documents.skipped(), documents.was_cut());
+        let mut reading = Reading::new(corpus.documents(), left_out, &read);
+        let finished = run(Place { cache, entry: name, part_bytes: PART_BYTES }, (steps, resources), &mut reading)
+            .map_err(|error| match error {
+                WriteError::Disk(error) => cache.unwritable(&error),
+                WriteError::Data(diagnostic) => diagnostic,
             })?;
-            let survey = survey.finish(documents.skipped(), documents.was_cut());
-            let trailer = serde_json::to_vec(&Trailer { survey, report }).map_err(std::io::Error::from)?;
-            file.write_all(&trailer)?;
-            file.write_all(&(trailer.len() as u64).to_le_bytes())?;
-            Ok::<(), WriteError>(())
-        })
+        let Finished { pass, parts, survey, report, left_over } = finished;
+        let manifest = Manifest { pass, parts: parts.len(), survey, report };
+        cache.write(name, |file| Ok(serde_json::to_writer(file, &manifest).map_err(std::io::Error::from)?))?;
+        left_over.iter().for_each(|name| cache.remove(name));
+        Ok(())
     }
 
     /// The documents in order.
-    pub fn documents(&self) -> impl Iterator<Item = std::io::Result<Document>> + '_ {
-        DocumentReader::new(&self.payload[..self.end])
+    pub fn documents(&self) -> impl Iterator<Item = std::io::Result<Document>> + Send + '_ {
+        self.parts.iter().flat_map(Part::documents)
     }
 
     /// What the steps did.
     pub fn report(&self) -> &ProcessReport {
-        &self.trailer.report
+        &self.manifest.report
     }
 
     /// What one pass over the documents finds.
     pub fn survey(&self) -> Survey {
-        self.trailer.survey
+        self.manifest.survey
     }
 }

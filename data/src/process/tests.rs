@@ -1,4 +1,5 @@
 //! Steps together, on streams of documents.
 
+mod interrupted;
 mod near;
 mod steps;

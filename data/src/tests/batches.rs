@@ -1,5 +1,7 @@
 use std::collections::BTreeMap;
 
+use llmc_compiler::plan::{DType, ModelNode, ModelOp, Packing};
+
 use super::*;
 use crate::{Batch, Evaluation, IGNORED, Loader};
 
@@ -23,7 +25,7 @@ fn rows(batch: &Batch) -> Vec<(Vec<i32>, Vec<i32>)> {
 fn every_token_is_predicted_once_an_epoch() {
     let project = stream(0.0);
     let loader = loader(&project);
-    assert_eq!((loader.rows_per_epoch(), loader.unused_tokens()), (12, 3));
+    assert_eq!((loader.rows_per_epoch(), loader.report().left_out), (12, 3));
     // Two steps of two micro-batches of three rows are one epoch.
     for epoch in 0..3 {
         let mut predicted = BTreeMap::new();
@@ -94,6 +96,97 @@ fn documents_and_positions_are_counted_in_the_row() {
     assert_eq!((batch.target_tokens(), batch.target_bytes(&lengths)), (16, 14));
 }
 
+/// Documents of 4, 6, 9 and 14 pairs of bytes and end-of-text, in rows of 8 pairs.
+fn packed(packing: Packing) -> Project {
+    let mut project = Project::files("*.txt", 0.0);
+    for text in ["abcd", "efghij", "klmnopqrs", "tuvwxyzabcdefg", ""] {
+        project.write(&format!("{}.txt", text.len()), text);
+    }
+    project.stage.shuffle = false;
+    project.stage.packing = packing;
+    project
+}
+
+/// The tokens of each document of a row that predict something as text, `.` for end-of-text as a target.
+fn documents_of(batch: &Batch, row: usize) -> Vec<(String, String)> {
+    let mut documents: Vec<(String, String)> = Vec::new();
+    for at in row * batch.row_length..(row + 1) * batch.row_length {
+        let character = |id: i32| u8::try_from(id).map_or('.', char::from);
+        if batch.targets[at] != IGNORED {
+            documents.resize(documents.len().max(batch.documents[at] as usize + 1), Default::default());
+            let (inputs, targets) = &mut documents[batch.documents[at] as usize];
+            inputs.push(character(batch.tokens[at]));
+            targets.push(character(batch.targets[at]));
+        }
+    }
+    documents
+}
+
+#[test]
+fn packed_rows_hold_whole_documents() {
+    let project = packed(Packing::BestFit);
+    let loader = loader(&project);
+    let report = loader.report();
+    assert_eq!((report.rows, report.positions, report.padding), (5, 40, 40 - 4 - 6 - 9 - 14));
+    assert_eq!((report.documents_cut, report.left_out), (2, 0));
+    let batches: Vec<Batch> = (0..2).map(|micro| loader.batch(0, micro)).collect();
+    let rows: Vec<Vec<(String, String)>> = (0..5).map(|row| documents_of(&batches[row / 3], row % 3)).collect();
+    let owned = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+        pairs.iter().map(|(inputs, targets)| ((*inputs).to_owned(), (*targets).to_owned())).collect()
+    };
+    // Files are read by name: 14, 4, 6, 9. The rest of six pairs and of one of the two long documents stay together.
+    assert_eq!(rows[0], owned(&[("tuvwxyza", "uvwxyzab")]));
+    assert_eq!(rows[1], owned(&[("bcdefg", "cdefg.")]));
+    assert_eq!(rows[2], owned(&[("abcd", "bcd.")]));
+    assert_eq!(rows[3], owned(&[("efghij", "fghij."), ("s", ".")]));
+    assert_eq!(rows[4], owned(&[("klmnopqr", "lmnopqrs")]));
+    assert_eq!(batches[1].documents[..8], [0, 0, 0, 0, 0, 0, 1, 2]);
+    assert_eq!(batches[0].target_tokens() + batches[1].target_tokens(), 33 + 8);
+}
+
+#[test]
+fn padded_rows_hold_one_document() {
+    let loader = loader(&packed(Packing::Pad));
+    let report = loader.report();
+    assert_eq!((report.rows, report.padding, report.documents_cut), (6, 48 - 33, 2));
+    let batch = loader.batch(0, 0);
+    assert_eq!(documents_of(&batch, 2), [("abcd".to_owned(), "bcd.".to_owned())]);
+    assert_eq!(batch.positions[16..], [0, 1, 2, 3, 4, 5, 6, 7]);
+    assert_eq!(batch.targets[20..], [IGNORED; 4]);
+}
+
+#[test]
+fn positions_start_anew_where_the_model_knows_documents() {
+    for packing in [Packing::Concatenate, Packing::BestFit] {
+        let mut project = packed(packing);
+        let positions = |project: &Project| loader(project).batch(0, 1).positions[..8].to_vec();
+        assert_eq!(positions(&project), [0, 1, 2, 3, 4, 5, 6, 7]);
+        project.stage.model.nodes = vec![ModelNode {
+            op: ModelOp::Input("documents".to_owned()),
+            inputs: Vec::new(),
+            shape: Vec::new(),
+            dtype: DType::I32,
+            origin: Default::default(),
+        }];
+        let wanted = match packing {
+            Packing::Concatenate => [0, 1, 2, 0, 1, 2, 3, 4],
+            _ => [0, 1, 2, 3, 4, 5, 0, 7],
+        };
+        assert_eq!(positions(&project), wanted);
+    }
+}
+
+#[test]
+fn held_out_documents_are_packed_alike() {
+    let mut project = packed(Packing::BestFit);
+    project.stage.evaluate_rows = 100;
+    let train = project.prepare().unwrap().train;
+    let evaluation = Evaluation::new(train, &project.stage);
+    assert_eq!((evaluation.rows(), evaluation.batches()), (5, 2));
+    let targets: u64 = (0..2).map(|index| evaluation.batch(index).target_tokens()).sum();
+    assert_eq!(targets, 33);
+}
+
 #[test]
 fn held_out_rows_cover_every_token() {
     let project = stream(0.3);
@@ -127,7 +220,7 @@ fn rows_of_ids_keep_their_ends() {
     file.extend((0..32u16).flat_map(u16::to_le_bytes));
     project.write("x.npy", &file);
     let loader = loader(&project);
-    assert_eq!((loader.rows_per_epoch(), loader.unused_tokens()), (4, 0));
+    assert_eq!((loader.rows_per_epoch(), loader.report().left_out), (4, 0));
     let batch = loader.batch(0, 0);
     let row = |start: i32| -> (Vec<i32>, Vec<i32>) {
         ((start..start + 8).collect(), (start + 1..start + 8).chain([IGNORED]).collect())

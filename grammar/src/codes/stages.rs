@@ -101,4 +101,9 @@ rounded up, here by more than one per cent.";
     LEAK_UNPROVED = "W0623", "not shown that labels stay hidden", "\
 The model mixes places of a row by an operation that the compiler cannot follow, such as a matrix product over the time axis. It may \
 still be right; compare the logits of a row with those of a row whose end is changed.";
+    DOCUMENTS_MIXED = "W0604", "documents packed together see one another", "\
+`packing = best_fit` puts several documents into one row. A model that takes no `documents` lets every token attend \
+to all tokens before it in the row, those of other documents too, and counts positions on from one document to the \
+next. Give the model the input `documents: [B, T]` and hand it to `attend(..., documents: documents)`, or give every \
+document rows of its own with `packing = pad`.";
 }

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use llmc_compiler::check::model::{Library, arguments_from_config, elaborate_values, model_for_config};
 use llmc_compiler::library;
-use llmc_compiler::plan::{InitPlan, ModelPlan, ObjectivePlan, OptimizerPlan, ScheduleKind, SchedulePlan, StagePlan};
+use llmc_compiler::plan::{
+    InitPlan, ModelPlan, ObjectivePlan, OptimizerPlan, Packing, ScheduleKind, SchedulePlan, StagePlan,
+};
 use llmc_grammar::codes::{DAMAGED_FILE, NOT_A_CHECKPOINT, UNKNOWN_FAMILY};
 use llmc_grammar::parse;
 use llmc_grammar::source::Span;
@@ -228,6 +230,7 @@ fn stage_of(model: ModelPlan, config: &Value) -> StagePlan {
         checkpoint_every: None,
         keep: 0,
         shuffle: false,
+        packing: Packing::Concatenate,
         seed: 0,
         sample: None,
     }

@@ -54,6 +54,7 @@ impl Data {
             let (path, written) = export(&loaded.plan, stage, &loaded.base, directory)?;
             terminal.note(format!("{} documents written to `{}`", grouped(written), path.display()));
         }
+        let loader = Loader::new(prepared.train.clone(), stage);
         if self.json {
             let all = json!({
                 "stage": stage.name,
@@ -61,32 +62,15 @@ impl Data {
                 "stats": prepared.stats,
                 "hashes": prepared.hashes,
                 "process": prepared.process,
+                "rows": loader.report(),
             });
             return terminal.print(&format!("{all:#}\n"));
         }
-        terminal.print(&table(&stage.data, &prepared))?;
+        terminal.print(&table(&stage.data, &prepared, &loader.report()))?;
         match self.preview {
-            Some(rows) => terminal.print(&self.rows(stage, &prepared, rows, terminal)),
+            Some(count) => terminal.print(&rows(stage, &loader, &prepared, count, terminal)),
             None => Ok(()),
         }
-    }
-
-    /// Rows of the stage's batches from the first step on.
-    fn rows(&self, stage: &StagePlan, prepared: &Prepared, rows: u64, terminal: &Terminal) -> String {
-        let loader = Loader::new(prepared.train.clone(), stage);
-        let mut text = String::new();
-        let batches = (0..).flat_map(|step| (0..stage.accumulation).map(move |micro| (step, micro)));
-        let mut left = rows as usize;
-        for (step, micro) in batches {
-            let batch = loader.batch(step, micro);
-            let shown = left.min(batch.rows);
-            text.push_str(&preview(&batch, shown, step, prepared.tokenizer.as_ref(), terminal.colour_output()));
-            left -= shown;
-            if left == 0 {
-                break;
-            }
-        }
-        text
     }
 }
 
@@ -110,4 +94,21 @@ fn export(plan: &Plan, stage: &StagePlan, base: &Path, directory: &Path) -> Resu
     }
     file.flush().at("write", &path)?;
     Ok((path, written))
+}
+
+/// Rows of the stage's batches from the first step on.
+fn rows(stage: &StagePlan, loader: &Loader, prepared: &Prepared, rows: u64, terminal: &Terminal) -> String {
+    let mut text = String::new();
+    let batches = (0..).flat_map(|step| (0..stage.accumulation).map(move |micro| (step, micro)));
+    let mut left = rows as usize;
+    for (step, micro) in batches {
+        let batch = loader.batch(step, micro);
+        let shown = left.min(batch.rows);
+        text.push_str(&preview(&batch, shown, step, prepared.tokenizer.as_ref(), terminal.colour_output()));
+        left -= shown;
+        if left == 0 {
+            break;
+        }
+    }
+    text
 }

@@ -2,12 +2,12 @@
 
 use llmc_data::process::{Example, StepReport};
 use llmc_data::tokenizer::Tokenizer;
-use llmc_data::{Batch, IGNORED, Prepared};
+use llmc_data::{Batch, IGNORED, Prepared, RowsReport};
 
 use llmc_grammar::number::{bytes, grouped};
 
 /// The steps of a data set with what each kept, changed and dropped, examples, and the size of what is left.
-pub fn table(dataset: &str, prepared: &Prepared) -> String {
+pub fn table(dataset: &str, prepared: &Prepared, rows: &RowsReport) -> String {
     let mut text = String::new();
     if let Some(report) = &prepared.process {
         let read = (report.documents_read, report.bytes_read);
@@ -43,6 +43,8 @@ pub fn table(dataset: &str, prepared: &Prepared) -> String {
             grouped(split.documents)
         ));
     }
+    text.push_str(&rows.line());
+    text.push('\n');
     text
 }
 

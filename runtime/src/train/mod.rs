@@ -126,11 +126,13 @@ impl StageRun<'_> {
             None => self.first_weights(engine.device_mut())?,
         }
         let end_of_text = self.end_of_text(prepared.tokenizer.as_ref())?;
+        let loader = Loader::new(prepared.train.clone(), self.stage);
+        self.terminal.note(loader.report().line());
         let mut training = Training {
             run: self,
             directory: &directory,
             checkpoints: &checkpoints,
-            loader: Loader::new(prepared.train.clone(), self.stage),
+            loader,
             heldout: prepared.heldout.clone().map(|stream| Evaluation::new(stream, self.stage)),
             byte_lengths: prepared.tokenizer.as_ref().map(Tokenizer::byte_lengths),
             unigram_entropy: unigram_entropy(&prepared),

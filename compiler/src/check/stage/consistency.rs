@@ -1,6 +1,8 @@
 //! What must agree between the parts of a stage.
 
-use llmc_grammar::codes::{NO_EFFECT, ROW_LENGTH, SEQUENCE_TOO_LONG, TOKENIZER_MISSING, VOCABULARY_MISMATCH};
+use llmc_grammar::codes::{
+    DOCUMENTS_MIXED, NO_EFFECT, ROW_LENGTH, SEQUENCE_TOO_LONG, TOKENIZER_MISSING, VOCABULARY_MISMATCH,
+};
 use llmc_grammar::diagnostic::{Diagnostic, Diagnostics};
 use llmc_grammar::tree::Declaration;
 
@@ -8,7 +10,7 @@ use super::super::dataset::Dataset;
 use super::super::model::rows_looked_up;
 use super::super::record::{Read, Record};
 use super::Checking;
-use crate::plan::{ModelPlan, SourcePlan, TokenizerPlan, TokenizerSource};
+use crate::plan::{ModelPlan, Packing, SourcePlan, TokenizerPlan, TokenizerSource};
 use crate::world::SourceFacts;
 
 /// True if the stage itself (not its base) writes the field, and not as `none`.
@@ -195,4 +197,40 @@ pub fn row_length(record: &Record, data: Option<&Dataset>, diagnostics: &mut Dia
             );
         }
     }
+}
+
+/// How documents are put into rows. Token ids come as rows or as a stream; documents side by side should not see
+/// one another.
+pub fn packing(
+    item: &Declaration,
+    record: &Record,
+    data: Option<&Dataset>,
+    model: Option<&ModelPlan>,
+    diagnostics: &mut Diagnostics,
+) -> Option<Packing> {
+    let packing = match record.call("packing")?.form.name {
+        "best_fit" => Packing::BestFit,
+        "pad" => Packing::Pad,
+        _ => Packing::Concatenate,
+    };
+    if let Some(data) = data.filter(|data| data.is_tokens()) {
+        if !writes(item, record, "packing") {
+            return Some(Packing::default());
+        }
+        diagnostics.push(
+            Diagnostic::error(NO_EFFECT, format!("`packing` has no effect: `{}` is token ids already", data.name.text))
+                .label(record.place("packing"), "whole rows are taken as they are, a stream is cut into rows")
+                .label(&data.name.span, "token ids")
+                .help("remove `packing`"),
+        );
+    }
+    if let Some(model) = model.filter(|model| packing == Packing::BestFit && !model.takes("documents")) {
+        diagnostics.push(
+            Diagnostic::warning(DOCUMENTS_MIXED, "documents that are packed together see one another")
+                .label(record.place("packing"), "puts several documents into one row")
+                .label(record.place("model"), format!("`{}` does not take `documents`", model.name))
+                .help("give the model an input `documents: [B, T]` and hand it to `attend(..., documents: documents)`, or write `packing = pad`"),
+        );
+    }
+    Some(packing)
 }

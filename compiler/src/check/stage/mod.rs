@@ -98,6 +98,7 @@ fn check(
             leak::check(&record, objective, model, checking.diagnostics);
         }
     }
+    let packing = consistency::packing(item, &record, data, model.as_ref(), checking.diagnostics);
     let batch = batch::check(&record, checking.diagnostics);
     consistency::row_length(&record, data, checking.diagnostics);
     let steps = batch.and_then(|batch| duration::budget(&record, batch, data, checking.diagnostics));
@@ -134,6 +135,7 @@ fn check(
         checkpoint_every: checkpoint_every?,
         keep: record.integer("keep")?,
         shuffle: record.optional("shuffle", Read::call)?.is_some(),
+        packing: packing?,
         seed: record.integer("seed")?,
         sample: sample(&record, data)?,
     })

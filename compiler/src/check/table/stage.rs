@@ -121,6 +121,14 @@ pub static STAGE: Form = Form {
             example: "none",
         },
         Field {
+            name: "packing",
+            ty: Type::Call(&[&CONCATENATE, &BEST_FIT, &PAD]),
+            presence: Presence::Default("concatenate"),
+            doc: "How documents of text are put into rows. `llmc data` tells how many are cut and how much is padding. \
+                  Where the model takes `documents`, a token sees only its own document and positions start anew in each.",
+            example: "best_fit",
+        },
+        Field {
             name: "seed",
             ty: Type::Integer(Range::NOT_NEGATIVE),
             presence: Presence::Default("0"),
@@ -271,6 +279,31 @@ static ROWS: Form = Form {
     name: "rows",
     doc: "Rows of `sequence_length` tokens are shuffled, the tokens in a row are not.",
     example: "rows",
+    positional: 0,
+    fields: &[],
+};
+
+static CONCATENATE: Form = Form {
+    name: "concatenate",
+    doc: "One after another, cut wherever a row is full: nothing is padded.",
+    example: "concatenate",
+    positional: 0,
+    fields: &[],
+};
+
+static BEST_FIT: Form = Form {
+    name: "best_fit",
+    doc: "Whole documents together by best-fit decreasing (Ding et al. 2024): only those longer than a row are cut, \
+          and little is padded.",
+    example: "best_fit",
+    positional: 0,
+    fields: &[],
+};
+
+static PAD: Form = Form {
+    name: "pad",
+    doc: "Each document in rows of its own, the last one padded.",
+    example: "pad",
     positional: 0,
     fields: &[],
 };

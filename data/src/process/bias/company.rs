@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use llmc_grammar::number::grouped;
+use serde::{Deserialize, Serialize};
 
 use super::super::models::Resources;
 use super::super::words::words;
@@ -25,7 +26,7 @@ pub struct Watch {
 }
 
 /// What was found in some documents.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Company {
     /// Documents about either group: those with more of its terms.
     pub documents: [u64; 2],

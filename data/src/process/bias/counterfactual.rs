@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::super::models::Resources;
 use super::super::words::{chosen, mixed};
-use super::super::{Document, Outcome, Step, StepReport};
+use super::super::{Document, Outcome, Step, StepReport, recalled, state};
 use super::company::{Company, Watch};
 use super::swap::swapped;
 use crate::split::document_key;
@@ -63,6 +63,16 @@ impl Step for Counterfactual {
             outcome
         };
         exchanged.into_iter().map(count).collect()
+    }
+
+    fn learned(&mut self) -> Vec<u8> {
+        state(&[&self.before, &self.after])
+    }
+
+    fn remember(&mut self, learned: &[u8]) {
+        let mut found = [Company::default(), Company::default()];
+        recalled(learned, &mut found);
+        [self.before, self.after] = found;
     }
 
     fn finish(&self, report: &mut StepReport) {

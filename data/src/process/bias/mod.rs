@@ -11,7 +11,7 @@ mod terms;
 
 pub use counterfactual::Counterfactual;
 pub use pairs::Pairs;
-pub use reweight::Reweighting;
+pub use reweight::{Balanced, Reweighting};
 pub use terms::{Phrases, Terms, terms_of, words_of};
 
 use llmc_grammar::codes;

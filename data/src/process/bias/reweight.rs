@@ -138,19 +138,20 @@ impl<I: Iterator<Item = io::Result<Document>>> Iterator for Balanced<I> {
 }
 
 impl<I> Balanced<I> {
-    /// What was done, when all documents have come.
-    pub fn finish(mut self) -> StepReport {
+    /// What was done to the documents that have come so far.
+    pub fn report(&self) -> StepReport {
+        let mut report = self.report.clone();
         let [first, second] = &self.groups.watch.pairs.groups;
         let plan = &self.groups.plan;
         let [one, other] = self.after.documents;
         let reached = if other == 0 { "none".to_owned() } else { format!("{:.3}", one as f64 / other as f64) };
-        self.report.notes.push(format!("documents {first} for each {second}: {reached}, asked for {}", plan.ratio));
+        report.notes.push(format!("documents {first} for each {second}: {reached}, asked for {}", plan.ratio));
         if other > 0 {
-            self.report.measures.insert("ratio".to_owned(), one as f64 / other as f64);
+            report.measures.insert("ratio".to_owned(), one as f64 / other as f64);
         }
-        let notes = self.groups.watch.report(&self.groups.before, &self.after, &mut self.report.measures);
-        self.report.notes.extend(notes);
-        self.report
+        let notes = self.groups.watch.report(&self.groups.before, &self.after, &mut report.measures);
+        report.notes.extend(notes);
+        report
     }
 }
 
@@ -173,7 +174,7 @@ mod tests {
         documents.chunks(7).for_each(|batch| groups.add(batch));
         let mut balanced = groups.balanced(documents.into_iter().map(Ok));
         let texts = balanced.by_ref().map(|document| document.unwrap().text).collect();
-        (texts, balanced.finish())
+        (texts, balanced.report())
     }
 
     fn counts(texts: &[String]) -> [usize; 3] {

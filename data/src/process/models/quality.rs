@@ -8,7 +8,7 @@ use llmc_grammar::number::grouped;
 use rayon::prelude::*;
 
 use super::super::distribution::Distribution;
-use super::super::{Document, Outcome, Step, StepReport};
+use super::super::{Document, Outcome, Step, StepReport, recalled, state};
 use super::{Classifier, NgramModel};
 
 /// Drops documents that a classifier finds bad.
@@ -32,6 +32,14 @@ impl Step for Quality {
         scores.iter().for_each(|score| self.scores.add(*score));
         let outcome = |score: f64| if score >= self.min { Outcome::Kept } else { Outcome::dropped("quality") };
         scores.into_iter().map(outcome).collect()
+    }
+
+    fn learned(&mut self) -> Vec<u8> {
+        state(&self.scores)
+    }
+
+    fn remember(&mut self, learned: &[u8]) {
+        recalled(learned, &mut self.scores);
     }
 
     fn finish(&self, report: &mut StepReport) {
@@ -86,6 +94,14 @@ impl Step for Perplexity {
         values.into_iter().map(outcome).collect()
     }
 
+    fn learned(&mut self) -> Vec<u8> {
+        state(&self.values)
+    }
+
+    fn remember(&mut self, learned: &[u8]) {
+        recalled(learned, &mut self.values);
+    }
+
     fn finish(&self, report: &mut StepReport) {
         report.measures.insert("model.median".to_owned(), self.model.median());
         self.values.measure("perplexity", &mut report.measures);
@@ -135,6 +151,18 @@ impl Step for Language {
             Some(_) => Outcome::Kept,
         };
         languages.into_iter().map(outcome).collect()
+    }
+
+    fn learned(&mut self) -> Vec<u8> {
+        state(&(&self.confidences, &self.documents))
+    }
+
+    fn remember(&mut self, learned: &[u8]) {
+        let mut found = (self.confidences.clone(), BTreeMap::<String, u64>::new());
+        recalled(learned, &mut found);
+        self.confidences = found.0;
+        let code = |code: &str| LANGUAGES.iter().find(|language| language.code == code).map(|language| language.code);
+        self.documents = found.1.iter().filter_map(|(name, count)| Some((code(name)?, *count))).collect();
     }
 
     fn finish(&self, report: &mut StepReport) {

@@ -51,6 +51,23 @@ pub struct Groups {
 }
 
 impl Groups {
+    /// For the cache: 4 bytes for each document, the notes as JSON and their length (8 bytes).
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let notes = serde_json::to_vec(&self.notes).expect("notes are texts");
+        let mut bytes: Vec<u8> = self.first.iter().flat_map(|first| first.to_le_bytes()).collect();
+        bytes.extend_from_slice(&notes);
+        bytes.extend_from_slice(&(notes.len() as u64).to_le_bytes());
+        bytes
+    }
+
+    /// What [`Groups::to_bytes`] made.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Groups> {
+        let (rest, length) = bytes.split_last_chunk()?;
+        let (first, notes) = rest.split_at_checked(rest.len().checked_sub(u64::from_le_bytes(*length) as usize)?)?;
+        let first = first.chunks_exact(4).map(|four| u32::from_le_bytes([four[0], four[1], four[2], four[3]]));
+        Some(Groups { first: first.collect(), notes: serde_json::from_slice(notes).ok()? })
+    }
+
     /// The first document of the group that `number` is in.
     pub fn first_of(&self, number: usize) -> usize {
         self.first[number] as usize
@@ -75,10 +92,12 @@ mod tests {
         for edges in [[(5, 3), (3, 1), (4, 2)], [(4, 2), (1, 3), (5, 3)]] {
             let mut sets = UnionFind::new(6);
             edges.iter().for_each(|&(one, other)| sets.join(one, other));
-            let groups = sets.groups(Vec::new());
+            let groups = sets.groups(vec!["a note".to_owned()]);
             let firsts: Vec<usize> = (0..6).map(|number| groups.first_of(number)).collect();
             assert_eq!(firsts, [0, 1, 2, 1, 2, 1]);
             assert_eq!(groups.examples(), [1, 2]);
+            let again = Groups::from_bytes(&groups.to_bytes()).unwrap();
+            assert_eq!((again.first, again.notes), (groups.first, groups.notes));
         }
     }
 }

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use super::distribution::Distribution;
 use super::models::quality::{language_of, separation};
 use super::models::{Classifier, NgramModel, Resources};
-use super::{Document, Outcome, Step, StepReport};
+use super::{Document, Outcome, Step, StepReport, recalled, state};
 use components::Prose;
 
 /// Drops documents of a low score.
@@ -74,6 +74,22 @@ impl Step for Score {
             if self.formula.lets_through(sum) { Outcome::Kept } else { Outcome::dropped("score") }
         };
         measured.into_iter().map(outcome).collect()
+    }
+
+    fn learned(&mut self) -> Vec<u8> {
+        let sums: Vec<(&str, u64)> = self.sums.iter().map(|(component, sum)| (component.name(), *sum)).collect();
+        state(&(&self.scores, sums, self.documents))
+    }
+
+    fn remember(&mut self, learned: &[u8]) {
+        let mut found = (self.scores.clone(), Vec::<(String, u64)>::new(), 0);
+        recalled(learned, &mut found);
+        (self.scores, self.documents) = (found.0, found.2);
+        for (name, sum) in found.1 {
+            if let Some(component) = Component::ALL.iter().find(|component| component.name() == name) {
+                self.sums.insert(*component, sum);
+            }
+        }
     }
 
     fn finish(&self, report: &mut StepReport) {

@@ -3,29 +3,27 @@ use std::fs;
 use llmc_compiler::plan::{LineCleaning, PiiKind, ProcessPlan, Replacement, Rule, RuleLimit, TextUnit};
 
 use super::super::*;
+use crate::cache::Cache;
+
+/// Texts as the lines of a file.
+pub fn documents(texts: &[String]) -> Vec<Document> {
+    let origin = |position| Origin { source: "a.jsonl".to_owned(), position };
+    let document =
+        |(text, position): (&String, u64)| Document { text: text.clone(), origin: origin(position), done: Vec::new() };
+    texts.iter().zip(1..).map(document).collect()
+}
 
 /// Documents after the steps, and the report.
 pub fn processed(steps: &[ProcessPlan], texts: &[String]) -> (Vec<Document>, ProcessReport) {
     let directory = tempfile::tempdir().unwrap();
-    let origin = |position| Origin { source: "a.jsonl".to_owned(), position };
-    let mut documents = texts
-        .iter()
-        .zip(1..)
-        .map(|(text, position)| Ok(Document { text: text.clone(), origin: origin(position), done: Vec::new() }));
-    let mut left = Vec::new();
-    let report = run(
-        steps,
-        &models::Resources::default(),
-        &mut documents,
-        &|| directory.path().join("spool"),
-        &|_| {},
-        &mut |document| {
-            left.push(document);
-            Ok(())
-        },
-    );
-    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0, "a temporary file is left");
-    (left, report.unwrap())
+    let cache = Cache::new(directory.path());
+    let mut input = Reading::new(documents(texts).into_iter().map(Ok), |_| (0, false), &|_| {});
+    let place = Place { cache: &cache, entry: "documents", part_bytes: PART_BYTES };
+    let finished = run(place, (steps, &models::Resources::default()), &mut input).unwrap();
+    let left: Vec<Document> = finished.documents().collect::<Result<_, _>>().unwrap();
+    let written = fs::read_dir(directory.path()).unwrap().count();
+    assert_eq!(written, finished.parts.len() + finished.left_over.len(), "a temporary file is left");
+    (left, finished.report)
 }
 
 pub fn texts(documents: &[Document]) -> Vec<&str> {

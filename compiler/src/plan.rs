@@ -5,6 +5,7 @@
 mod data;
 mod process;
 mod quality;
+mod rotary;
 
 use std::collections::BTreeMap;
 
@@ -15,6 +16,7 @@ use crate::dim::Dim;
 pub use data::{DatasetPlan, SourcePlan, TokenizerPlan, TokenizerSource};
 pub use process::{LineCleaning, PiiKind, ProcessPlan, Replacement, TextUnit};
 pub use quality::{Rule, RuleLimit, RuleUnit};
+pub use rotary::{Rotary, RotaryLayout, RotaryScaling, stretched_base};
 
 /// A whole checked recipe.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -344,11 +346,8 @@ pub enum ModelOp {
         /// Added to the mean square.
         eps: f64,
     },
-    /// `(x [B, T, H, K], positions [B, T])`: rotary embedding, half-split layout (Su et al. 2021).
-    Rotate {
-        /// Base of the frequencies.
-        theta: f64,
-    },
+    /// `(x [B, T, H, K], positions [B, T])`: rotary embedding.
+    Rotate(Rotary),
     /// `(q [B, T, H, K], k [B, S, G, K], v [B, S, G, V], documents [B, T]?) -> [B, T, H, V]`:
     /// scaled dot-product attention; query head `h` reads key/value head `h / (H / G)`.
     /// With `documents`, a token sees only tokens of its own document.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use smallvec::SmallVec;
 
 use crate::op::{AdamConstants, AttentionInput, AttentionSettings, Reduction};
-use crate::plan::{BinaryFunction, DType, Initializer, Origin, SchedulePlan, UnaryFunction};
+use crate::plan::{BinaryFunction, DType, Initializer, Origin, Rotary, SchedulePlan, UnaryFunction};
 
 /// Everything a stage needs at run time. All programs share one persistent region (same offsets for the same state)
 /// and one scratch region as large as the largest needs.
@@ -203,8 +203,8 @@ pub enum Kernel {
     },
     /// `(x [B, T, H, K] rows, positions [B, T]) -> [B, T, H, K] rows`; may be in place.
     Rotate {
-        /// Base of the frequencies.
-        theta: f64,
+        /// Frequencies, amplitude and pairs.
+        rotary: Rotary,
         /// Turn the other way.
         inverse: bool,
     },

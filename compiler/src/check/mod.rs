@@ -20,6 +20,7 @@ mod quantities;
 mod reader;
 mod record;
 pub mod reference;
+mod scaling;
 mod stage;
 pub mod table;
 mod tokenizer;

@@ -11,6 +11,7 @@ use super::world::{Files, rendered};
 const TEXT: &str = include_str!("../plans/every_field.recipe");
 const TOKENS: &str = include_str!("../plans/token_ids.recipe");
 const RANDOM: &str = include_str!("../plans/random_tokens.recipe");
+const ROTARY: &str = include_str!("../plans/rotary.recipe");
 const DIRECTORY: &str = include_str!("../plans/from_directory.recipe");
 
 /// The steps that documents of the recipe `TEXT` go through.
@@ -84,6 +85,20 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
     ("sample.tokens", TEXT, "tokens: 50, ", ""),
     ("sample.temperature", TEXT, "temperature: 0.0, ", ""),
     ("sample.top_k", TEXT, ", top_k: none", ""),
+    ("interpolation.factor", ROTARY, "factor: 2.0", "factor: 9.0"),
+    ("ntk.factor", ROTARY, "factor: 3.0", "factor: 9.0"),
+    ("dynamic_ntk.factor", ROTARY, "factor: 4.0", "factor: 9.0"),
+    ("dynamic_ntk.original", ROTARY, "original: 8)", "original: 9)"),
+    ("yarn.factor", ROTARY, "factor: 5.0", "factor: 9.0"),
+    ("yarn.original", ROTARY, "original: 16", "original: 9"),
+    ("yarn.beta_fast", ROTARY, ", beta_fast: 6.0", ""),
+    ("yarn.beta_slow", ROTARY, ", beta_slow: 0.5", ""),
+    ("yarn.attention_factor", ROTARY, ", attention_factor: 1.5", ""),
+    ("yarn.truncate", ROTARY, ", truncate: false", ""),
+    ("llama3.factor", ROTARY, "factor: 7.0", "factor: 9.0"),
+    ("llama3.low", ROTARY, ", low: 1.5", ""),
+    ("llama3.high", ROTARY, ", high: 5.0", ""),
+    ("llama3.original", ROTARY, "original: 32", "original: 9"),
 ];
 
 /// Fields with a single choice today: there is nothing to change them to.

@@ -6,11 +6,13 @@
 mod data;
 mod process;
 mod range;
+mod scaling;
 mod spellings;
 mod stage;
 
 pub use data::{DATASET, TOKENIZER};
 pub use range::Range;
+pub use scaling::SCALINGS;
 pub use spellings::meaning;
 pub use stage::STAGE;
 
@@ -128,6 +130,7 @@ pub fn calls() -> Vec<&'static Form> {
     for kind in KINDS {
         collect(kind, &mut found);
     }
+    found.extend(SCALINGS);
     found
 }
 

@@ -111,6 +111,8 @@ pub enum InitPlan {
     Stage(String),
     /// A Hugging Face directory.
     HuggingFace(String),
+    /// A GGUF file.
+    Gguf(String),
 }
 
 /// What a stage minimises.

@@ -74,6 +74,7 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
     ("stage.shuffle", TEXT, "shuffle         = none", ""),
     ("stage.seed", TEXT, "seed            = 42", ""),
     ("stage.init", DIRECTORY, "init            = hf(\"models/tiny\")", ""),
+    ("gguf.file", DIRECTORY, "hf(\"models/tiny\")", "gguf(\"models/tiny\")"),
     ("hf.directory", DIRECTORY, "models/tiny", "models/tiny/"),
     (
         "stage.sample",

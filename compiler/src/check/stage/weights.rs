@@ -29,14 +29,20 @@ pub fn model(record: &Record, checking: &mut Checking<'_, '_>) -> Option<ModelPl
         return None;
     }
     if let Some(init) = record.optional("init", Read::call)? {
-        let directory = init.text("directory")?;
-        let place = init.place("directory").clone();
+        let field = path_field(init);
+        let directory = init.text(field)?;
+        let place = init.place(field).clone();
         arguments.extend(from_directory(&directory, &place, &name, &arguments, checking)?);
     }
     elaborate(checking.library, &name, &arguments, checking.diagnostics)
 }
 
-/// The arguments of model `name` that `directory` gives and `written` does not.
+/// Which argument of `hf` or `gguf` is the path.
+fn path_field(init: &Record) -> &'static str {
+    if init.form.name == "gguf" { "file" } else { "directory" }
+}
+
+/// The arguments of model `name` that `directory` (or GGUF file) gives and `written` does not.
 fn from_directory(
     directory: &str,
     place: &Span,
@@ -177,7 +183,10 @@ pub fn init(
             }
             Some(InitPlan::Stage(parent.name.clone()))
         }
-        (None, Some(call)) => Some(InitPlan::HuggingFace(call.text("directory")?)),
+        (None, Some(call)) => {
+            let path = call.text(path_field(call))?;
+            Some(if call.form.name == "gguf" { InitPlan::Gguf(path) } else { InitPlan::HuggingFace(path) })
+        }
         (None, None) => Some(InitPlan::Random),
         (Some(_), Some(_)) => None,
     }

@@ -186,11 +186,9 @@ fn llama3(divisors: &[f32], theta: f64, head: u64) -> Option<Json> {
     let (low, high) = (1.0, 4.0);
     let fits = |original: u64| {
         let expected = llama3_divisors(theta, head, RotaryScaling::Llama3 { factor, low, high, original });
-        expected.len() == divisors.len()
-            && expected
-                .iter()
-                .zip(divisors)
-                .all(|(expected, &divisor)| (f64::from(divisor) / expected - 1.0).abs() < DIVISOR_TOLERANCE)
+        let mut distances =
+            expected.iter().zip(divisors).map(|(expected, &divisor)| f64::from(divisor) / expected - 1.0);
+        distances.all(|distance| distance.abs() < DIVISOR_TOLERANCE)
     };
     let original = (4..=24).map(|power| 1 << power).find(|&original| fits(original))?;
     Some(json!({

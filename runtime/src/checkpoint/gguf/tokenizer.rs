@@ -225,8 +225,7 @@ pub fn metadata(text: &str, model: &TrainedModel) -> (Vec<(String, Value)>, Opti
         };
         put(added["id"].as_u64(), token, kind);
     }
-    let merges: Vec<(String, String)> =
-        bpe["merges"].as_array().into_iter().flatten().filter_map(|merge| pair(merge)).collect();
+    let merges: Vec<(String, String)> = bpe["merges"].as_array().into_iter().flatten().filter_map(pair).collect();
     let mut rows = Vec::new();
     let mut note = None;
     if fallback {

@@ -6,6 +6,8 @@ mod cli;
 mod data;
 mod fidelity;
 mod generation;
+mod gguf;
+mod import;
 mod mutation;
 mod real_model;
 mod recipes;

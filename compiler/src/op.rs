@@ -8,7 +8,7 @@ use std::fmt;
 
 use smallvec::SmallVec;
 
-use crate::plan::{AttentionSettings, BinaryFunction, DType, LossPlan, Pattern, SchedulePlan, UnaryFunction};
+use crate::plan::{AttentionSettings, BinaryFunction, DType, LossPlan, Pattern, Rotary, SchedulePlan, UnaryFunction};
 
 /// A concrete shape.
 pub type Shape = SmallVec<[u64; 4]>;
@@ -232,11 +232,11 @@ pub enum Op {
         /// For which input.
         wrt: NormInput,
     },
-    /// `(x [B, T, H, K], positions [B, T] i32)`: pairs `(i, i + K/2)` turned by `position * theta^(-2i/K)`;
-    /// angles in f64 or better. The derivative is the inverse rotation.
+    /// `(x [B, T, H, K], positions [B, T] i32)`: pairs of each head turned, angles in f64 or better, and multiplied by the
+    /// rule's amplitude. The derivative turns the other way.
     Rotate {
-        /// Base of the frequencies.
-        theta: f64,
+        /// Frequencies, amplitude and pairs.
+        rotary: Rotary,
         /// Turn the other way.
         inverse: bool,
     },

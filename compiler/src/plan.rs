@@ -12,6 +12,7 @@ mod objective;
 mod pattern;
 mod process;
 mod quality;
+mod rotary;
 
 use std::collections::BTreeMap;
 
@@ -38,6 +39,7 @@ pub use objective::{
 pub use pattern::{Buckets, Pattern};
 pub use process::{LineCleaning, PiiKind, ProcessPlan, Replacement, TextUnit};
 pub use quality::{Rule, RuleLimit, RuleUnit};
+pub use rotary::{Rotary, RotaryLayout, RotaryScaling, stretched_base};
 
 /// A whole checked recipe.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -143,6 +145,8 @@ pub enum InitPlan {
     Stage(String),
     /// A Hugging Face directory.
     HuggingFace(String),
+    /// A GGUF file.
+    Gguf(String),
 }
 
 /// The update rule.

@@ -8,7 +8,8 @@ use smallvec::SmallVec;
 
 use crate::op::{AdamConstants, AttentionInput, Reduction};
 use crate::plan::{
-    AttentionSettings, BinaryFunction, DType, Initializer, LossPlan, Origin, Pattern, SchedulePlan, UnaryFunction,
+    AttentionSettings, BinaryFunction, DType, Initializer, LossPlan, Origin, Pattern, Rotary, SchedulePlan,
+    UnaryFunction,
 };
 
 /// Everything a stage needs at run time. All programs share one persistent region (same offsets for the same state)
@@ -205,8 +206,8 @@ pub enum Kernel {
     },
     /// `(x [B, T, H, K] rows, positions [B, T]) -> [B, T, H, K] rows`; may be in place.
     Rotate {
-        /// Base of the frequencies.
-        theta: f64,
+        /// Frequencies, amplitude and pairs.
+        rotary: Rotary,
         /// Turn the other way.
         inverse: bool,
     },

@@ -11,7 +11,7 @@ pub trait World {
     /// The recipe that `import "path"` in `from` names. The standard library (`std/...`) is never asked for.
     fn import(&self, path: &str, from: &Source) -> Result<Source, String>;
 
-    /// The parsed `config.json` of a Hugging Face directory.
+    /// The parsed `config.json` of a Hugging Face directory, or what a GGUF file's metadata says in its keys.
     fn huggingface_config(&self, directory: &str) -> Result<serde_json::Value, String>;
 
     /// What a `tokenizer.json` holds.

@@ -9,6 +9,7 @@ use llmc_grammar::diagnostic::Diagnostic;
 use llmc_grammar::source::Source;
 use serde_json::Value;
 
+use crate::checkpoint::gguf::{GgufFile, is_gguf};
 use llmc_data::tokenizer;
 use llmc_data::{Corpus, TokenFile, first_record, require_match, resolve};
 
@@ -40,7 +41,11 @@ impl World for Files {
     }
 
     fn huggingface_config(&self, directory: &str) -> Result<Value, String> {
-        let file = self.path(directory)?.join("config.json");
+        let path = self.path(directory)?;
+        if is_gguf(&path) {
+            return GgufFile::open(&path).map(|file| file.config).map_err(|failure| failure.to_string());
+        }
+        let file = path.join("config.json");
         let text =
             fs::read_to_string(&file).map_err(|error| format!("`{}` cannot be read: {error}", file.display()))?;
         serde_json::from_str(&text).map_err(|error| format!("`{}` is not JSON: {error}", file.display()))

@@ -22,6 +22,7 @@ mod quantities;
 mod reader;
 mod record;
 pub mod reference;
+mod scaling;
 mod stage;
 pub mod table;
 mod tokenizer;

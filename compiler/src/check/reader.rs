@@ -56,7 +56,8 @@ impl<'t> Reader<'_, 't> {
         record
     }
 
-    fn call(&mut self, form: &'static Form, function: &Span, arguments: &[CallArgument]) -> Record {
+    /// Reads the arguments of a call.
+    pub fn call(&mut self, form: &'static Form, function: &Span, arguments: &[CallArgument]) -> Record {
         let mut entries: BTreeMap<&'static str, Entry> = BTreeMap::new();
         for (index, argument) in arguments.iter().enumerate() {
             let span = argument.name.as_ref().map_or(&argument.value.span, |name| &name.span);

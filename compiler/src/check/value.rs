@@ -7,6 +7,7 @@ use llmc_grammar::diagnostic::Diagnostic;
 use llmc_grammar::source::Span;
 use llmc_grammar::tree::{Expr, Name};
 
+use super::scaling::scaling;
 use super::units::{Dimension, Unit, wrong_unit};
 use crate::dim::Dim;
 
@@ -116,16 +117,19 @@ pub enum Kind {
     Text,
     /// `function`: the name of a function of one tensor, such as `gelu`.
     Function,
+    /// `rope_scaling`: a rule of rotary scaling, such as `ntk(factor: 8.0)`, or `none`.
+    RopeScaling,
 }
 
 impl Kind {
     /// Every kind, by its name in recipes.
-    pub const ALL: [(&'static str, Kind); 5] = [
+    pub const ALL: [(&'static str, Kind); 6] = [
         ("int", Kind::Int),
         ("float", Kind::Float),
         ("bool", Kind::Bool),
         ("string", Kind::Text),
         ("function", Kind::Function),
+        ("rope_scaling", Kind::RopeScaling),
     ];
 
     /// The kind written `name` in a recipe.
@@ -142,6 +146,7 @@ impl Kind {
             Kind::Bool => "`true` or `false`",
             Kind::Text => "a text",
             Kind::Function => "a function",
+            Kind::RopeScaling => "a rule of rotary scaling",
         }
     }
 
@@ -157,6 +162,7 @@ impl Kind {
             (Kind::Bool, Value::Bool(_)) => true,
             (Kind::Text, Value::Text(_)) => true,
             (Kind::Function, Value::Name(_)) => true,
+            (Kind::RopeScaling, _) => return scaling(value).map(|_| value.value.clone()),
             _ => false,
         };
         if fits { Ok(value.value.clone()) } else { Err(value.wrong_kind(self.describe())) }

@@ -16,7 +16,7 @@ use std::fmt::{self, Write};
 
 use super::{Graph, Id, Target};
 use crate::op::{Op, Reduction, Type};
-use crate::plan::Origin;
+use crate::plan::{Origin, Rotary, RotaryLayout};
 
 impl Graph {
     /// The whole graph as text, one operator a line, dead ones included.
@@ -188,7 +188,15 @@ fn write_settings(text: &mut String, op: &Op, separator: &str) -> fmt::Result {
         },
         Op::LayerNorm { eps } | Op::RmsNorm { eps } => write!(text, "eps: {eps:?}")?,
         Op::LayerNormGrad { eps, wrt } | Op::RmsNormGrad { eps, wrt } => write!(text, "wrt: {wrt:?}, eps: {eps:?}")?,
-        Op::Rotate { theta, inverse } => write!(text, "theta: {theta:?}, inverse: {inverse}")?,
+        Op::Rotate { rotary: Rotary { theta, scaling, layout }, inverse } => {
+            write!(text, "theta: {theta:?}, inverse: {inverse}")?;
+            if !scaling.is_none() {
+                write!(text, ", scaling: {scaling:?}")?;
+            }
+            if *layout == RotaryLayout::Interleaved {
+                text.write_str(", layout: interleaved")?;
+            }
+        }
         Op::Attention(settings) | Op::AttentionStats(settings) => {
             write!(text, "{settings}")?;
         }

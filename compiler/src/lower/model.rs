@@ -160,7 +160,9 @@ impl Lowering<'_> {
             ModelOp::Softmax => Op::Softmax,
             ModelOp::LayerNormalize { eps } => Op::LayerNorm { eps: *eps },
             ModelOp::RmsNormalize { eps } => Op::RmsNorm { eps: *eps },
-            ModelOp::Rotate { theta } => Op::Rotate { theta: *theta, inverse: false },
+            ModelOp::Rotate(rotary) => {
+                Op::Rotate { rotary: rotary.for_length(pass.context.unwrap_or(pass.tokens)), inverse: false }
+            }
         };
         Ok(self.graph.add(op, inputs, origin))
     }

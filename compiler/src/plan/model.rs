@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{AttentionSettings, Buckets};
+use super::{AttentionSettings, Buckets, Rotary};
 use crate::dim::Dim;
 
 /// A model after elaboration: a list of typed operations, calls inlined and repeats unrolled.
@@ -205,11 +205,8 @@ pub enum ModelOp {
         /// Added to the mean square.
         eps: f64,
     },
-    /// `(x [B, T, H, K], positions [B, T])`: rotary embedding, half-split layout (Su et al. 2021).
-    Rotate {
-        /// Base of the frequencies.
-        theta: f64,
-    },
+    /// `(x [B, T, H, K], positions [B, T])`: rotary embedding (Su et al. 2021).
+    Rotate(Rotary),
     /// `(q [B, T, H, K], k [B, S, G, K], v [B, S, G, V], ..) -> [B, T, H, V]`: scaled dot-product attention; query head
     /// `h` reads key/value head `h / (H / G)`. What else is given follows from the settings.
     Attend(AttentionSettings),

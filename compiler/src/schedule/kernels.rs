@@ -35,10 +35,10 @@ impl Emitter<'_> {
                 self.plain(id, Kernel::LayerNorm { eps }, &[Rows, Contiguous, Contiguous], Rows);
             }
             Op::RmsNorm { eps } => self.plain(id, Kernel::RmsNorm { eps }, &[Rows, Contiguous], Rows),
-            Op::Rotate { theta, inverse } => {
+            Op::Rotate { rotary, inverse } => {
                 let reads = self.operands(id, &[Rows, Contiguous]);
                 let write = self.result(id, Rows, &reads, true);
-                self.step(id, Kernel::Rotate { theta, inverse }, reads, vec![write]);
+                self.step(id, Kernel::Rotate { rotary, inverse }, reads, vec![write]);
             }
             Op::CachedAttention(settings) => {
                 let kernel = Kernel::CachedAttention(settings);

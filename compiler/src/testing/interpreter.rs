@@ -175,7 +175,7 @@ fn results(step: &Step, reads: &[Tensor], before: &[Tensor]) -> Vec<Tensor> {
             let gradient = |wrt| apply(Op::RmsNormGrad { eps: *eps, wrt }, &all);
             added_to_first(*accumulate, norm_inputs(writes).map(gradient).collect(), before)
         }
-        Kernel::Rotate { theta, inverse } => one(Op::Rotate { theta: *theta, inverse: *inverse }),
+        Kernel::Rotate { rotary, inverse } => one(Op::Rotate { rotary: *rotary, inverse: *inverse }),
         Kernel::Attention { settings, stats } => {
             let mut results = one(Op::Attention(*settings));
             if *stats {

@@ -165,7 +165,7 @@ pub(crate) fn llama(layers: usize, width: u64, heads: [u64; 2], hidden: u64, voc
             let product = w.product(normal, weight, true);
             let mut operand = w.heads(product, count, count * head);
             if turned {
-                operand = w.like(ModelOp::Rotate { theta: 10000.0 }, &[operand, positions]);
+                operand = w.like(ModelOp::Rotate(Rotary::plain(10000.0)), &[operand, positions]);
             }
             operands.push(operand);
         }

@@ -14,6 +14,7 @@ const RANDOM: &str = include_str!("../plans/random_tokens.recipe");
 const OBJECTIVES: &str = include_str!("../plans/objectives.recipe");
 const CURATION: &str = include_str!("../plans/curation.recipe");
 const TOKENIZERS: &str = include_str!("../plans/tokenizers.recipe");
+const ROTARY: &str = include_str!("../plans/rotary.recipe");
 const DIRECTORY: &str = include_str!("../plans/from_directory.recipe");
 
 /// The steps that documents of the recipe `TEXT` go through.
@@ -118,6 +119,7 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
     ("stage.packing", TEXT, "packing         = pad", ""),
     ("stage.seed", TEXT, "seed            = 42", ""),
     ("stage.init", DIRECTORY, "init            = hf(\"models/tiny\")", ""),
+    ("gguf.file", DIRECTORY, "hf(\"models/tiny\")", "gguf(\"models/tiny\")"),
     ("hf.directory", DIRECTORY, "models/tiny", "models/tiny/"),
     (
         "stage.sample",
@@ -179,6 +181,20 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
     ("decontaminate.ngram", CURATION, "ngram: 10, ", ""),
     ("decontaminate.min_words", CURATION, ", min_words: 5", ""),
     ("decontaminate.action", CURATION, ", action: report", ""),
+    ("interpolation.factor", ROTARY, "factor: 2.0", "factor: 9.0"),
+    ("ntk.factor", ROTARY, "factor: 3.0", "factor: 9.0"),
+    ("dynamic_ntk.factor", ROTARY, "factor: 4.0", "factor: 9.0"),
+    ("dynamic_ntk.original", ROTARY, "original: 8)", "original: 9)"),
+    ("yarn.factor", ROTARY, "factor: 5.0", "factor: 9.0"),
+    ("yarn.original", ROTARY, "original: 16", "original: 9"),
+    ("yarn.beta_fast", ROTARY, ", beta_fast: 6.0", ""),
+    ("yarn.beta_slow", ROTARY, ", beta_slow: 0.5", ""),
+    ("yarn.attention_factor", ROTARY, ", attention_factor: 1.5", ""),
+    ("yarn.truncate", ROTARY, ", truncate: false", ""),
+    ("llama3.factor", ROTARY, "factor: 7.0", "factor: 9.0"),
+    ("llama3.low", ROTARY, ", low: 1.5", ""),
+    ("llama3.high", ROTARY, ", high: 5.0", ""),
+    ("llama3.original", ROTARY, "original: 32", "original: 9"),
 ];
 
 /// Fields with a single choice today: there is nothing to change them to.

@@ -28,7 +28,10 @@ pub fn load_weights(
 }
 
 /// For every weight, in order, the tensor's name in the files.
-fn match_names(model: &ModelPlan, files: &TensorFiles, place: &str) -> Result<Vec<String>, Failure> {
+///
+/// # Errors
+/// As [`load_weights`].
+pub fn match_names(model: &ModelPlan, files: &TensorFiles, place: &str) -> Result<Vec<String>, Failure> {
     let mut mistakes = Vec::new();
     let mut names = Vec::new();
     for weight in &model.weights {

@@ -1,22 +1,18 @@
 //! A trained model from a directory: a checkpoint of ours, a run's directory, or a Hugging Face directory.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use llmc_compiler::check::model::{Library, arguments_from_config, elaborate_values, model_for_config};
-use llmc_compiler::library;
 use llmc_compiler::plan::{
     InitPlan, ModelPlan, ObjectivePlan, OptimizerPlan, Packing, ScheduleKind, SchedulePlan, StagePlan,
 };
-use llmc_grammar::codes::{DAMAGED_FILE, NOT_A_CHECKPOINT, UNKNOWN_FAMILY};
-use llmc_grammar::parse;
-use llmc_grammar::source::Span;
-use llmc_grammar::tree::{Item, Name, Tree};
+use llmc_grammar::codes::{DAMAGED_FILE, NOT_A_CHECKPOINT};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::contents::{RECIPE, RunState, STATE};
 use super::directory::Checkpoints;
+use super::family::StandardLibrary;
+use super::gguf::{GgufFile, is_gguf};
 use super::reader::TensorFiles;
 use super::recipe::RecordedRecipe;
 use crate::failure::{AtPath, Failure};
@@ -25,14 +21,16 @@ use llmc_data::tokenizer::Tokenizer;
 /// A model that can be run.
 #[derive(Debug)]
 pub struct TrainedModel {
-    /// Where it lies.
+    /// Where it lies: a directory, or a GGUF file.
     pub directory: PathBuf,
     /// The stage that it comes from; for other directories only its model matters.
     pub stage: StagePlan,
     /// Its weights.
     pub weights: TensorFiles,
-    /// Its tokenizer, if the directory has one.
+    /// Its tokenizer, if there is one.
     pub tokenizer: Option<Tokenizer>,
+    /// Why there is none.
+    pub no_tokenizer: String,
     /// The ids that end a text.
     pub end_of_text: Vec<u32>,
     /// The id that begins a text.
@@ -40,11 +38,14 @@ pub struct TrainedModel {
 }
 
 impl TrainedModel {
-    /// Opens a directory.
+    /// Opens a directory or a GGUF file.
     ///
     /// # Errors
     /// If it holds no model, or a damaged one, or one of an unknown family.
     pub fn open(directory: &Path) -> Result<TrainedModel, Failure> {
+        if is_gguf(directory) {
+            return TrainedModel::of_gguf(directory);
+        }
         let directory = locate(directory)?;
         let weights = TensorFiles::of_directory(&directory)?;
         let config_path = directory.join("config.json");
@@ -52,7 +53,7 @@ impl TrainedModel {
         let stage = if directory.join(RECIPE).exists() {
             recorded_stage(&directory)?
         } else if let Some(config) = &config {
-            stage_of(model_of(config, &directory)?, config)
+            stage_of(StandardLibrary::new()?.model(config, &directory.display().to_string())?.plan, config)
         } else {
             return Err(Failure::new(
                 NOT_A_CHECKPOINT,
@@ -80,8 +81,38 @@ impl TrainedModel {
             stage,
             weights,
             tokenizer,
+            no_tokenizer: "the directory has no tokenizer.json".to_owned(),
             end_of_text,
         })
+    }
+
+    fn of_gguf(path: &Path) -> Result<TrainedModel, Failure> {
+        let file = GgufFile::open(path)?;
+        let known = StandardLibrary::new()?.model(&file.config, &path.display().to_string())?;
+        let (tokenizer, no_tokenizer) = match file.tokenizer() {
+            Ok(tokenizer) => (Some(tokenizer), String::new()),
+            Err(reason) => (None, reason),
+        };
+        Ok(TrainedModel {
+            directory: path.to_owned(),
+            begin_of_text: token_ids(&file.config["bos_token_id"]).first().copied(),
+            end_of_text: token_ids(&file.config["eos_token_id"]),
+            stage: stage_of(known.plan, &file.config),
+            weights: file.weights,
+            tokenizer,
+            no_tokenizer,
+        })
+    }
+
+    /// Takes another tokenizer.
+    ///
+    /// # Errors
+    /// If the file is no tokenizer.
+    pub fn with_tokenizer(mut self, path: Option<&Path>) -> Result<TrainedModel, Failure> {
+        if let Some(path) = path {
+            self.tokenizer = Some(Tokenizer::load(path)?);
+        }
+        Ok(self)
     }
 
     /// Positions that the model has.
@@ -151,51 +182,12 @@ fn recorded_stage(directory: &Path) -> Result<StagePlan, Failure> {
 }
 
 /// One id or a list of them.
-fn token_ids(value: &Value) -> Vec<u32> {
+pub fn token_ids(value: &Value) -> Vec<u32> {
     let list = match value {
         Value::Array(list) => list.as_slice(),
         single => std::slice::from_ref(single),
     };
     list.iter().filter_map(|id| u32::try_from(id.as_u64()?).ok()).collect()
-}
-
-/// The standard library's model for a `config.json`, with that config's settings.
-fn model_of(config: &Value, directory: &Path) -> Result<ModelPlan, Failure> {
-    let trees: Vec<Tree> = library::paths()
-        .into_iter()
-        .filter_map(library::find)
-        .map(|source| parse(&source))
-        .collect::<Result<_, _>>()?;
-    let mut all = Library { functions: BTreeMap::new(), constants: BTreeMap::new(), huggingface: BTreeMap::new() };
-    for item in trees.iter().flat_map(|tree| &tree.items) {
-        match item {
-            Item::Function(function) => {
-                all.functions.insert(&function.name.text, function);
-            }
-            Item::Declaration(declaration) if declaration.kind.text == "huggingface" => {
-                all.huggingface.insert(&declaration.name.text, declaration);
-            }
-            _ => {}
-        }
-    }
-    let unknown = |reason: String| {
-        Failure::with_help(
-            UNKNOWN_FAMILY,
-            format!("the model in `{}` is not known: {reason}", directory.display()),
-            format!("known families: {}", all.huggingface.keys().copied().collect::<Vec<_>>().join(", ")),
-        )
-    };
-    let name = model_for_config(&all, config)
-        .ok_or_else(|| unknown(format!("its config.json says `model_type`: {}", config["model_type"])))?;
-    let arguments = arguments_from_config(&all, &name, config).map_err(unknown)?;
-    let place = all.huggingface.get(name.as_str()).map(|declaration| declaration.name.span.clone());
-    let fallback = || Span::new(&trees[0].source, 0, 0);
-    let name = Name { text: name, span: place.unwrap_or_else(fallback) };
-    let mut diagnostics = Vec::new();
-    let model = elaborate_values(&all, &name, &arguments, &mut diagnostics);
-    let mut model = model.ok_or(Failure::Diagnostics(diagnostics))?;
-    model.config = Some(config.clone());
-    Ok(model)
 }
 
 /// A stage around a model that llmc did not train: its settings of training are never used.

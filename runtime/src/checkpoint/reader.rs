@@ -1,4 +1,4 @@
-//! Weights from safetensors files, one tensor at a time.
+//! Weights from files, one tensor at a time.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -6,16 +6,19 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use llmc_grammar::codes::{DAMAGED_FILE, NOT_A_CHECKPOINT};
+use llmc_grammar::codes::{DAMAGED_FILE, NOT_A_CHECKPOINT, WEIGHTS_DO_NOT_FIT};
 use safetensors::Dtype;
 use safetensors::tensor::Metadata;
 
+use super::arrangement::Arrangement;
+use super::encoding::Encoding;
+use super::gguf::Listed;
 use crate::failure::{AtPath, Failure};
 
 /// The largest header a reader accepts, as in the safetensors crate.
 const HEADER_LIMIT: u64 = 100_000_000;
 
-/// The tensors of one `.safetensors` file or of a set of them. Reads convert to float32.
+/// The tensors of one `.safetensors` file, of a set of them, or of a GGUF file. Reads convert to float32.
 #[derive(Debug)]
 pub struct TensorFiles {
     files: Vec<OpenFile>,
@@ -31,8 +34,11 @@ struct OpenFile {
 #[derive(Debug, Clone)]
 struct Place {
     file: usize,
-    dtype: Dtype,
+    /// None for a type that weights cannot have.
+    encoding: Option<Encoding>,
+    /// As the model has it.
     shape: Vec<u64>,
+    arrangement: Arrangement,
     start: u64,
     bytes: usize,
 }
@@ -106,8 +112,9 @@ impl TensorFiles {
                 name,
                 Place {
                     file: self.files.len(),
-                    dtype: info.dtype,
+                    encoding: encoding(info.dtype),
                     shape: info.shape.iter().map(|&size| size as u64).collect(),
+                    arrangement: Arrangement::AsStored,
                     start: 8 + header_bytes + start as u64,
                     bytes: end - start,
                 },
@@ -115,6 +122,29 @@ impl TensorFiles {
         }
         self.files.push(OpenFile { path: path.to_owned(), file: Mutex::new(file) });
         Ok(())
+    }
+
+    /// Tensors of a file of another format, each with its name in the model.
+    ///
+    /// # Errors
+    /// If the file cannot be opened, or a tensor cannot be arranged as it must be.
+    pub(super) fn of_listed(
+        path: &Path,
+        tensors: impl IntoIterator<Item = (String, Arrangement, Listed)>,
+    ) -> Result<TensorFiles, Failure> {
+        let mut index = BTreeMap::new();
+        for (name, arrangement, listed) in tensors {
+            let Some(shape) = arrangement.shape(&listed.shape) else {
+                return Err(Failure::new(
+                    WEIGHTS_DO_NOT_FIT,
+                    format!("`{}` in `{}` has shape {:?}", listed.name, path.display(), listed.shape),
+                ));
+            };
+            let (start, bytes) = (listed.start, listed.bytes as usize);
+            index.insert(name, Place { file: 0, encoding: Some(listed.encoding), shape, arrangement, start, bytes });
+        }
+        let file = Mutex::new(File::open(path).at("open", path)?);
+        Ok(TensorFiles { files: vec![OpenFile { path: path.to_owned(), file }], index })
     }
 
     /// Names in alphabetical order.
@@ -142,43 +172,27 @@ impl TensorFiles {
             file.seek(SeekFrom::Start(place.start)).at("read", &open.path)?;
             file.read_exact(&mut bytes).at("read", &open.path)?;
         }
-        to_f32(place.dtype, &bytes).ok_or_else(|| {
-            Failure::new(
+        let Some(encoding) = place.encoding else {
+            return Err(Failure::new(
                 DAMAGED_FILE,
-                format!(
-                    "tensor `{name}` in `{}` has type {:?}; weights are F32, F64, F16 or BF16",
-                    open.path.display(),
-                    place.dtype
-                ),
-            )
-        })
+                format!("tensor `{name}` in `{}` does not hold F32, F64, F16 or BF16", open.path.display()),
+            ));
+        };
+        // The shape in the file: what is arranged twice is as before.
+        let stored = place.arrangement.shape(&place.shape).unwrap_or_default();
+        Ok(place.arrangement.to_model(encoding.decode(&bytes), &stored))
     }
 }
 
-/// Values of a floating-point type as float32; none for other types.
-fn to_f32(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
-    let halves = || bytes.as_chunks::<2>().0.iter().map(|&pair| u16::from_le_bytes(pair));
-    Some(match dtype {
-        Dtype::F32 => bytes.as_chunks::<4>().0.iter().map(|&b| f32::from_le_bytes(b)).collect(),
-        Dtype::F64 => bytes.as_chunks::<8>().0.iter().map(|&b| f64::from_le_bytes(b) as f32).collect(),
-        Dtype::BF16 => halves().map(|half| f32::from_bits(u32::from(half) << 16)).collect(),
-        Dtype::F16 => halves().map(half_to_f32).collect(),
-        _ => return None,
-    })
-}
-
-/// IEEE 754 binary16 to binary32, exact.
-fn half_to_f32(half: u16) -> f32 {
-    let sign = if half & 0x8000 == 0 { 1.0 } else { -1.0 };
-    let exponent = i32::from((half >> 10) & 0x1f);
-    let fraction = f32::from(half & 0x3ff);
-    let magnitude = match exponent {
-        0 => fraction * 2f32.powi(-24),
-        31 if half & 0x3ff == 0 => f32::INFINITY,
-        31 => f32::NAN,
-        _ => (1024.0 + fraction) * 2f32.powi(exponent - 25),
-    };
-    sign * magnitude
+/// The encoding of a safetensors type; none if it is no floating-point type.
+fn encoding(dtype: Dtype) -> Option<Encoding> {
+    match dtype {
+        Dtype::F64 => Some(Encoding::F64),
+        Dtype::F32 => Some(Encoding::F32),
+        Dtype::F16 => Some(Encoding::F16),
+        Dtype::BF16 => Some(Encoding::BF16),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -216,20 +230,5 @@ mod tests {
             let failure = TensorFiles::of_directory(directory.path()).unwrap_err();
             assert!(failure.to_string().contains("is damaged"), "{length}: {failure}");
         }
-    }
-
-    #[test]
-    fn halves_convert_exactly() {
-        for (half, value) in [
-            (0x3c00, 1.0),
-            (0xc000, -2.0),
-            (0x0001, 2f32.powi(-24)),
-            (0x03ff, 1023.0 * 2f32.powi(-24)),
-            (0x7bff, 65504.0),
-            (0x3555, 0.333_251_95),
-        ] {
-            assert_eq!(half_to_f32(half), value);
-        }
-        assert!(half_to_f32(0x7c00).is_infinite() && half_to_f32(0x7e00).is_nan());
     }
 }

@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::options::DeviceOptions;
-use crate::checkpoint::model::TrainedModel;
+use super::options::{DeviceOptions, ModelOptions};
 use crate::failure::Failure;
 use crate::generate::sample::Sampling;
 use crate::generate::{Continuation, Ending, Generator, Record, Request, read_records};
@@ -15,8 +14,8 @@ use crate::report::terminal::Terminal;
 /// Continues texts with a trained model
 #[derive(Debug, Args)]
 pub struct Generate {
-    /// A checkpoint, a run's directory (its newest checkpoint), or a Hugging Face directory
-    directory: PathBuf,
+    #[command(flatten)]
+    model: ModelOptions,
     /// The text to continue; may be repeated
     #[arg(long)]
     prompt: Vec<String>,
@@ -55,7 +54,7 @@ impl Generate {
     /// If the directory holds no model, the input is malformed, or a prompt does not fit.
     pub fn run(&self, terminal: &Terminal) -> Result<(), Failure> {
         let machine = self.device.machine();
-        let model = TrainedModel::open(&self.directory)?;
+        let model = self.model.open()?;
         let records = self.records()?;
         if records.is_empty() {
             return Ok(());

@@ -6,8 +6,10 @@ mod compile;
 mod data;
 mod emit;
 mod explain;
+mod export;
 mod fmt;
 mod generate;
+mod import;
 mod options;
 mod probe;
 mod run;
@@ -39,6 +41,8 @@ enum Command {
     Bench(bench::Bench),
     Generate(generate::Generate),
     Score(score::Score),
+    Import(import::Import),
+    Export(export::Export),
     Probe(probe::Probe),
     Fmt(fmt::Fmt),
     Explain(explain::Explain),
@@ -64,6 +68,8 @@ impl Cli {
             Command::Bench(command) => command.run(terminal),
             Command::Generate(command) => command.run(terminal),
             Command::Score(command) => command.run(terminal),
+            Command::Import(command) => command.run(terminal),
+            Command::Export(command) => command.run(terminal),
             Command::Probe(command) => command.run(terminal),
             Command::Fmt(command) => command.run(terminal),
             Command::Explain(command) => command.run(terminal),

@@ -8,6 +8,7 @@ use llmc_compiler::plan::{Plan, StagePlan};
 use llmc_grammar::codes::{FILE_NOT_READ, SET_WITHOUT_VALUE, UNKNOWN_STAGE};
 use llmc_grammar::source::Source;
 
+use crate::checkpoint::model::TrainedModel;
 use crate::checkpoint::recipe::RecordedRecipe;
 use crate::failure::{Failure, plain};
 use crate::report::terminal::Terminal;
@@ -120,6 +121,26 @@ impl StageOption {
     /// As [`StageOption::choose`].
     pub fn one<'p>(&self, plan: &'p Plan) -> Result<&'p StagePlan, Failure> {
         Ok(self.choose(plan)?[0])
+    }
+}
+
+/// A trained model.
+#[derive(Debug, Args)]
+pub struct ModelOptions {
+    /// A checkpoint, a run's directory (its newest checkpoint), a Hugging Face directory, or a GGUF file
+    directory: PathBuf,
+    /// A tokenizer.json in place of the model's own
+    #[arg(long, value_name = "FILE")]
+    tokenizer: Option<PathBuf>,
+}
+
+impl ModelOptions {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// If there is no model, or no tokenizer where one is named.
+    pub fn open(&self) -> Result<TrainedModel, Failure> {
+        TrainedModel::open(&self.directory)?.with_tokenizer(self.tokenizer.as_deref())
     }
 }
 

@@ -4,8 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::options::DeviceOptions;
-use crate::checkpoint::model::TrainedModel;
+use super::options::{DeviceOptions, ModelOptions};
 use crate::failure::Failure;
 use crate::report::terminal::Terminal;
 use crate::score::{Scorer, read_lines};
@@ -13,8 +12,8 @@ use crate::score::{Scorer, read_lines};
 /// Prints the log-probability of every token of given texts
 #[derive(Debug, Args)]
 pub struct Score {
-    /// A checkpoint, a run's directory (its newest checkpoint), or a Hugging Face directory
-    directory: PathBuf,
+    #[command(flatten)]
+    model: ModelOptions,
     /// Lines of {"text": ...} or {"tokens": [...]}
     #[arg(long, value_name = "FILE.jsonl")]
     input: PathBuf,
@@ -29,7 +28,7 @@ impl Score {
     /// If the directory holds no model, or a line cannot be scored.
     pub fn run(&self, terminal: &Terminal) -> Result<(), Failure> {
         let machine = self.device.machine();
-        let model = TrainedModel::open(&self.directory)?;
+        let model = self.model.open()?;
         let lines = read_lines(&self.input, &model)?;
         if lines.is_empty() {
             return Ok(());

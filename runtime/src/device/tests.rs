@@ -5,9 +5,9 @@ mod losses;
 use llmc_compiler::graph::{Builder, Graph, Id, Target, gradients};
 use llmc_compiler::op::{AdamConstants, AdamOutput, Op, Reduction, Type};
 use llmc_compiler::optimise::optimise;
-use llmc_compiler::plan::AttentionSettings;
 use llmc_compiler::plan::{
-    BinaryFunction, Initializer, LossPlan, Origin, ScheduleKind, SchedulePlan, UnaryFunction, WeightPlan,
+    AttentionSettings, BinaryFunction, Initializer, LossPlan, Origin, Rotary, ScheduleKind, SchedulePlan,
+    UnaryFunction, WeightPlan,
 };
 use llmc_compiler::program::PersistentBuffer;
 use llmc_compiler::random::Stream;
@@ -65,7 +65,9 @@ fn training_step(with_logits: bool) -> Graph {
         let projected = b.matmul(n, false, weight, transposed);
         b.reshape(projected, &[BATCH, TOKENS, heads, WIDTH / HEADS])
     };
-    let turn = |b: &mut Builder<'_>, x: Id| b.add_op(Op::Rotate { theta: 100.0, inverse: false }, &[x, positions]);
+    let turn = |b: &mut Builder<'_>, x: Id| {
+        b.add_op(Op::Rotate { rotary: Rotary::plain(100.0), inverse: false }, &[x, positions])
+    };
     let query = project(&mut b, q, false, HEADS);
     let query = turn(&mut b, query);
     let key = project(&mut b, k, true, HEADS / 2);

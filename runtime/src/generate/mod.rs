@@ -82,9 +82,10 @@ impl<'m> Generator<'m> {
         machine: &Machine,
     ) -> Result<Generator<'m>, Failure> {
         let Some(tokenizer) = &model.tokenizer else {
-            return Err(Failure::new(
+            return Err(Failure::with_help(
                 NOT_A_CHECKPOINT,
-                format!("`{}` has no tokenizer.json, so there is no text to go in or out", model.directory.display()),
+                format!("there is no text to go in or out of `{}`: {}", model.directory.display(), model.no_tokenizer),
+                "`--tokenizer FILE` names a tokenizer.json",
             ));
         };
         let several = requests.len() > 1;

@@ -32,7 +32,7 @@ pub fn read_lines(path: &Path, model: &TrainedModel) -> Result<Vec<Line>, Failur
                 (Some(text), None) => match &model.tokenizer {
                     Some(tokenizer) => tokenizer.encode(text)?,
                     None => {
-                        return Err(wrong("is text, and the model's directory has no tokenizer.json".to_owned()));
+                        return Err(wrong(format!("is text, and {} (`--tokenizer` names one)", model.no_tokenizer)));
                     }
                 },
                 (None, Some(ids)) => token_ids(ids, model.stage.model.vocab).map_err(wrong)?,

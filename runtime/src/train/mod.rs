@@ -17,6 +17,7 @@ use llmc_grammar::codes::NOT_A_CHECKPOINT;
 use crate::checkpoint::contents::{Contents, RunState};
 use crate::checkpoint::directory::{Checkpoints, replace_file};
 use crate::checkpoint::fit::load_weights;
+use crate::checkpoint::gguf::GgufFile;
 use crate::checkpoint::reader::TensorFiles;
 use crate::checkpoint::recipe::RecordedRecipe;
 use crate::device::Device;
@@ -243,6 +244,11 @@ pub fn initial_weights(device: &mut dyn Device, stage: &StagePlan, base: &Path, 
     let directory = match &stage.init {
         InitPlan::Random => return weights::initialise(device, stage),
         InitPlan::HuggingFace(directory) => resolve(directory, base)?,
+        InitPlan::Gguf(file) => {
+            let path = resolve(file, base)?;
+            let weights = GgufFile::open(&path)?.weights;
+            return load_weights(device, &stage.model, &weights, &path.display().to_string());
+        }
         InitPlan::Stage(earlier) => {
             let run = out.join(earlier);
             Checkpoints::of_run(&run).newest().ok_or_else(|| {

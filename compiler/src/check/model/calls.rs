@@ -7,6 +7,8 @@ use llmc_grammar::tree::{Argument, Function, Name, Path};
 
 use super::super::constant_functions::{constant_function, is_constant_function};
 use super::super::nearest::suggestion;
+use super::super::scaling::is_rule;
+use super::super::table::SCALINGS;
 use super::super::value::{Call, CallArgument, Kind, Spanned, Value};
 use super::arguments::{Evaluated, missing};
 use super::convert::{convert, default};
@@ -57,8 +59,8 @@ impl<'a> Elaborator<'a, '_> {
         if let Some(path) = path.filter(|_| name != "weight" && self.is_function(&name)) {
             return Err(nothing_to_name(&path.span).into());
         }
-        if matches!(name.as_str(), "normal" | "uniform") {
-            return Ok(initializer(function, arguments, span));
+        if matches!(name.as_str(), "normal" | "uniform") || is_rule(&name) {
+            return Ok(constant_of_its_own(function, arguments, span));
         }
         let tensors = arguments.iter().any(|argument| !matches!(argument.bound, Bound::Constant(_) | Bound::Unknown));
         if is_constant_function(&name) && (!tensors || functions::find(&name).is_none()) {
@@ -84,6 +86,7 @@ impl<'a> Elaborator<'a, '_> {
     fn unknown_function(&mut self, function: &Name) -> Diagnostic {
         let mut known = self.function_names();
         known.extend(["normal", "uniform", "min", "floor", "ceil", "round"]);
+        known.extend(SCALINGS.iter().map(|form| form.name));
         let near = suggestion(&function.text, &known).filter(|help| help.starts_with("did"));
         Diagnostic::error(UNKNOWN_FUNCTION, format!("there is no function `{}`", function.text))
             .label(&function.span, "not known")
@@ -289,8 +292,8 @@ impl<'a> Elaborator<'a, '_> {
     }
 }
 
-/// `normal(0.02)` stays a call until `weight` reads it.
-fn initializer(function: &Name, arguments: Vec<Evaluated>, span: &Span) -> Bound {
+/// `normal(0.02)` stays a call until `weight` reads it, `ntk(factor: 8.0)` until `rotate` does.
+fn constant_of_its_own(function: &Name, arguments: Vec<Evaluated>, span: &Span) -> Bound {
     let arguments: Option<Vec<CallArgument>> = arguments
         .into_iter()
         .map(|argument| match argument.bound {

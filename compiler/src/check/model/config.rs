@@ -12,6 +12,7 @@ use super::super::evaluate::{Scope, evaluate, unknown_value};
 use super::super::nearest::suggestion;
 use super::super::value::{Call, Kind, Spanned, Value};
 use super::Library;
+use super::rope_config::{self, ROPE};
 use crate::dim::Dim;
 
 /// Keys that are nested: `object(key: value)`.
@@ -54,7 +55,7 @@ pub(super) fn export(
     let mut config = Map::new();
     for field in &declaration.fields {
         let value = evaluate(&field.value, &scope, diagnostics);
-        match json(&value, &scope) {
+        match field_json(&field.name.text, &value, &scope) {
             Ok(Some(json)) => {
                 config.insert(field.name.text.clone(), json);
             }
@@ -96,6 +97,14 @@ pub(super) fn check(
         Some((name.clone(), value))
     });
     export(library, declaration, &open.collect(), diagnostics);
+}
+
+/// What stands under `key`; none for what is not written.
+fn field_json(key: &str, value: &Spanned, scope: &ModelScope<'_>) -> Result<Option<Json>, Box<Diagnostic>> {
+    match &value.value {
+        Value::Call(call) if call.function.text == ROPE => rope_config::write(key, call, &value.span),
+        _ => json(value, scope),
+    }
 }
 
 /// A constant as JSON; none for what is not written.
@@ -140,7 +149,7 @@ fn call_json(call: &Call, span: &Span, scope: &ModelScope<'_>) -> Result<Option<
         (IGNORED | CHECKED, _) => Err(wrong_field(span, "not exactly one value")),
         (name, _) => {
             let mistake = wrong_field(&call.function.span, &format!("a call of `{name}`"));
-            Err(match suggestion(name, &[OBJECT, IGNORED, CHECKED]) {
+            Err(match suggestion(name, &[OBJECT, IGNORED, CHECKED, ROPE]) {
                 Some(help) => Box::new(mistake.help(help)),
                 None => mistake,
             })
@@ -152,6 +161,8 @@ fn wrong_field(span: &Span, found: &str) -> Box<Diagnostic> {
     Box::new(
         Diagnostic::error(CONFIG_FIELD, format!("{found} cannot stand in a config"))
             .label(span, format!("this is {found}"))
-            .help("texts, numbers, lists, `object(key: value)`, `ignored(value)` and `checked(value)` can"),
+            .help(
+                "texts, numbers, lists, `object(key: value)`, `rope(...)`, `ignored(value)` and `checked(value)` can",
+            ),
     )
 }

@@ -4,13 +4,14 @@ use llmc_grammar::codes::{OUTSIDE_RANGE, WRONG_ARGUMENT, WRONG_DTYPE};
 use llmc_grammar::diagnostic::Diagnostic;
 use llmc_grammar::source::Span;
 
+use super::super::scaling::scaling;
 use super::super::value::{Call, Kind, Spanned, Value};
 use super::expressions::{need_floats, several};
 use super::functions::{Default, Taken, Takes};
 use super::inputs::{Given, Stop};
 use super::tensor::{Bound, Tensor};
 use crate::dim::Dim;
-use crate::plan::{DType, Initializer};
+use crate::plan::{DType, Initializer, RotaryLayout};
 
 /// What the parameter holds when the call gives nothing; none if the call must give it.
 pub(super) fn default(taken: &Taken) -> Option<Given> {
@@ -94,6 +95,9 @@ fn from_constant(taken: &Taken, constant: &Spanned) -> Result<Given, Stop> {
         (Takes::Bool, Value::Open(Kind::Bool)) => Ok(Given::Bool(None)),
         (Takes::Bool, _) => Ok(Given::Bool(Some(constant.bool()?))),
         (Takes::Initializer, _) => initializer(taken, constant).map(Given::Initializer),
+        (Takes::Scaling, _) => Ok(Given::Scaling(scaling(constant)?)),
+        (Takes::Layout, Value::Name(name)) if name == "halves" => Ok(Given::Layout(RotaryLayout::Halves)),
+        (Takes::Layout, Value::Name(name)) if name == "interleaved" => Ok(Given::Layout(RotaryLayout::Interleaved)),
         (_, other) => Err(wrong_argument(taken, &other.describe(), span)),
     }
 }

@@ -78,7 +78,7 @@ impl Elaborator<'_, '_> {
         if let Some(value) = self.library.constants.get(name) {
             return Ok(Bound::Constant(Spanned::new(value.clone(), span)));
         }
-        if self.is_function(name) || matches!(name, "zeros" | "ones") {
+        if self.is_function(name) || matches!(name, "zeros" | "ones" | "halves" | "interleaved") {
             return Ok(Bound::Constant(Spanned::new(Value::Name(name.to_owned()), span)));
         }
         let mut known = self.known_names();

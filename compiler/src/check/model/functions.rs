@@ -29,6 +29,10 @@ pub(super) enum Takes {
     Bool,
     /// `zeros`, `ones`, `normal(std)` or `uniform(bound)`.
     Initializer,
+    /// A rule of rotary scaling.
+    Scaling,
+    /// `halves` or `interleaved`.
+    Layout,
 }
 
 impl Takes {
@@ -48,6 +52,8 @@ impl Takes {
             Takes::Number => "a number",
             Takes::Bool => "`true` or `false`",
             Takes::Initializer => "`zeros`, `ones`, `normal(std)` or `uniform(bound)`",
+            Takes::Scaling => "a rule of rotary scaling or `none`",
+            Takes::Layout => "`halves` or `interleaved`",
         }
     }
 }

@@ -10,6 +10,7 @@ use super::super::evaluate::evaluate;
 use super::super::value::{Kind, Spanned, Value};
 use super::Library;
 use super::config::{CHECKED, IGNORED, ModelScope, OBJECT};
+use super::rope_config::{self, ROPE};
 
 /// The model whose `huggingface` declaration has the config's `model_type`.
 pub fn model_for_config(library: &Library<'_>, config: &Json) -> Option<String> {
@@ -35,7 +36,14 @@ pub fn arguments_from_config(
         .get(model)
         .ok_or_else(|| format!("the model `{model}` has no `huggingface` declaration"))?;
     let config = config.as_object().ok_or("config.json does not hold an object")?;
-    let mut reading = Reading { library, function, values: BTreeMap::new(), keys: BTreeMap::new(), rest: Vec::new() };
+    let mut reading = Reading {
+        library,
+        function,
+        values: BTreeMap::new(),
+        keys: BTreeMap::new(),
+        context: config.get("max_position_embeddings").and_then(Json::as_u64),
+        rest: Vec::new(),
+    };
     reading.fields(declaration, config)?;
     let given = reading.values.clone();
     reading.fill_defaults()?;
@@ -51,6 +59,8 @@ struct Reading<'a> {
     values: BTreeMap<String, Value>,
     /// The key that each parameter was read from.
     keys: BTreeMap<String, String>,
+    /// Positions that the config gives, where a rule of rotary scaling does not say its own.
+    context: Option<u64>,
     /// Keys whose value must equal an expression, once all parameters are known.
     rest: Vec<(String, &'a Expr, &'a Json)>,
 }
@@ -74,6 +84,7 @@ impl<'a> Reading<'a> {
                 (IGNORED, _) => Ok(()),
                 (CHECKED, [inner]) => self.field(key, &inner.value, Some(found)),
                 (OBJECT, arguments) => self.object(key, arguments, found),
+                (ROPE, [theta, scaling, ..]) => self.rope(key, &theta.value, &scaling.value, found),
                 _ => self.later(key, expr, found),
             },
             ExprKind::Name(name) => match self.kind_of(name) {
@@ -111,6 +122,24 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
+    /// The base and the rule of rotary embedding, whichever of them `key` holds.
+    fn rope(&mut self, key: &str, theta: &Expr, scaling: &Expr, found: &Json) -> Result<(), String> {
+        let (ExprKind::Name(theta), ExprKind::Name(scaling)) = (&theta.kind, &scaling.kind) else {
+            return Err(format!("config.json: `{key}` can be read only into parameters of the model"));
+        };
+        if key == rope_config::THETA {
+            return self.parameter(key, theta, Kind::Float, found);
+        }
+        let Some(object) = found.as_object() else {
+            return Err(format!("config.json: `{key}` is {found}, not an object"));
+        };
+        if let Some(base) = object.get(rope_config::THETA).filter(|json| !json.is_null()) {
+            self.parameter(&format!("{key}.{}", rope_config::THETA), theta, Kind::Float, base)?;
+        }
+        let rule = rope_config::read(key, object, self.context)?;
+        self.known(key, scaling, rope_config::value(&rule, &self.function.name.span), found)
+    }
+
     fn kind_of(&self, name: &str) -> Option<Kind> {
         let parameter = self.function.parameters.iter().find(|each| each.name.text == name)?;
         match &parameter.kind {
@@ -126,8 +155,15 @@ impl<'a> Reading<'a> {
             Kind::Bool => found.as_bool().map(Value::Bool),
             Kind::Text => found.as_str().map(|text| Value::Text(text.to_owned())),
             Kind::Function => found.as_str().map(|text| Value::Name(text.to_owned())),
+            // Only `rope` reads rules.
+            Kind::RopeScaling => None,
         };
         let value = value.ok_or_else(|| format!("config.json: `{key}` is {found}, expected {}", kind.describe()))?;
+        self.known(key, name, value, found)
+    }
+
+    /// Keeps a parameter's value; two keys must not say different things of it.
+    fn known(&mut self, key: &str, name: &str, value: Value, found: &Json) -> Result<(), String> {
         if let (Some(earlier), Some(other)) = (self.values.get(name), self.keys.get(name))
             && *earlier != value
         {

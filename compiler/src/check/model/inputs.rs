@@ -6,7 +6,7 @@ use llmc_grammar::source::Span;
 
 use super::tensor::{Tensor, show};
 use crate::dim::Dim;
-use crate::plan::{DType, Initializer, ModelOp};
+use crate::plan::{DType, Initializer, ModelOp, RotaryLayout, RotaryScaling};
 
 /// Why there is no result.
 #[derive(Debug)]
@@ -52,6 +52,9 @@ pub(super) enum Given {
     Number(Option<f64>),
     Bool(Option<bool>),
     Initializer(Option<Initializer>),
+    /// None: not known while a block is checked alone.
+    Scaling(Option<RotaryScaling>),
+    Layout(RotaryLayout),
     Absent,
 }
 

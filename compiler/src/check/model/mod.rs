@@ -12,6 +12,7 @@ mod inputs;
 mod open;
 mod parameters;
 mod reference;
+mod rope_config;
 mod rules;
 mod statements;
 mod table;

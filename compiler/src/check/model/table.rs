@@ -192,10 +192,14 @@ pub(super) const FUNCTIONS: &[Function] = &[
             required("x", FLOATS),
             required("positions", IDS),
             with("theta", Takes::Number, Default::Float(10000.0)),
+            with("scaling", Takes::Scaling, Default::Absent),
+            with("layout", Takes::Layout, Default::Computed("halves")),
         ],
         result: "`x [B, T, H, K]`, `positions [B, T]` -> `[B, T, H, K]`",
-        doc: "Rotary position embedding (Su et al. 2021): element `i` and `i + K / 2` of each head are turned together.",
-        example: "q = rotate(q, positions, theta: 500000.0)",
+        doc: "Rotary position embedding (Su et al. 2021): elements `i` and `i + K / 2` of each head are turned together by \
+              `position * theta^(-2i / K)`; elements `2i` and `2i + 1` under `layout: interleaved`. `scaling` stretches a \
+              trained model to longer texts: `interpolation`, `ntk`, `dynamic_ntk`, `yarn` or `llama3`.",
+        example: "q = rotate(q, positions, theta: 500000.0, scaling: llama3(factor: 8.0, original: 8192))",
         rule: Rule::Shape(attention::rotate),
     },
     Function {

@@ -10,7 +10,8 @@ use llmc_grammar::tree::{Argument, Expr, ExprKind, Name, Number, ParameterKind, 
 use super::super::evaluate::evaluate;
 use super::super::model::{arguments_from_config, elaborate};
 use super::super::record::{Read, Record};
-use super::super::value::Value;
+use super::super::scaling::scaling;
+use super::super::value::{CallArgument, Spanned, Value};
 use super::Checking;
 use crate::plan::{InitPlan, ModelPlan, StagePlan};
 
@@ -28,14 +29,20 @@ pub fn model(record: &Record, checking: &mut Checking<'_, '_>) -> Option<ModelPl
         return None;
     }
     if let Some(init) = record.optional("init", Read::call)? {
-        let directory = init.text("directory")?;
-        let place = init.place("directory").clone();
+        let field = path_field(init);
+        let directory = init.text(field)?;
+        let place = init.place(field).clone();
         arguments.extend(from_directory(&directory, &place, &name, &arguments, checking)?);
     }
     elaborate(checking.library, &name, &arguments, checking.diagnostics)
 }
 
-/// The arguments of model `name` that `directory` gives and `written` does not.
+/// Which argument of `hf` or `gguf` is the path.
+fn path_field(init: &Record) -> &'static str {
+    if init.form.name == "gguf" { "file" } else { "directory" }
+}
+
+/// The arguments of model `name` that `directory` (or GGUF file) gives and `written` does not.
 fn from_directory(
     directory: &str,
     place: &Span,
@@ -74,7 +81,7 @@ fn from_directory(
         match given.get(parameter.as_str()) {
             Some(expr) => {
                 let own = evaluate(expr, &checking.library.constants, checking.diagnostics);
-                if own.value != Value::Unknown && !same(&own.value, &value) {
+                if own.value != Value::Unknown && !same(&own, &value) {
                     checking.diagnostics.push(contradiction(&parameter, &own.value, &value, &own.span, place));
                     sound = false;
                 }
@@ -97,10 +104,16 @@ fn constant_parameters(name: &Name, checking: &Checking<'_, '_>) -> Vec<String> 
         .collect()
 }
 
-fn same(left: &Value, right: &Value) -> bool {
-    match (left.as_float(), right.as_float()) {
-        (Some(left), Some(right)) => left == right,
-        _ => left == right,
+/// Whether two constants say the same, wherever and however they are written.
+fn same(own: &Spanned, found: &Value) -> bool {
+    match (own.value.as_float(), found.as_float(), &own.value) {
+        (Some(own), Some(found), _) => own == found,
+        (_, _, Value::Call(_)) => {
+            let rule = |value: &Spanned| scaling(value).ok().flatten();
+            let own_rule = rule(own);
+            own_rule.is_some() && own_rule == rule(&Spanned::new(found.clone(), &own.span))
+        }
+        _ => own.value == *found,
     }
 }
 
@@ -113,6 +126,13 @@ fn contradiction(parameter: &str, own: &Value, found: &Value, span: &Span, place
 
 /// A constant as an argument that stands where the directory is named.
 fn argument(parameter: &str, value: &Value, place: &Span) -> Option<Argument> {
+    let value = expression(value, place)?;
+    let name = Name { text: parameter.to_owned(), span: place.clone() };
+    Some(Argument { name: Some(name), value })
+}
+
+/// A constant as an expression that stands there.
+fn expression(value: &Value, place: &Span) -> Option<Expr> {
     let number = |value: f64, integer: Option<u64>| ExprKind::Number(Number { value, integer, unit: None });
     let expr = |kind| Expr { kind, span: place.clone() };
     let (kind, negative) = match value {
@@ -125,13 +145,18 @@ fn argument(parameter: &str, value: &Value, place: &Span) -> Option<Argument> {
         Value::Text(text) => (ExprKind::String(text.clone()), false),
         Value::Name(name) => (ExprKind::Name(name.clone()), false),
         Value::None => (ExprKind::None, false),
+        Value::Call(call) => {
+            let given = |each: &CallArgument| argument(&each.name.as_ref()?.text, &each.value.value, place);
+            let arguments = call.arguments.iter().map(given).collect::<Option<_>>()?;
+            let function = Name { text: call.function.text.clone(), span: place.clone() };
+            (ExprKind::Call { function, arguments }, false)
+        }
         _ => return None,
     };
-    let value = match negative {
+    Some(match negative {
         true => expr(ExprKind::Unary { operator: UnaryOperator::Negate, operand: Box::new(expr(kind)) }),
         false => expr(kind),
-    };
-    Some(Argument { name: Some(Name { text: parameter.to_owned(), span: place.clone() }), value })
+    })
 }
 
 /// Where the weights start. Weights of the stage that is continued must be those of this stage.
@@ -158,7 +183,10 @@ pub fn init(
             }
             Some(InitPlan::Stage(parent.name.clone()))
         }
-        (None, Some(call)) => Some(InitPlan::HuggingFace(call.text("directory")?)),
+        (None, Some(call)) => {
+            let path = call.text(path_field(call))?;
+            Some(if call.form.name == "gguf" { InitPlan::Gguf(path) } else { InitPlan::HuggingFace(path) })
+        }
         (None, None) => Some(InitPlan::Random),
         (Some(_), Some(_)) => None,
     }

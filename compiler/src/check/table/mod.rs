@@ -8,6 +8,7 @@ mod data;
 mod objective;
 mod process;
 mod range;
+mod scaling;
 mod spellings;
 mod stage;
 mod tokenizer;
@@ -15,6 +16,7 @@ mod tokenizer;
 pub use data::DATASET;
 use process::STEPS;
 pub use range::Range;
+pub use scaling::SCALINGS;
 pub use spellings::meaning;
 pub use stage::STAGE;
 pub use tokenizer::TOKENIZER;
@@ -139,6 +141,7 @@ pub fn calls() -> Vec<&'static Form> {
     for kind in KINDS {
         collect(kind, &mut found);
     }
+    found.extend(SCALINGS);
     found
 }
 

@@ -137,7 +137,7 @@ pub static STAGE: Form = Form {
         },
         Field {
             name: "init",
-            ty: Type::Call(&[&HF]),
+            ty: Type::Call(&[&HF, &GGUF]),
             presence: Presence::Optional("each weight's own initialiser"),
             doc: "Weights to start from. The directory's `config.json` fills in the model's arguments that are not written.",
             example: "hf(\"models/gpt2\")",
@@ -319,6 +319,20 @@ static HF: Form = Form {
         presence: Presence::Required,
         doc: "The directory's path, relative to the recipe.",
         example: "\"models/gpt2\"",
+    }],
+};
+
+static GGUF: Form = Form {
+    name: "gguf",
+    doc: "A GGUF file, as llama.cpp writes them, of a Llama or GPT-2 model: F32, F16, BF16, Q8_0, Q4_0, Q4_K and Q6_K are read.",
+    example: "gguf(\"models/tiny.gguf\")",
+    positional: 1,
+    fields: &[Field {
+        name: "file",
+        ty: Type::Text,
+        presence: Presence::Required,
+        doc: "The file's path, relative to the recipe.",
+        example: "\"models/tiny.gguf\"",
     }],
 };
 

@@ -3,7 +3,7 @@
 use super::Parts;
 use crate::graph::Id;
 use crate::op::Op;
-use crate::plan::{LossPlan, UnaryFunction};
+use crate::plan::{LossPlan, Rotary, RotaryLayout, UnaryFunction};
 
 impl Parts<'_> {
     /// `[N, classes]` with a 1 at each of the N ids; a row of zeros for an id outside.
@@ -91,14 +91,19 @@ impl Parts<'_> {
         build.select(counts, gradient, zero)
     }
 
-    pub(super) fn rotate(&mut self, theta: f64, inverse: bool) -> Id {
+    pub(super) fn rotate(&mut self, rotary: &Rotary, inverse: bool) -> Id {
         let (x, positions) = (self.inputs[0], self.inputs[1]);
         let shape = self.build.shape(x);
         let (width, half) = (shape[3], shape[3] / 2);
-        let numbers = self.count_up(half);
         let build = &mut self.build;
-        let exponents = build.scale(numbers, -2.0 / width as f64 * theta.ln());
-        let frequencies = build.unary(UnaryFunction::Exp, exponents);
+        // The elements of a pair along a last axis of their own: `[.., 2, half]`, or `[.., half, 2]` where they are neighbours.
+        let (pairs, axis) = match rotary.layout {
+            RotaryLayout::Halves => ([shape[0], shape[1], shape[2], 2, half], 3),
+            RotaryLayout::Interleaved => ([shape[0], shape[1], shape[2], half, 2], 4),
+        };
+        let frequencies: Vec<Id> = rotary.frequencies(width).into_iter().map(|f| build.constant(f)).collect();
+        let frequencies: Vec<Id> = frequencies.into_iter().map(|f| build.reshape(f, &[1])).collect();
+        let frequencies = build.add_op(Op::Concat { axis: 0 }, &frequencies);
         let positions = build.reshape(positions, &[shape[0], shape[1], 1, 1]);
         let angles = build.multiply(positions, frequencies);
         let cosine = build.unary(UnaryFunction::Cos, angles);
@@ -106,14 +111,21 @@ impl Parts<'_> {
         if inverse {
             sine = build.unary(UnaryFunction::Negate, sine);
         }
-        let [a, b] = [0, half].map(|start| {
-            let slice = Op::Slice { axis: 3, start, length: half };
-            build.add_op(slice, &[x])
+        let cosine = build.scale(cosine, rotary.amplitude());
+        let sine = build.scale(sine, rotary.amplitude());
+        let paired = build.reshape(x, &pairs);
+        let [a, b] = [0, 1].map(|start| {
+            let element = build.add_op(Op::Slice { axis, start, length: 1 }, &[paired]);
+            build.reshape(element, &[shape[0], shape[1], shape[2], half])
         });
         let (a_cosine, b_sine) = (build.multiply(a, cosine), build.multiply(b, sine));
         let (b_cosine, a_sine) = (build.multiply(b, cosine), build.multiply(a, sine));
         let first = build.subtract(a_cosine, b_sine);
         let second = build.add(b_cosine, a_sine);
-        build.add_op(Op::Concat { axis: 3 }, &[first, second])
+        let mut element = pairs;
+        element[axis] = 1;
+        let turned = [first, second].map(|value| build.reshape(value, &element));
+        let turned = build.add_op(Op::Concat { axis }, &turned);
+        build.reshape(turned, &shape)
     }
 }

@@ -48,7 +48,7 @@ impl Parts<'_> {
             Op::ScatterAdd { rows } => self.scatter_add(*rows),
             Op::CrossEntropy(plan) => self.cross_entropy(plan),
             Op::CrossEntropyGrad(plan) => self.cross_entropy_grad(plan),
-            Op::Rotate { theta, inverse } => self.rotate(*theta, *inverse),
+            Op::Rotate { rotary, inverse } => self.rotate(rotary, *inverse),
             Op::Attention(settings) => self.attention(settings),
             Op::AttentionStats(settings) => self.attention_stats(settings),
             Op::AttentionGrad { settings, wrt } => self.attention_grad(settings, *wrt),

@@ -100,8 +100,8 @@ impl Step<'_> {
             Op::Softmax => self.softmax(),
             Op::LayerNorm { eps } => self.layer_norm(*eps, operand),
             Op::RmsNorm { eps } => self.rms_norm(*eps, operand),
-            Op::Rotate { theta, inverse } if operand == 0 => {
-                let back = Op::Rotate { theta: *theta, inverse: !inverse };
+            Op::Rotate { rotary, inverse } if operand == 0 => {
+                let back = Op::Rotate { rotary: *rotary, inverse: !inverse };
                 self.build.add_op(back, &[self.gradient, self.inputs[1]])
             }
             Op::Attention(settings) if operand < 3 || settings.operands(3).bias == Some(operand) => {

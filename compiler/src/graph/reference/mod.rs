@@ -50,7 +50,7 @@ pub(super) fn evaluate(op: &Op, ty: &Type, inputs: &[&Tensor]) -> Result<Tensor,
         Op::Softmax | Op::LayerNorm { .. } | Op::LayerNormGrad { .. } | Op::RmsNorm { .. } | Op::RmsNormGrad { .. } => {
             Data::F32(normalize::evaluate(op, inputs))
         }
-        Op::Rotate { theta, inverse } => Data::F32(rotate::rotate(inputs[0], inputs[1], *theta, *inverse)),
+        Op::Rotate { rotary, inverse } => Data::F32(rotate::rotate(inputs[0], inputs[1], rotary, *inverse)),
         Op::Attention(_) | Op::AttentionStats(_) | Op::AttentionGrad { .. } | Op::CachedAttention(_) => {
             Data::F32(attention::evaluate(op, inputs)?)
         }

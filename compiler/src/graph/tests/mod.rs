@@ -3,6 +3,7 @@
 mod decompositions;
 mod gradients;
 mod primitives;
+mod rotary;
 mod rules;
 mod samples;
 mod special;

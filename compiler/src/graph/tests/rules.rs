@@ -105,7 +105,7 @@ fn attention() {
     refused(&op, &with(0, Type::f32(&[2, 3, 3, 6])), "a multiple of the key heads");
     refused(&op, &with(0, Type::f32(&[2, 4, 4, 6])), "equally long");
     refused(&op, &with(3, Type::f32(&[2, 3])), "operand 3 must be i32[2, 3]");
-    let rotate = Op::Rotate { theta: 10.0, inverse: false };
+    let rotate = Op::Rotate { rotary: crate::plan::Rotary::plain(10.0), inverse: false };
     refused(&rotate, &[Type::f32(&[2, 3, 2, 5]), Type::i32(&[2, 3])], "must be even");
     let write = [Type::f32(&[2, 3, 2, 5]), Type::f32(&[2, 4, 2, 5]), Type::f32(&[2])];
     refused(&Op::CacheWrite, &write, "more positions are written than the cache has");

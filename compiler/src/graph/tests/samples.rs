@@ -2,7 +2,10 @@
 
 use crate::graph::Tensor;
 use crate::op::{AdamConstants, AdamOutput, AttentionInput, NormInput, Op, Reduction, Shape};
-use crate::plan::{AttentionSettings, BinaryFunction, LossPlan, OrderRule, ScheduleKind, SchedulePlan, UnaryFunction};
+use crate::plan::{
+    AttentionSettings, BinaryFunction, LossPlan, OrderRule, Rotary, RotaryLayout, RotaryScaling, ScheduleKind,
+    SchedulePlan, UnaryFunction,
+};
 use crate::random::{Stream, stream_of};
 
 /// One operand of a sample.
@@ -191,6 +194,14 @@ fn attentions() -> Vec<AttentionSettings> {
 
 /// Every operator that has operands, some with several settings.
 pub fn operators() -> Vec<Op> {
+    let yarn = RotaryScaling::Yarn {
+        factor: 4.0,
+        original: 20,
+        beta_fast: 2.0,
+        beta_slow: 0.5,
+        attention_factor: None,
+        truncate: false,
+    };
     let mut operators = vec![
         Op::Select,
         Op::Greater,
@@ -206,8 +217,9 @@ pub fn operators() -> Vec<Op> {
         Op::Softmax,
         Op::LayerNorm { eps: 1e-2 },
         Op::RmsNorm { eps: 1e-2 },
-        Op::Rotate { theta: 100.0, inverse: false },
-        Op::Rotate { theta: 100.0, inverse: true },
+        Op::Rotate { rotary: Rotary::plain(100.0), inverse: false },
+        Op::Rotate { rotary: Rotary { layout: RotaryLayout::Interleaved, ..Rotary::plain(100.0) }, inverse: true },
+        Op::Rotate { rotary: Rotary { scaling: yarn, ..Rotary::plain(100.0) }, inverse: false },
         Op::CachedAttention(AttentionSettings::causal(0.5)),
         Op::CachedAttention(AttentionSettings {
             alibi: true,

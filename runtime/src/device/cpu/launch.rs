@@ -94,7 +94,7 @@ impl Launch {
                 let writes = [*value, *scale, false];
                 Norm { centred: false, eps: *eps }.gradient(*accumulate, writes, operands, pool, partial)
             }
-            Kernel::Rotate { theta, inverse } => rotate::rotate(operands, pool, *theta, *inverse),
+            Kernel::Rotate { rotary, inverse } => rotate::rotate(operands, pool, rotary, *inverse),
             Kernel::Attention { settings, stats } => attention::attention(operands, pool, settings, *stats),
             Kernel::AttentionGrad { settings, writes } => attention::attention_grad(operands, pool, settings, writes),
             Kernel::CachedAttention(settings) => {

@@ -4,18 +4,15 @@
 #[derive(Debug, Default)]
 pub struct Scratch {
     floats: Vec<f32>,
-    doubles: Vec<f64>,
 }
 
 impl Scratch {
     /// `count` floats with old contents.
     pub fn floats(&mut self, count: usize) -> &mut [f32] {
-        grow(&mut self.floats, count)
-    }
-
-    /// Both at once.
-    pub fn both(&mut self, floats: usize, doubles: usize) -> (&mut [f32], &mut [f64]) {
-        (grow(&mut self.floats, floats), grow(&mut self.doubles, doubles))
+        if self.floats.len() < count {
+            self.floats.resize(count, 0.0);
+        }
+        &mut self.floats[..count]
     }
 }
 
@@ -27,11 +24,4 @@ pub fn split<const N: usize>(scratch: &mut Scratch, sizes: [usize; N]) -> [&mut 
         rest = others;
         part
     })
-}
-
-fn grow<T: Default + Clone>(values: &mut Vec<T>, count: usize) -> &mut [T] {
-    if values.len() < count {
-        values.resize(count, T::default());
-    }
-    &mut values[..count]
 }

@@ -7,9 +7,9 @@ use super::super::super::arithmetic::nearest_divisors;
 use super::super::inputs::{Given, Inputs, Made, Stop};
 use super::mismatch::{Operand, mismatch};
 use crate::dim::Dim;
-use crate::plan::{AttentionSettings, DType, ModelOp, OrderRule};
+use crate::plan::{AttentionSettings, DType, ModelOp, OrderRule, Rotary, RotaryLayout, RotaryScaling};
 
-/// `rotate(x [B, T, H, K], positions [B, T], theta)`
+/// `rotate(x [B, T, H, K], positions [B, T], theta, scaling, layout)`
 pub(in super::super) fn rotate(inputs: &Inputs) -> Result<Vec<Made>, Stop> {
     let x = inputs.need_rank(0, 4, "[B, T, H, K]")?;
     let positions = inputs.need_rank(1, 2, "[B, T]")?;
@@ -22,8 +22,16 @@ pub(in super::super) fn rotate(inputs: &Inputs) -> Result<Vec<Made>, Stop> {
             "choose heads so that the width of one is even",
         ));
     }
+    let scaling = match inputs.given.get(3) {
+        Some(Given::Scaling(Some(rule))) => *rule,
+        _ => RotaryScaling::None,
+    };
+    let layout = match inputs.given.get(4) {
+        Some(Given::Layout(layout)) => *layout,
+        _ => RotaryLayout::Halves,
+    };
     Ok(vec![Made {
-        op: ModelOp::Rotate { theta: inputs.positive(2, "theta")? },
+        op: ModelOp::Rotate(Rotary { theta: inputs.positive(2, "theta")?, scaling, layout }),
         inputs: vec![x.node, positions.node],
         shape: x.shape.clone(),
         dtype: Some(DType::F32),

@@ -8,6 +8,7 @@ mod math;
 mod matmul;
 mod optimizer;
 mod reduce;
+mod rotate;
 mod rows;
 mod speed;
 

@@ -185,38 +185,6 @@ fn gradients_of_normalisations() {
 }
 
 #[test]
-fn rotation_and_its_inverse() {
-    for (tokens, heads, width) in [(1, 1, 8), (7, 3, 2), (129, 2, 66)] {
-        let shape = [2, tokens, heads, width];
-        let count = shape.iter().product();
-        let positions = integers(1, 2 * tokens, 3000);
-        let x = normal(2, count);
-        let mut bench = Bench::default();
-        let input = bench.floats(x.clone(), &shape);
-        let places = bench.integers(positions.clone(), &[2, tokens]);
-        let out = bench.output(&shape);
-        bench.step(Kernel::Rotate { theta: 10_000.0, inverse: false }, &[&input, &places], &[&out]);
-        let back = bench.output(&shape);
-        bench.step(Kernel::Rotate { theta: 10_000.0, inverse: true }, &[&out, &places], &[&back]);
-        bench.step(Kernel::Rotate { theta: 10_000.0, inverse: false }, &[&input, &places], &[&input]);
-        let found = bench.run(&[&out, &back, &input]);
-        let mut expected = wide(&x);
-        for (row, values) in expected.chunks_mut(width).enumerate() {
-            for pair in 0..width / 2 {
-                let frequency = 10_000.0f64.powf(-2.0 * pair as f64 / width as f64);
-                let (sine, cosine) = (f64::from(positions[row / heads]) * frequency).sin_cos();
-                let (a, b) = (values[pair], values[pair + width / 2]);
-                values[pair] = a * cosine - b * sine;
-                values[pair + width / 2] = b * cosine + a * sine;
-            }
-        }
-        assert_close(&found[0], &expected, 1e-6);
-        assert_close(&found[1], &wide(&x), 1e-6);
-        assert_eq!(found[0], found[2]);
-    }
-}
-
-#[test]
 fn gather_and_scatter() {
     for (count, rows, width) in [(1, 1, 1), (700, 13, 9), (129, 5000, 33)] {
         let ids = integers(1, count, rows);

@@ -194,16 +194,16 @@ mod tests {
         let documents: Vec<Vec<u32>> = (1..9).map(|length| (0..length).map(|at| length * 10 + at).collect()).collect();
         // Three documents, none, five; interrupted after each shard.
         let shards = [&documents[..3], &[], &documents[3..]];
-        for attempt in 0..3 {
+        for (attempt, documents) in shards.iter().enumerate() {
             let mut writer = StoreWriter::new(&cache, "store", 100);
             for _ in 0..attempt {
                 assert!(writer.finished().is_some());
             }
             assert_eq!(writer.finished(), None);
-            let end = ShardEnd { documents: shards[attempt].len() as u64, bytes: 7, last: attempt == 2 };
+            let end = ShardEnd { documents: documents.len() as u64, bytes: 7, last: attempt == 2 };
             writer
                 .shard(|shard| {
-                    shards[attempt].iter().for_each(|document| add(shard, document));
+                    documents.iter().for_each(|document| add(shard, document));
                     Ok(end)
                 })
                 .unwrap();

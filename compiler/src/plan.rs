@@ -116,6 +116,14 @@ impl StagePlan {
         self.target_length.unwrap_or(self.sequence_length)
     }
 
+    /// Tokens of the data that one row is made from: with an encoder more than its input holds, where spans are cut out of it.
+    pub fn row_tokens(&self) -> u64 {
+        match self.target_length {
+            Some(_) => self.objective.kind.decoder_lengths(self.sequence_length).0,
+            None => self.sequence_length,
+        }
+    }
+
     /// Tokens of the whole stage.
     pub fn tokens(&self) -> u64 {
         self.steps * self.global_batch() * self.sequence_length

@@ -18,13 +18,35 @@ pub struct Batch {
     pub positions: Vec<i32>,
     /// The number of each token's document within its row, from 0. A document ends after its end-of-text.
     pub documents: Vec<i32>,
+    /// Place of each token in the order that its objective gives the row: see [`INPUTS`](llmc_compiler::plan::INPUTS).
+    pub order: Vec<i32>,
+    /// Part of the row that each token belongs to.
+    pub segments: Vec<i32>,
+    /// Tokens in a row of the encoder's input, `S`; 0 without an encoder.
+    pub source_length: usize,
+    /// Token ids of the encoder's input, `rows * source_length`.
+    pub source: Vec<i32>,
+    /// Their document numbers: 0, and -1 for padding.
+    pub source_documents: Vec<i32>,
 }
 
 impl Batch {
     /// A batch of no rows yet.
     pub(super) fn with_capacity(rows: usize, row_length: usize) -> Batch {
         let values = || Vec::with_capacity(rows * row_length);
-        Batch { rows: 0, row_length, tokens: values(), targets: values(), positions: values(), documents: values() }
+        Batch {
+            rows: 0,
+            row_length,
+            tokens: values(),
+            targets: values(),
+            positions: values(),
+            documents: values(),
+            order: values(),
+            segments: values(),
+            source_length: 0,
+            source: Vec::new(),
+            source_documents: Vec::new(),
+        }
     }
 
     /// Positions of the last row that are there, of a row that is not counted yet.
@@ -42,7 +64,36 @@ impl Batch {
             self.positions.push(position as i32);
             self.documents.push(document);
         }
+        self.finish_row();
+    }
+
+    /// Counts the last row, which has its tokens and targets: where nothing else is said, positions and order are those of the
+    /// row, and all is one segment.
+    pub(super) fn finish_row(&mut self) {
         self.rows += 1;
+        let end = self.rows * self.row_length;
+        for numbers in [&mut self.positions, &mut self.order] {
+            if numbers.len() < end {
+                numbers.extend(0..self.row_length as i32);
+            }
+        }
+        self.documents.resize(end, 0);
+        self.segments.resize(end, 0);
+    }
+
+    /// The inputs of a model by their names, with the tokens of a row each.
+    pub fn inputs(&self) -> [(&'static str, usize, &[i32]); 8] {
+        let (row, source) = (self.row_length, self.source_length);
+        [
+            ("tokens", row, &self.tokens),
+            ("targets", row, &self.targets),
+            ("positions", row, &self.positions),
+            ("documents", row, &self.documents),
+            ("order", row, &self.order),
+            ("segments", row, &self.segments),
+            ("source", source, &self.source),
+            ("source_documents", source, &self.source_documents),
+        ]
     }
 
     /// Number of tokens that are to be predicted.

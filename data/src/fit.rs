@@ -20,7 +20,7 @@ pub fn check_fits(stage: &StagePlan, train: &TokenStream, heldout: Option<&Token
         return Err(Diagnostic::error(codes::TOKEN_OUT_OF_RANGE, message)
             .help("make the model's vocabulary as large as the tokenizer's"));
     }
-    let length = stage.sequence_length;
+    let length = stage.row_tokens();
     if let Some(row_length) = train.row_length().filter(|&row_length| row_length != length) {
         let message = format!(
             "the rows of `{}` are {row_length} tokens long, but stage `{}` trains on rows of {length}",

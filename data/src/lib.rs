@@ -6,6 +6,7 @@
 //! cache (see [`Cache`]) under the hash of everything they depend on.
 
 mod batch;
+mod batch_file;
 mod bench;
 mod cache;
 mod documents;
@@ -15,6 +16,7 @@ mod fit;
 mod loader;
 mod mapped;
 mod npy;
+mod objective;
 mod order;
 mod packing;
 mod paths;
@@ -41,6 +43,7 @@ pub use bench::{DataTimes, Part, time_preparation};
 pub use cache::Cache;
 pub use documents::{Corpus, cut_point};
 pub use loader::{Evaluation, Loader};
+pub use objective::Shaper;
 pub use order::RowOrder;
 pub use paths::{require_match, resolve};
 pub use prepare::{documents, prepare, prepare_in};
@@ -89,6 +92,8 @@ pub struct Prepared {
     pub train: TokenStream,
     /// What is held out, if anything.
     pub heldout: Option<TokenStream>,
+    /// Makes the batches of the stage's objective.
+    pub shaper: Shaper,
     /// What was found.
     pub stats: DataStats,
     /// What the steps of the data set did, where it has any.

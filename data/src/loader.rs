@@ -3,6 +3,7 @@
 use llmc_compiler::plan::StagePlan;
 
 use super::batch::Batch;
+use super::objective::Shaper;
 use super::order::RowOrder;
 use super::rows::{Rows, RowsReport};
 use super::stream::TokenStream;
@@ -16,9 +17,15 @@ pub struct Loader {
     row_length: u64,
     micro_batch: u64,
     accumulation: u64,
+    shaper: Option<Shaper>,
 }
 
 impl Loader {
+    /// With the rows as an objective makes them.
+    pub fn shaped(self, shaper: Shaper) -> Loader {
+        Loader { shaper: Some(shaper), ..self }
+    }
+
     /// The batches of `stage` from its prepared training split, which must hold a row
     /// (as [`prepare`](super::prepare) has checked).
     pub fn new(train: TokenStream, stage: &StagePlan) -> Loader {
@@ -28,9 +35,10 @@ impl Loader {
         Loader {
             rows,
             order,
-            row_length: stage.sequence_length,
+            row_length: stage.row_tokens(),
             micro_batch: stage.micro_batch,
             accumulation: stage.accumulation,
+            shaper: None,
         }
     }
 
@@ -58,7 +66,10 @@ impl Loader {
             let rows = self.rows_per_epoch();
             self.rows.add(self.order.row(number / rows, number % rows), &mut batch);
         }
-        batch
+        match &self.shaper {
+            Some(shaper) => shaper.training(batch, first),
+            None => batch,
+        }
     }
 }
 
@@ -69,17 +80,24 @@ pub struct Evaluation {
     count: u64,
     row_length: u64,
     micro_batch: u64,
+    shaper: Option<Shaper>,
 }
 
 impl Evaluation {
+    /// With the rows as an objective makes them.
+    pub fn shaped(self, shaper: Shaper) -> Evaluation {
+        Evaluation { shaper: Some(shaper), ..self }
+    }
+
     /// The first rows of the held-out split, at most `evaluate_rows`. A last row that is not full counts.
     pub fn new(heldout: TokenStream, stage: &StagePlan) -> Evaluation {
         let rows = Rows::evaluation(heldout, stage);
         Evaluation {
             count: rows.count().min(stage.evaluate_rows),
             rows,
-            row_length: stage.sequence_length,
+            row_length: stage.row_tokens(),
             micro_batch: stage.micro_batch,
+            shaper: None,
         }
     }
 
@@ -104,6 +122,9 @@ impl Evaluation {
                 batch.pad_row();
             }
         }
-        batch
+        match &self.shaper {
+            Some(shaper) => shaper.evaluation(batch, first),
+            None => batch,
+        }
     }
 }

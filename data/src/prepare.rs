@@ -17,6 +17,7 @@ use super::cache::{Cache, Lookup, WriteError};
 use super::documents::Corpus;
 use super::encode::Encoder;
 use super::fit::check_fits;
+use super::objective::Shaper;
 use super::process::Processed;
 use super::process::models::Resources;
 use super::random_tokens::RandomTokens;
@@ -59,17 +60,19 @@ pub fn prepare_in(
         Some(name) => Some(preparation.tokenizer(name)?),
         None => None,
     };
+    // What the objective needs of the tokenizer is asked before anything long begins.
+    let end = match (&tokenizer, &stage.tokenizer) {
+        (Some(tokenizer), Some(name)) => preparation.end_of_text(tokenizer, name)?,
+        _ => None,
+    };
+    let shaper = Shaper::new(stage, tokenizer.as_ref(), end)?;
     let dataset = preparation.dataset(&stage.data)?;
     let opened = match dataset.sources.first().and_then(RandomTokens::of) {
         Some(tokens) => Opened::random(tokens, dataset),
         None if dataset.sources.iter().any(SourcePlan::is_tokens) => preparation.token_store(dataset, stage)?,
         None => {
-            let (tokenizer, name) = match (&tokenizer, &stage.tokenizer) {
-                (Some(tokenizer), Some(name)) => (tokenizer, name),
-                _ => return Err(undeclared("tokenizer", "")),
-            };
-            let end_of_text = preparation.end_of_text(tokenizer, name)?;
-            preparation.text_store(&stage.data, tokenizer, end_of_text)?
+            let tokenizer = tokenizer.as_ref().ok_or_else(|| undeclared("tokenizer", ""))?;
+            preparation.text_store(&stage.data, tokenizer, end)?
         }
     };
     let Opened { survey, key, train, heldout } = opened;
@@ -89,7 +92,7 @@ pub fn prepare_in(
         tokenizer: tokenizer.as_ref().map(|tokenizer| tokenizer.hash().to_string()),
         tokens: key,
     };
-    Ok(Prepared { tokenizer, train, heldout, stats, process, hashes, warnings: preparation.warnings })
+    Ok(Prepared { tokenizer, train, heldout, shaper, stats, process, hashes, warnings: preparation.warnings })
 }
 
 /// The documents of a data set of text after its steps, from the cache where they are there.

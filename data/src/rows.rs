@@ -83,7 +83,7 @@ impl Rows {
     }
 
     fn new(stream: TokenStream, stage: &StagePlan, concatenated: impl Fn(u64, u64) -> u64) -> Rows {
-        let row_length = stage.sequence_length;
+        let row_length = stage.row_tokens();
         let cut = match (stream.row_length(), stage.packing) {
             (Some(length), _) => Cut::Finished(stream.len() / length),
             (None, Manner::Concatenate) => Cut::Concatenated(concatenated(stream.len().saturating_sub(1), row_length)),

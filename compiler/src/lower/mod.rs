@@ -71,6 +71,7 @@ fn lower_evaluate(stage: &StagePlan) -> Result<Graph, String> {
 /// # Errors
 /// As [`lower`].
 pub fn lower_score(stage: &StagePlan, batch: u64, tokens: u64) -> Result<Graph, String> {
+    model::one_sided(&stage.model)?;
     let mut graph = Graph::new();
     let forward = model::forward(&mut graph, stage, &Pass::plain(batch, tokens))?;
     let losses = token_losses(&mut graph, stage, LossPlan::default(), forward.logits);

@@ -42,11 +42,15 @@ struct Row<'a> {
 }
 
 impl Shaper {
-    /// For a stage and its tokenizer, where it has one.
+    /// For a stage and its tokenizer, where it has one; `end_of_text` is the id that ends its documents.
     ///
     /// # Errors
     /// A special token that the objective needs and the tokenizer lacks.
-    pub fn new(stage: &StagePlan, tokenizer: Option<&Tokenizer>, end_of_text: Option<&str>) -> Result<Shaper, Diagnostic> {
+    pub fn new(
+        stage: &StagePlan,
+        tokenizer: Option<&Tokenizer>,
+        end_of_text: Option<u32>,
+    ) -> Result<Shaper, Diagnostic> {
         let lengths = stage.target_length.map(|target| (stage.sequence_length as usize, target as usize));
         let special = Special::new(stage, tokenizer, end_of_text)?;
         let objective = stage.objective.kind.clone();
@@ -83,7 +87,9 @@ impl Shaper {
             let number = first + row as u64;
             let stream = Stream::new(self.seed, stream_of(stream) ^ number.wrapping_mul(0x9E37_79B9_7F4A_7C15));
             let mut draws = Draws { stream, used: 0 };
-            shaped.positions.extend_from_slice(batch.positions.get(place.clone()).filter(|_| source == 0).unwrap_or(&[]));
+            if self.lengths.is_none() {
+                shaped.positions.extend_from_slice(&batch.positions[place.clone()]);
+            }
             self.row(self.chosen(&mut draws), &row_of, &mut draws, &mut shaped);
             shaped.finish_row();
         }

@@ -2,8 +2,8 @@
 
 use llmc_compiler::plan::PrefixLengths;
 
-use super::special::Special;
 use super::spans::add_source;
+use super::special::Special;
 use super::{Draws, Row};
 use crate::batch::{Batch, IGNORED};
 

@@ -25,12 +25,7 @@ pub fn add(
 }
 
 /// What stays of some tokens, and what is cut out of them.
-fn corrupt(
-    tokens: &[i32],
-    corruption: &Corruption,
-    sentinels: &[i32],
-    draws: &mut Draws,
-) -> (Vec<i32>, Vec<i32>) {
+fn corrupt(tokens: &[i32], corruption: &Corruption, sentinels: &[i32], draws: &mut Draws) -> (Vec<i32>, Vec<i32>) {
     if tokens.len() < 2 {
         return (tokens.to_vec(), Vec::new());
     }
@@ -81,7 +76,4 @@ pub fn add_target(tokens: &[i32], end: Option<i32>, length: usize, batch: &mut B
     batch.targets.extend(targets);
     let rows = batch.targets.len();
     batch.tokens.resize(rows, START);
-    batch.documents.resize(rows, 0);
-    batch.positions.extend(0..length as i32);
-    batch.order.extend(0..length as i32);
 }

@@ -29,11 +29,10 @@ impl Special {
     pub fn new(
         stage: &StagePlan,
         tokenizer: Option<&Tokenizer>,
-        end_of_text: Option<&str>,
+        end_of_text: Option<u32>,
     ) -> Result<Special, Diagnostic> {
-        let mut special = Special::default();
+        let mut special = Special { end: end_of_text.map(|id| id as i32), ..Special::default() };
         if let Some(tokenizer) = tokenizer {
-            special.end = end_of_text.and_then(|end| tokenizer.id(end)).map(|id| id as i32);
             special.is_special = vec![false; tokenizer.vocab_size() as usize];
             for token in tokenizer.special_tokens() {
                 if let Some(id) = tokenizer.id(&token) {
@@ -51,7 +50,12 @@ impl Special {
         Ok(special)
     }
 
-    fn masking(&mut self, masking: &Masking, stage: &StagePlan, tokenizer: Option<&Tokenizer>) -> Result<(), Diagnostic> {
+    fn masking(
+        &mut self,
+        masking: &Masking,
+        stage: &StagePlan,
+        tokenizer: Option<&Tokenizer>,
+    ) -> Result<(), Diagnostic> {
         self.mask = id(&masking.mask, stage, tokenizer)?;
         if masking.whole_words {
             let tokenizer = tokenizer.ok_or_else(|| {
@@ -76,7 +80,9 @@ impl Special {
                     let text = pattern.replace("{}", &number.to_string());
                     id(&SpecialToken::Text(text), stage, tokenizer).map_err(|mistake| {
                         let name = &stage.name;
-                        mistake.help(format!("a row of stage `{name}` has up to {spans} spans, each with a sentinel of its own"))
+                        mistake.help(format!(
+                            "a row of stage `{name}` has up to {spans} spans, each with a sentinel of its own"
+                        ))
                     })
                 }
                 Sentinels::From(first) => match first.checked_sub(number) {
@@ -106,8 +112,11 @@ fn id(token: &SpecialToken, stage: &StagePlan, tokenizer: Option<&Tokenizer>) ->
             format!("`{objective}` uses the id {id}, but the model's vocabulary is 0..{vocab}"),
         )),
         (SpecialToken::Text(text), Some(tokenizer)) => tokenizer.id(text).map(|id| id as i32).ok_or_else(|| {
-            Diagnostic::error(codes::OBJECTIVE_UNFIT, format!("`{objective}` needs the token `{text}`, which the tokenizer lacks"))
-                .help("name a token that it has, or train it with the token among its special ones")
+            Diagnostic::error(
+                codes::OBJECTIVE_UNFIT,
+                format!("`{objective}` needs the token `{text}`, which the tokenizer lacks"),
+            )
+            .help("name a token that it has, or train it with the token among its special ones")
         }),
         (SpecialToken::Text(text), None) => Err(Diagnostic::error(
             codes::OBJECTIVE_UNFIT,

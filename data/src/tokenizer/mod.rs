@@ -207,6 +207,23 @@ impl Tokenizer {
         }
         lengths
     }
+
+    /// For each id whether a word begins with it: in WordPiece what is not marked as going on with `##`, else what begins with a
+    /// space or with no letter.
+    pub fn word_begins(&self) -> Vec<bool> {
+        let vocab = self.inner.get_vocab(true);
+        let marks = vocab.keys().filter(|token| token.starts_with("##")).count() > 1;
+        let mut begins = vec![true; self.vocab_size() as usize];
+        for (token, id) in vocab {
+            // Byte-level vocabularies write a space as U+0120, SentencePiece's as U+2581.
+            let space = token.starts_with(['\u{120}', '\u{2581}']);
+            begins[id as usize] = match marks {
+                true => !token.starts_with("##"),
+                false => space || !token.starts_with(char::is_alphanumeric),
+            };
+        }
+        begins
+    }
 }
 
 /// `path`, or the `tokenizer.json` in it.

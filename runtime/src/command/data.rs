@@ -54,7 +54,7 @@ impl Data {
             let (path, written) = export(&loaded.plan, stage, &loaded.base, directory)?;
             terminal.note(format!("{} documents written to `{}`", grouped(written), path.display()));
         }
-        let loader = Loader::new(prepared.train.clone(), stage);
+        let loader = Loader::new(prepared.train.clone(), stage).shaped(prepared.shaper.clone());
         if self.json {
             let all = json!({
                 "stage": stage.name,

@@ -30,12 +30,15 @@ pub struct Probe {
     stage: StageOption,
     #[command(flatten)]
     device: DeviceOptions,
-    /// The safetensors file: tokens, targets, positions, documents, logits, loss, and gradients under the weights' names
+    /// The safetensors file: the model's inputs, targets, logits, loss, and gradients under the weights' names
     #[arg(long, value_name = "FILE.safetensors")]
     out: PathBuf,
     /// The optimizer step whose first micro-batch is taken, from 0
     #[arg(long, value_name = "N", default_value_t = 0)]
     step: u64,
+    /// Takes the batch from a file instead: tensors of whole numbers under the names of the model's inputs, and `targets`
+    #[arg(long, value_name = "FILE.safetensors", conflicts_with = "step")]
+    batch: Option<PathBuf>,
 }
 
 /// The only program on the device.
@@ -50,10 +53,27 @@ impl Probe {
         let loaded = self.recipe.load(terminal)?;
         let stage = self.stage.one(&loaded.plan)?;
         let machine = self.device.machine();
-        let progress = DataProgress::new(terminal);
-        let prepared = prepare(&loaded.plan, stage, &loaded.base, &|done| progress.update(done));
-        progress.finish();
-        let batch = Loader::new(prepared?.train, stage).batch(self.step, 0);
+        let mut stage = stage.clone();
+        let batch = match &self.batch {
+            Some(file) => {
+                let batch = Batch::read(file)?;
+                let lengths = (batch.row_length as u64, batch.source_length as u64);
+                stage.micro_batch = batch.rows as u64;
+                (stage.sequence_length, stage.target_length) = match lengths {
+                    (tokens, 0) => (tokens, None),
+                    (tokens, source) => (source, Some(tokens)),
+                };
+                batch
+            }
+            None => {
+                let progress = DataProgress::new(terminal);
+                let prepared = prepare(&loaded.plan, &stage, &loaded.base, &|done| progress.update(done));
+                progress.finish();
+                let prepared = prepared?;
+                Loader::new(prepared.train, &stage).shaped(prepared.shaper).batch(self.step, 0)
+            }
+        };
+        let stage = &stage;
         let mut graph = lower_probe(stage).map_err(not_lowered)?;
         optimise(&mut graph);
         let (states, bytes) = persistent(&[&graph], &stage.model.weights);
@@ -70,14 +90,11 @@ impl Probe {
 fn write(path: &Path, stage: &StagePlan, batch: &Batch, device: &dyn Device) -> Result<(), Failure> {
     let rows = [batch.rows, batch.row_length];
     let mut tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = Vec::new();
-    for (name, values) in [
-        ("tokens", &batch.tokens),
-        ("targets", &batch.targets),
-        ("positions", &batch.positions),
-        ("documents", &batch.documents),
-    ] {
-        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        tensors.push((name.to_owned(), Dtype::I32, rows.to_vec(), bytes));
+    for (name, length, values) in batch.inputs() {
+        if name == "targets" || stage.model.takes(name) {
+            let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            tensors.push((name.to_owned(), Dtype::I32, vec![batch.rows, length], bytes));
+        }
     }
     let mut add = |name: &str, output: &str, shape: Vec<usize>| -> Result<(), Failure> {
         let values = device.read_output(PROBE, output)?;

@@ -127,6 +127,8 @@ impl Scorer {
             ("targets", HostTensor::I32(&targets)),
             ("positions", HostTensor::I32(&positions)),
             ("documents", HostTensor::I32(&documents)),
+            ("order", HostTensor::I32(&positions)),
+            ("segments", HostTensor::I32(&documents)),
         ];
         self.device.run(program, &inputs)?;
         let losses = self.device.read_output(program, "losses")?;

@@ -1,6 +1,7 @@
 //! One optimizer step and one evaluation, on whatever device.
 
 use llmc_compiler::plan::StagePlan;
+use smallvec::SmallVec;
 
 use super::compile::Runnable;
 use super::machine::Machine;
@@ -131,14 +132,10 @@ pub fn run(
     loss_scale: f32,
     step: f32,
 ) -> Result<(), Failure> {
-    let inputs = [
-        ("tokens", HostTensor::I32(&batch.tokens)),
-        ("targets", HostTensor::I32(&batch.targets)),
-        ("positions", HostTensor::I32(&batch.positions)),
-        ("documents", HostTensor::I32(&batch.documents)),
-        ("loss_scale", HostTensor::F32(std::slice::from_ref(&loss_scale))),
-        ("step", HostTensor::F32(std::slice::from_ref(&step))),
-    ];
+    let mut inputs: SmallVec<[(&str, HostTensor<'_>); 10]> =
+        batch.inputs().into_iter().map(|(name, _, values)| (name, HostTensor::I32(values))).collect();
+    inputs.push(("loss_scale", HostTensor::F32(std::slice::from_ref(&loss_scale))));
+    inputs.push(("step", HostTensor::F32(std::slice::from_ref(&step))));
     Ok(device.run(program, &inputs)?)
 }
 

@@ -127,14 +127,17 @@ impl StageRun<'_> {
             None => self.first_weights(engine.device_mut())?,
         }
         let end_of_text = self.end_of_text(prepared.tokenizer.as_ref())?;
-        let loader = Loader::new(prepared.train.clone(), self.stage);
+        let loader = Loader::new(prepared.train.clone(), self.stage).shaped(prepared.shaper.clone());
         self.terminal.note(loader.report().line());
         let mut training = Training {
             run: self,
             directory: &directory,
             checkpoints: &checkpoints,
             loader,
-            heldout: prepared.heldout.clone().map(|stream| Evaluation::new(stream, self.stage)),
+            heldout: prepared
+                .heldout
+                .clone()
+                .map(|stream| Evaluation::new(stream, self.stage).shaped(prepared.shaper.clone())),
             byte_lengths: prepared.tokenizer.as_ref().map(Tokenizer::byte_lengths),
             unigram_entropy: unigram_entropy(&prepared),
             contents: Contents {

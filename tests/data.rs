@@ -140,7 +140,7 @@ fn packed_loss(packing: &str, documents: bool) -> (f64, String) {
     let rows = table.lines().find(|line| line.starts_with("rows:")).expect("a line about rows").to_owned();
     place.succeed(&["run", "tiny.recipe"]);
     let metrics = fs::read_to_string(place.path("runs/tiny/pretrain/metrics.jsonl")).expect("metrics");
-    let losses = metrics
+    let mut losses = metrics
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).expect("a JSON line")["heldout_loss"].as_f64());
     (losses.next_back().expect("an evaluation"), rows)

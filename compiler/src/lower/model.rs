@@ -7,7 +7,7 @@ use crate::graph::{Builder, Graph, Id, Target};
 use crate::op::{Op, Reduction, Shape, Type};
 use crate::plan::{
     AttentionSettings, DType, ModelNode, ModelOp, ModelPlan, Objective, OrderRule, Origin, Pattern, ReduceFunction,
-    StagePlan,
+    StagePlan, UnaryFunction,
 };
 
 /// One way to run a model forward.
@@ -175,6 +175,10 @@ impl Lowering<'_> {
             ModelOp::RelativeBuckets(buckets) => {
                 Op::Pattern { pattern: Pattern::RelativeBuckets(*buckets), shape: pass.shape(&node.shape, origin)? }
             }
+            ModelOp::Sinusoids { theta } => {
+                let width = pass.shape(&node.shape, origin)?[1];
+                return Ok(self.sinusoids(inputs[0], width, *theta, origin));
+            }
             ModelOp::RelativeShift => return Ok(self.relative_shift(inputs[0], origin)),
             ModelOp::Unary(function) => Op::Unary(*function),
             ModelOp::Binary(function) => Op::Binary(*function),
@@ -238,6 +242,20 @@ impl Lowering<'_> {
         let mut shape = Shape::from_slice(leading);
         shape.push(columns);
         build.reshape(product, &shape)
+    }
+
+    /// `[L] -> [L, width]`
+    fn sinusoids(&mut self, places: Id, width: u64, theta: f64, origin: &Origin) -> Id {
+        let half = width / 2;
+        let pattern = Pattern::Count { start: 0.0, step: -2.0 * theta.ln() / width as f64 };
+        let mut build = self.build(origin);
+        let exponents = build.add_op(Op::Pattern { pattern, shape: [half].as_slice().into() }, &[]);
+        let rates = build.unary(UnaryFunction::Exp, exponents);
+        let length = build.shape(places)[0];
+        let places = build.reshape(places, &[length, 1]);
+        let angles = build.multiply(places, rates);
+        let (sines, cosines) = (build.unary(UnaryFunction::Sin, angles), build.unary(UnaryFunction::Cos, angles));
+        build.add_op(Op::Concat { axis: 1 }, &[sines, cosines])
     }
 
     /// `[.., T, 2T] -> [.., T, T]`: a row is moved against the one above it by being cut one element later.

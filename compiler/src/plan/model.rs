@@ -153,6 +153,11 @@ pub enum ModelOp {
         /// From one to the next.
         step: f64,
     },
+    /// `places [L] -> [L, width]`: sines, then cosines, of each place times `theta^(-2i / width)` (Vaswani et al. 2017, section 3.5).
+    Sinusoids {
+        /// Base of the rates.
+        theta: f64,
+    },
     /// For each query and key the bucket of their distance, `[length, length]`.
     RelativeBuckets(Buckets),
     /// Elementwise, one input.

@@ -251,6 +251,19 @@ pub(super) const FUNCTIONS: &[Function] = &[
         rule: Rule::Shape(pattern::count),
     },
     Function {
+        name: "sinusoids",
+        parameters: &[
+            required("places", FLOATS),
+            required("width", Takes::Size),
+            with("theta", Takes::Number, Default::Float(10000.0)),
+        ],
+        result: "`places [L]` -> `[L, width]`",
+        doc: "Position vectors (Vaswani et al. 2017, section 3.5): the sines, then the cosines, of each place times \
+              `theta ^ (-2 i / width)`.",
+        example: "table = sinusoids(count(T), D)",
+        rule: Rule::Shape(pattern::sinusoids),
+    },
+    Function {
         name: "relative_buckets",
         parameters: &[
             required("length", Takes::Size),

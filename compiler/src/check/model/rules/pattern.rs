@@ -15,6 +15,22 @@ pub(in super::super) fn count(inputs: &Inputs) -> Result<Vec<Made>, Stop> {
     Ok(made(op, vec![inputs.size(0)?.clone()], DType::F32))
 }
 
+/// `sinusoids(places [L], width, theta) -> [L, width]`
+pub(in super::super) fn sinusoids(inputs: &Inputs) -> Result<Vec<Made>, Stop> {
+    let places = inputs.need_rank(0, 1, "[L]")?;
+    let width = inputs.size(1)?;
+    if width.as_constant().is_some_and(|width| width == 0 || width % 2 != 0) {
+        let message = format!("a width of {width} does not hold as many sines as cosines");
+        return Err(inputs.outside(1, message, "not even", ""));
+    }
+    Ok(vec![Made {
+        op: ModelOp::Sinusoids { theta: inputs.positive(2, "theta")? },
+        inputs: vec![places.node],
+        shape: vec![places.shape[0].clone(), width.clone()],
+        dtype: Some(DType::F32),
+    }])
+}
+
 /// `relative_buckets(length, buckets, max_distance, bidirectional) -> [length, length]`
 pub(in super::super) fn relative_buckets(inputs: &Inputs) -> Result<Vec<Made>, Stop> {
     let length = inputs.size(0)?.clone();

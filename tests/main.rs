@@ -9,6 +9,7 @@ mod generation;
 mod gguf;
 mod import;
 mod mutation;
+mod objectives;
 mod real_model;
 mod recipes;
 mod scoring;

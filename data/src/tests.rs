@@ -77,6 +77,12 @@ impl Project {
         prepare_in(&cache, &self.plan, &self.stage, self.path(), &|_| {})
     }
 
+    /// How many cache entries have names that start so, their parts left out.
+    fn manifests(&self, start: &str) -> usize {
+        let is_whole = |path: &std::path::PathBuf| !path.file_name().unwrap().to_string_lossy().contains('.');
+        self.entries(start).iter().filter(|path| is_whole(path)).count()
+    }
+
     /// The cache entries whose names start so.
     fn entries(&self, start: &str) -> Vec<std::path::PathBuf> {
         let entries = fs::read_dir(self.path().join("cache")).unwrap().map(|entry| entry.unwrap().path());

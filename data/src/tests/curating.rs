@@ -59,7 +59,7 @@ fn models_are_trained_on_other_data_sets_and_kept() {
         let report = project.prepare().unwrap().process.unwrap();
         assert_eq!((report.documents_read, report.documents_kept), (30, 20), "{report:#?}");
         assert_eq!(project.prepare().unwrap().process.unwrap(), report, "from the cache");
-        assert_eq!((project.entries(kind).len(), project.entries("documents-").len()), (1, 1));
+        assert_eq!((project.entries(kind).len(), project.manifests("documents-")), (1, 1));
         // Another limit needs no other model.
         match &mut project.dataset().process[0] {
             ProcessPlan::Quality(plan) => plan.min = 0.0,
@@ -67,12 +67,12 @@ fn models_are_trained_on_other_data_sets_and_kept() {
             other => panic!("{other:?}"),
         }
         assert_eq!(project.prepare().unwrap().process.unwrap().documents_kept, 30);
-        assert_eq!((project.entries(kind).len(), project.entries("documents-").len()), (1, 2));
+        assert_eq!((project.entries(kind).len(), project.manifests("documents-")), (1, 2));
         // Another text for the model makes another model and other documents.
         project.dataset().process = vec![step];
         project.write("good.jsonl", lines(spam, 0..120) + &lines(prose, 0..120));
         project.prepare().unwrap();
-        assert_eq!((project.entries(kind).len(), project.entries("documents-").len()), (2, 3));
+        assert_eq!((project.entries(kind).len(), project.manifests("documents-")), (2, 3));
     }
 }
 

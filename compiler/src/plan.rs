@@ -3,8 +3,11 @@
 //! A [`Plan`] is plain data and serialises to YAML (`llmc compile` writes it as `plan.yaml`).
 
 mod data;
+mod layout;
+mod mixing;
 mod process;
 mod quality;
+mod source;
 
 use std::collections::BTreeMap;
 
@@ -12,9 +15,14 @@ use serde::Serialize;
 
 use crate::dim::Dim;
 
-pub use data::{DatasetPlan, SourcePlan, TokenizerPlan, TokenizerSource};
-pub use process::{LineCleaning, PiiKind, ProcessPlan, Replacement, TextUnit};
+pub use data::{
+    About, Columns, DatasetPlan, MixturePart, MixturePlan, Source, SourceKind, TokenizerPlan, TokenizerSource,
+};
+pub use layout::{Layout, MissingColumn};
+pub use mixing::{Blend, PartPlan, REPEATS_WORTH_IT, Shares, repeats};
+pub use process::{LineCleaning, PiiKind, ProcessPlan, Replacement, Scope, TextUnit};
 pub use quality::{Rule, RuleLimit, RuleUnit};
+pub use source::{ContentType, OnError, SourcePlan};
 
 /// A whole checked recipe.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -25,6 +33,9 @@ pub struct Plan {
     pub params: BTreeMap<String, String>,
     /// Data sets by name.
     pub datasets: BTreeMap<String, DatasetPlan>,
+    /// Mixtures of data sets by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub mixtures: BTreeMap<String, MixturePlan>,
     /// Tokenizers by name.
     pub tokenizers: BTreeMap<String, TokenizerPlan>,
     /// Stages, each after the one it continues.
@@ -40,7 +51,7 @@ pub struct StagePlan {
     pub init: InitPlan,
     /// The elaborated model.
     pub model: ModelPlan,
-    /// The data set's name.
+    /// The name of the data set or mixture.
     pub data: String,
     /// The tokenizer's name; none when the data is token ids.
     pub tokenizer: Option<String>,

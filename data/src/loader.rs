@@ -5,54 +5,70 @@
 //! row is left out in training. Data that came as rows keeps them: targets are the inputs moved by one, and
 //! the last position predicts nothing.
 
-use llmc_compiler::plan::StagePlan;
+use llmc_compiler::plan::{Blend, StagePlan, repeats};
 
 use super::batch::{Batch, IGNORED};
 use super::order::RowOrder;
 use super::stream::TokenStream;
+use super::{Part, Prepared};
 
 /// The training batches of a stage: each a pure function of the step and the micro-batch, so a resumed
 /// run continues exactly.
 #[derive(Debug, Clone)]
 pub struct Loader {
-    stream: TokenStream,
-    order: RowOrder,
+    parts: Vec<Rows>,
+    blend: Blend,
     row_length: u64,
     micro_batch: u64,
     accumulation: u64,
 }
 
+/// The rows of one part in the order in which they are read.
+#[derive(Debug, Clone)]
+struct Rows {
+    stream: TokenStream,
+    order: RowOrder,
+}
+
 impl Loader {
-    /// The batches of `stage` from its prepared training split, which must hold a row
+    /// The batches of `stage` from its prepared training splits, each of which must hold a row
     /// (as [`prepare`](super::prepare) has checked).
-    pub fn new(train: TokenStream, stage: &StagePlan) -> Loader {
-        let rows = whole_rows(&train, stage.sequence_length);
-        let order = if stage.shuffle { RowOrder::shuffled(rows, stage.seed) } else { RowOrder::unshuffled(rows) };
+    pub fn new(prepared: &Prepared, stage: &StagePlan) -> Loader {
+        let part = |(number, part): (usize, &Part)| {
+            let rows = whole_rows(&part.train, stage.sequence_length);
+            // The first part's order is that of the data set alone.
+            let seed = stage.seed ^ (number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            let order = if stage.shuffle { RowOrder::shuffled(rows, seed) } else { RowOrder::unshuffled(rows) };
+            Rows { stream: part.train.clone(), order }
+        };
+        let parts: Vec<Rows> = prepared.parts.iter().enumerate().map(part).collect();
+        let rows: Vec<u64> = parts.iter().map(|part| part.order.rows()).collect();
         Loader {
-            stream: train,
-            order,
+            parts,
+            blend: prepared.shares.blend(&rows),
             row_length: stage.sequence_length,
             micro_batch: stage.micro_batch,
             accumulation: stage.accumulation,
         }
     }
 
-    /// Rows of one epoch.
-    pub fn rows_per_epoch(&self) -> u64 {
-        self.order.rows()
+    /// Rows of each part in one epoch of it.
+    pub fn rows(&self) -> Vec<u64> {
+        self.parts.iter().map(|part| part.order.rows()).collect()
     }
 
-    /// Tokens at the end of the stream that fill no row and are never predicted.
+    /// Tokens at the ends of the streams that fill no row and are never predicted.
     pub fn unused_tokens(&self) -> u64 {
-        if self.stream.row_length().is_some() {
-            return 0;
-        }
-        self.stream.len() - (self.rows_per_epoch() * self.row_length + 1)
+        let unused = |part: &Rows| match part.stream.row_length() {
+            Some(_) => 0,
+            None => part.stream.len() - (part.order.rows() * self.row_length + 1),
+        };
+        self.parts.iter().map(unused).sum()
     }
 
-    /// How many times the data has been seen before `step` begins.
-    pub fn epochs_before(&self, step: u64) -> f64 {
-        (step * self.accumulation * self.micro_batch) as f64 / self.rows_per_epoch() as f64
+    /// How many times each part has been read before `step` begins.
+    pub fn epochs_before(&self, step: u64) -> Vec<f64> {
+        repeats(&self.blend, &self.rows(), step * self.accumulation * self.micro_batch)
     }
 
     /// Micro-batch `micro` of optimizer step `step`, both from 0. An epoch follows another without a gap:
@@ -61,8 +77,9 @@ impl Loader {
         let first = (step * self.accumulation + micro) * self.micro_batch;
         let mut batch = Batch::with_capacity(self.micro_batch as usize, self.row_length as usize);
         for number in first..first + self.micro_batch {
-            let rows = self.rows_per_epoch();
-            add_row(&mut batch, &self.stream, self.order.row(number / rows, number % rows));
+            let (part, index) = self.blend.row(number);
+            let Rows { stream, order } = &self.parts[part];
+            add_row(&mut batch, stream, order.row(index / order.rows(), index % order.rows()));
         }
         batch
     }
@@ -78,15 +95,28 @@ pub struct Evaluation {
 }
 
 impl Evaluation {
-    /// The first rows of the held-out split, at most `evaluate_rows`. A last row that is not full counts.
-    pub fn new(heldout: TokenStream, stage: &StagePlan) -> Evaluation {
+    /// The held-out rows of every part that has some, with its name. The rows that a stage evaluates on are divided
+    /// by the parts' shares; every part has at least one.
+    pub fn of_parts(prepared: &Prepared, stage: &StagePlan) -> Vec<(String, Evaluation)> {
+        let held = prepared.parts.iter().filter_map(|part| Some((part, part.heldout.clone()?)));
+        let total: f64 = held.clone().map(|(part, _)| part.share).sum();
+        let one = |(part, stream): (&Part, TokenStream)| {
+            let share = if total > 0.0 { part.share / total } else { 0.0 };
+            let rows = ((stage.evaluate_rows as f64 * share).round() as u64).max(1);
+            (part.name.clone(), Evaluation::new(stream, stage, rows))
+        };
+        held.map(one).collect()
+    }
+
+    /// The first rows of a held-out split, at most `most`. A last row that is not full counts.
+    pub fn new(heldout: TokenStream, stage: &StagePlan, most: u64) -> Evaluation {
         let held = match heldout.row_length() {
             Some(length) => heldout.len() / length,
             None => heldout.len().saturating_sub(1).div_ceil(stage.sequence_length),
         };
         Evaluation {
             stream: heldout,
-            rows: held.min(stage.evaluate_rows),
+            rows: held.min(most),
             row_length: stage.sequence_length,
             micro_batch: stage.micro_batch,
         }
@@ -117,7 +147,8 @@ impl Evaluation {
     }
 }
 
-fn whole_rows(stream: &TokenStream, row_length: u64) -> u64 {
+/// Rows of `row_length` tokens in a stream, or the rows that it came as.
+pub fn whole_rows(stream: &TokenStream, row_length: u64) -> u64 {
     match stream.row_length() {
         Some(length) => stream.len() / length,
         None => stream.len().saturating_sub(1) / row_length,

@@ -5,26 +5,29 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-use llmc_compiler::plan::{DatasetPlan, Plan, SourcePlan, StagePlan, TokenizerPlan, TokenizerSource};
+use llmc_compiler::plan::{
+    DatasetPlan, PartPlan, Plan, REPEATS_WORTH_IT, Shares, StagePlan, TokenizerPlan, TokenizerSource, repeats,
+};
 use llmc_grammar::codes;
 use llmc_grammar::diagnostic::Diagnostic;
 use rayon::prelude::*;
 
 use super::cache::{Cache, Lookup, WriteError};
-use super::documents::Corpus;
-use super::fit::check_fits;
-use super::process::Processed;
+use super::documents::{Corpus, SourceCount};
+use super::fit::{check_fits, check_lasts};
+use super::loader::whole_rows;
+use super::process::{Document, Processed};
 use super::random_tokens::RandomTokens;
-use super::split::{Holdout, Survey, SurveyBuilder};
+use super::split::{Division, Holdout, Survey, SurveyBuilder};
 use super::store::{Split, Store, StoreWriter, Unopened};
 use super::stream::TokenStream;
 use super::texts::Texts;
 use super::token_rows::TokenRows;
-use super::{DataHashes, DataStats, Phase, Prepared, Progress, SplitStats, paths};
+use super::{DataHashes, DataStats, DatasetReport, Part, Phase, Prepared, Progress, SplitStats, paths};
 use crate::tokenizer::{END_OF_TEXT, Tokenizer, train_byte_bpe};
 
 /// Changes whenever the same inputs would be prepared differently.
-const FORMAT: &str = "llmc data 1";
+const FORMAT: &str = "llmc data 2";
 
 /// Text that is encoded at a time, on all cores.
 const ENCODED_BYTES: usize = 8 << 20;
@@ -55,37 +58,45 @@ pub fn prepare_in(
         Some(name) => Some(preparation.tokenizer(name)?),
         None => None,
     };
-    let dataset = preparation.dataset(&stage.data)?;
-    let opened = match dataset.sources.first().and_then(RandomTokens::of) {
-        Some(tokens) => Opened::random(tokens, dataset),
-        None if dataset.sources.iter().any(SourcePlan::is_tokens) => preparation.token_store(dataset, stage)?,
-        None => {
-            let (tokenizer, name) = match (&tokenizer, &stage.tokenizer) {
-                (Some(tokenizer), Some(name)) => (tokenizer, name),
-                _ => return Err(undeclared("tokenizer", "")),
-            };
-            let end_of_text = preparation.end_of_text(tokenizer, name)?;
-            preparation.text_store(&stage.data, tokenizer, end_of_text)?
-        }
-    };
-    let Opened { survey, key, train, heldout } = opened;
-    let heldout = Some(heldout).filter(|stream| stream.len() >= 2);
-    check_fits(stage, &train, heldout.as_ref())?;
-    let stats = DataStats {
-        documents: survey.documents,
-        bytes: survey.bytes,
-        skipped: survey.skipped,
-        limited: survey.cut,
-        train: SplitStats::of(&train),
-        heldout: heldout.as_ref().map(SplitStats::of),
-    };
-    let process = preparation.corpora.get(&stage.data).and_then(|(texts, _)| texts.report().cloned());
+    let shares = plan.shares(&stage.data);
+    let mut opened = Vec::new();
+    for part in &shares.parts {
+        opened.push(preparation.part(part, stage, tokenizer.as_ref())?);
+    }
+    if opened.is_empty() {
+        return Err(undeclared("dataset", &stage.data));
+    }
     let hashes = DataHashes {
-        documents: blake3::Hash::from_bytes(survey.content).to_string(),
+        documents: joint_hash(opened.iter().map(|part| blake3::Hash::from_bytes(part.survey.content).to_string())),
         tokenizer: tokenizer.as_ref().map(|tokenizer| tokenizer.hash().to_string()),
-        tokens: key,
+        tokens: joint_hash(opened.iter().map(|part| part.key.clone())),
     };
-    Ok(Prepared { tokenizer, train, heldout, stats, process, hashes, warnings: preparation.warnings })
+    let datasets = preparation.reports(&shares, &opened)?;
+    let parts = parts(stage, &shares, opened)?;
+    preparation.warn_of_repeats(&parts);
+    let stats = DataStats::of(&datasets, &parts);
+    Ok(Prepared { tokenizer, parts, shares, stats, datasets, hashes, warnings: preparation.warnings })
+}
+
+/// The streams of a stage, checked against it.
+fn parts(stage: &StagePlan, shares: &Shares, opened: Vec<Opened>) -> Result<Vec<Part>, Diagnostic> {
+    let mut parts = Vec::new();
+    for (plan, Opened { train, heldout, .. }) in shares.parts.iter().zip(opened) {
+        let heldout = Some(heldout).filter(|stream| stream.len() >= 2);
+        check_fits(stage, &plan.name, &train, heldout.as_ref())?;
+        let stats = SplitStats::of(&train);
+        let heldout_stats = heldout.as_ref().map(SplitStats::of);
+        parts.push(Part { name: plan.name.clone(), train, heldout, share: 0.0, epochs: 0.0, stats, heldout_stats });
+    }
+    let rows: Vec<u64> = parts.iter().map(|part| whole_rows(&part.train, stage.sequence_length)).collect();
+    let blend = shares.blend(&rows);
+    let wanted = stage.steps.saturating_mul(stage.global_batch());
+    check_lasts(stage, &blend, wanted)?;
+    let (read, of) = (repeats(&blend, &rows, wanted), shares.of(&rows));
+    for (part, (epochs, share)) in parts.iter_mut().zip(read.into_iter().zip(of)) {
+        (part.epochs, part.share) = (epochs, share);
+    }
+    Ok(parts)
 }
 
 /// The documents of a data set of text after its steps, from the cache where they are there.
@@ -94,7 +105,7 @@ pub fn prepare_in(
 pub fn documents(cache: &Cache, plan: &Plan, dataset: &str, base: &Path) -> Result<Texts, Diagnostic> {
     let mut preparation =
         Preparation { cache, plan, base, progress: &|_| {}, corpora: BTreeMap::new(), warnings: Vec::new() };
-    if preparation.dataset(dataset)?.sources.iter().any(SourcePlan::is_tokens) {
+    if preparation.dataset(dataset)?.is_tokens() {
         return Err(Diagnostic::error(codes::DATA_KIND, format!("dataset `{dataset}` holds token ids, not documents"))
             .help("a data set of text has documents to write"));
     }
@@ -119,8 +130,9 @@ impl Opened {
     /// Nothing is read and nothing is cached.
     fn random(tokens: RandomTokens, dataset: &DatasetPlan) -> Opened {
         let mut survey = SurveyBuilder::default();
-        survey.add(format!("{tokens:?}").as_bytes());
-        let survey = Survey { bytes: 0, ..survey.finish(0, false) };
+        survey.add(format!("{tokens:?}").as_bytes(), 0, None);
+        let mut survey = survey.finish(vec![SourceCount { documents: 1, ..SourceCount::default() }], false);
+        survey.all.bytes = 0;
         let inputs = format!("{FORMAT} random {}", dataset.holdout);
         let middle = tokens.heldout_from(dataset.holdout);
         Opened {
@@ -159,6 +171,50 @@ impl<'a> Preparation<'a> {
         }
     }
 
+    /// The streams of one part of the stage's data.
+    fn part(
+        &mut self,
+        part: &PartPlan,
+        stage: &StagePlan,
+        tokenizer: Option<&Tokenizer>,
+    ) -> Result<Opened, Diagnostic> {
+        let dataset = self.dataset(&part.dataset)?;
+        if let Some(tokens) = dataset.sources.first().and_then(|source| RandomTokens::of(&source.place)) {
+            return Ok(Opened::random(tokens, dataset));
+        }
+        if dataset.is_tokens() {
+            return self.token_store(dataset, stage);
+        }
+        let (Some(tokenizer), Some(name)) = (tokenizer, &stage.tokenizer) else {
+            return Err(undeclared("tokenizer", ""));
+        };
+        let end_of_text = self.end_of_text(tokenizer, name)?;
+        self.text_store(part, tokenizer, end_of_text)
+    }
+
+    /// What became of the documents of every data set.
+    fn reports(&self, shares: &Shares, opened: &[Opened]) -> Result<Vec<DatasetReport>, Diagnostic> {
+        let mut reports: Vec<DatasetReport> = Vec::new();
+        for (part, opened) in shares.parts.iter().zip(opened) {
+            if reports.iter().all(|report| report.name != part.dataset) {
+                let texts = self.corpora.get(&part.dataset).map(|(texts, _)| texts);
+                let process = texts.and_then(|texts| texts.report().cloned());
+                reports.push(DatasetReport::new(&part.dataset, self.dataset(&part.dataset)?, &opened.survey, process));
+            }
+        }
+        Ok(reports)
+    }
+
+    /// Warns of what is read too often. Of data whose size the recipe tells, the compiler has warned already.
+    fn warn_of_repeats(&mut self, parts: &[Part]) {
+        for part in parts.iter().filter(|part| part.epochs > REPEATS_WORTH_IT && part.stats.text_bytes > 0) {
+            let message = format!("`{}` is read {:.1} times", part.name, part.epochs);
+            self.warnings.push(Diagnostic::warning(codes::REPEATED_DATA, message).help(
+                "beyond 4 epochs repeated data is worth less and less (Muennighoff et al. 2023): add data or lower the budget",
+            ));
+        }
+    }
+
     fn end_of_text(&self, tokenizer: &Tokenizer, name: &str) -> Result<Option<u32>, Diagnostic> {
         let plan = self.tokenizer_plan(name)?;
         let token = match (&plan.end_of_text, &plan.source) {
@@ -171,18 +227,18 @@ impl<'a> Preparation<'a> {
 
     /// Trains a tokenizer on the documents of `dataset` that are not held out.
     fn trained(&mut self, plan: &TokenizerPlan, dataset: &str, limit: u64) -> Result<Tokenizer, Diagnostic> {
-        let holdout_share = self.dataset(dataset)?.holdout;
+        let from = self.dataset(dataset)?;
         let (corpus, survey) = self.corpus(dataset)?;
-        let inputs = format!("{FORMAT} byte_bpe {} {limit} {holdout_share} {:?}", plan.vocab, plan.end_of_text);
+        let division = Division::new(from, &survey);
+        let inputs = format!("{FORMAT} byte_bpe {} {limit} {division:?} {:?}", plan.vocab, plan.end_of_text);
         let name = format!("tokenizer-{}", key(&inputs, &[survey.content]));
         let cached = self.cached(&name).and_then(|entry| String::from_utf8(entry).ok());
         if let Some(Ok(tokenizer)) = cached.map(|json| Tokenizer::from_json(json, &name)) {
             return Ok(tokenizer);
         }
-        (self.progress)(Progress { phase: Phase::TrainingTokenizer, done: 0, total: Some(limit.min(survey.bytes)) });
-        let holdout = Holdout::new(holdout_share, &survey);
-        let documents = corpus.iter().filter_map(move |text| match text {
-            Ok(text) => holdout.split(&text).0.map(|text| Ok(text.to_owned())),
+        (self.progress)(Progress { phase: Phase::TrainingTokenizer, done: 0, total: Some(limit.min(survey.all.bytes)) });
+        let documents = corpus.documents().filter_map(move |document| match document {
+            Ok(document) => division.split(&document).0.map(|text| Ok(text.to_owned())),
             Err(diagnostic) => Some(Err(diagnostic)),
         });
         let tokenizer = train_byte_bpe(documents, plan.vocab, plan.end_of_text.as_deref(), limit)?;
@@ -194,7 +250,7 @@ impl<'a> Preparation<'a> {
     /// where no file has changed since the last time.
     fn corpus(&mut self, name: &str) -> Result<(Texts, Survey), Diagnostic> {
         if let Some((corpus, survey)) = self.corpora.get(name) {
-            return Ok((corpus.clone(), *survey));
+            return Ok((corpus.clone(), survey.clone()));
         }
         let dataset = self.dataset(name)?;
         let corpus = Corpus::locate(dataset, self.base)?;
@@ -205,13 +261,13 @@ impl<'a> Preparation<'a> {
             (Texts::Read(corpus), survey)
         } else {
             let processed = self.processed(dataset, &corpus, listing)?;
-            let survey = processed.survey();
+            let survey = processed.survey().clone();
             (Texts::Processed(processed), survey)
         };
-        if survey.documents == 0 {
+        if survey.all.documents == 0 {
             return Err(no_text(name, &corpus, &survey));
         }
-        self.corpora.insert(name.to_owned(), (corpus.clone(), survey));
+        self.corpora.insert(name.to_owned(), (corpus.clone(), survey.clone()));
         Ok((corpus, survey))
     }
 
@@ -271,33 +327,38 @@ impl<'a> Preparation<'a> {
 
     fn text_store(
         &mut self,
-        dataset: &str,
+        part: &PartPlan,
         tokenizer: &Tokenizer,
         end_of_text: Option<u32>,
     ) -> Result<Opened, Diagnostic> {
-        let share = self.dataset(dataset)?.holdout;
-        let (corpus, survey) = self.corpus(dataset)?;
-        let inputs = format!("{FORMAT} text {share} {end_of_text:?}");
+        let dataset = self.dataset(&part.dataset)?;
+        let (corpus, survey) = self.corpus(&part.dataset)?;
+        let division = Division::new(dataset, &survey);
+        let inputs = format!("{FORMAT} text {division:?} {end_of_text:?} {:?}", part.source);
         let key = key(&inputs, &[survey.content, *tokenizer.hash().as_bytes()]);
-        let holdout = Holdout::new(share, &survey);
+        let bytes = part.source.map_or(survey.all, |source| survey.sources[source]).bytes;
         let vocab = tokenizer.vocab_size();
         let progress = self.progress;
         let store = self.store(&key, vocab, None, |writer| {
             let mut done = 0;
             let mut texts = Vec::new();
             let mut waiting = 0;
-            let mut documents = corpus.iter();
+            let of_part = |document: &Result<Document, Diagnostic>| match (document, part.source) {
+                (Ok(document), Some(source)) => document.origin.index as usize == source,
+                _ => true,
+            };
+            let mut documents = corpus.documents().filter(of_part);
             loop {
                 let next = documents.next().transpose()?;
                 let ended = next.is_none();
-                if let Some(text) = next {
-                    waiting += text.len();
-                    texts.push(text);
+                if let Some(document) = next {
+                    waiting += document.text.len();
+                    texts.push(document);
                 }
                 if ended || waiting >= ENCODED_BYTES {
-                    encode_into(writer, &texts, tokenizer, end_of_text, holdout)?;
+                    encode_into(writer, &texts, tokenizer, end_of_text, &division)?;
                     done += waiting as u64;
-                    progress(Progress { phase: Phase::Encoding, done, total: Some(survey.bytes) });
+                    progress(Progress { phase: Phase::Encoding, done, total: Some(bytes) });
                     texts.clear();
                     waiting = 0;
                 }
@@ -316,7 +377,7 @@ impl<'a> Preparation<'a> {
         let row_length = rows.row_length();
         let inputs = format!("{FORMAT} tokens {} {row_length:?} {}", dataset.holdout, stage.model.vocab);
         let key = key(&inputs, &[survey.content]);
-        let holdout = Holdout::new(dataset.holdout, &survey);
+        let holdout = Holdout::new(dataset.holdout, &survey.all);
         let vocab = stage.model.vocab;
         let store = self.store(&key, vocab, row_length, |writer| rows.write(writer, holdout, vocab))?;
         Ok(Opened::stored(survey, key, store))
@@ -344,10 +405,10 @@ impl<'a> Preparation<'a> {
 /// Encodes documents on all cores and appends them in order.
 fn encode_into(
     writer: &mut StoreWriter<'_>,
-    texts: &[String],
+    texts: &[Document],
     tokenizer: &Tokenizer,
     end_of_text: Option<u32>,
-    holdout: Holdout,
+    division: &Division,
 ) -> Result<(), WriteError> {
     let encode = |text: &str| -> Result<Vec<u32>, Diagnostic> {
         let mut ids = tokenizer.encode_document(text)?;
@@ -356,8 +417,8 @@ fn encode_into(
     };
     let encoded: Result<Vec<_>, Diagnostic> = texts
         .par_iter()
-        .map(|text| {
-            let (train, heldout) = holdout.split(text);
+        .map(|document| {
+            let (train, heldout) = division.split(document);
             let parts = [(Split::Train, train), (Split::Heldout, heldout)];
             let parts = parts.into_iter().filter_map(|(split, text)| Some((split, text?)));
             parts.map(|(split, text)| Ok((split, encode(text)?, text.len() as u64))).collect::<Result<Vec<_>, _>>()
@@ -368,6 +429,15 @@ fn encode_into(
         writer.end_document(split);
     }
     Ok(())
+}
+
+/// One hash for several; a single one stays as it is.
+fn joint_hash(hashes: impl Iterator<Item = String>) -> String {
+    let all: Vec<String> = hashes.collect();
+    match all.as_slice() {
+        [only] => only.clone(),
+        several => key(&several.join("\n"), &[]),
+    }
 }
 
 fn key(inputs: &str, hashes: &[[u8; 32]]) -> String {
@@ -385,8 +455,7 @@ fn no_text(name: &str, corpus: &Texts, survey: &Survey) -> Diagnostic {
         return Diagnostic::error(codes::TOO_LITTLE_DATA, message)
             .help("`llmc data` shows why; loosen the limits of the step that drops most");
     }
-    let message =
-        format!("the data set `{name}` holds no text: {} files or records are empty or not text", survey.skipped);
+    let message = format!("the data set `{name}` holds no text; left out: {}", survey.faults().line());
     Diagnostic::error(codes::TOO_LITTLE_DATA, message).help("name other files in its `source`")
 }
 

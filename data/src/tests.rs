@@ -33,6 +33,7 @@ impl Project {
             recipe: "test".to_owned(),
             params: BTreeMap::new(),
             datasets: BTreeMap::from([("text".to_owned(), dataset)]),
+            mixtures: BTreeMap::new(),
             tokenizers: BTreeMap::from([("tokens".to_owned(), tokenizer)]),
             stages: Vec::new(),
         };

@@ -6,7 +6,7 @@ use llmc_grammar::codes;
 use llmc_grammar::diagnostic::Diagnostic;
 use safetensors::{Dtype, SafeTensors};
 
-use super::documents::unreadable;
+use super::sources::expand::diagnostic as unreadable;
 use super::mapped::Mapped;
 use super::npy;
 

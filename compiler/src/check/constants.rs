@@ -13,7 +13,7 @@ use super::names::{Named, Names};
 use super::nearest::{nearest, suggestion};
 use super::value::{Kind, Spanned, Value};
 
-/// `let`s, `param`s, datasets and tokenizers in the order in which they can be evaluated.
+/// `let`s, `param`s, datasets, mixtures and tokenizers in the order in which they can be evaluated.
 pub struct Order<'t> {
     /// Each after those that it mentions.
     pub names: Vec<Named<'t>>,
@@ -33,7 +33,7 @@ pub fn order<'t>(names: &Names<'t>, diagnostics: &mut Diagnostics) -> Order<'t> 
 }
 
 fn is_ordered(named: Named<'_>) -> bool {
-    matches!(named.kind(), "let" | "param" | "dataset" | "tokenizer")
+    matches!(named.kind(), "let" | "param" | "dataset" | "mixture" | "tokenizer")
 }
 
 #[derive(PartialEq)]

@@ -9,6 +9,7 @@ pub mod evaluate;
 mod evaluate_tests;
 mod mentions;
 mod mismatch;
+mod mixture;
 pub mod model;
 mod modules;
 mod names;
@@ -20,6 +21,7 @@ mod quantities;
 mod reader;
 mod record;
 pub mod reference;
+mod source;
 mod stage;
 pub mod table;
 mod tokenizer;
@@ -36,6 +38,7 @@ use llmc_grammar::tree::{Declaration, Field, Tree};
 use crate::plan::{Plan, TokenizerPlan};
 use crate::world::World;
 use dataset::Dataset;
+use mixture::Mixture;
 use model::Library;
 use names::{Named, Names};
 use reader::Reader;
@@ -125,6 +128,7 @@ fn resolve(
         library: &library,
         sound_functions,
         datasets: &resolved.datasets,
+        mixtures: &resolved.mixtures,
         tokenizers: &resolved.tokenizers,
         world,
         diagnostics,
@@ -141,6 +145,7 @@ fn resolve(
         recipe: recipe_name(source),
         params,
         datasets: some(resolved.datasets, |data| data.plan),
+        mixtures: some(resolved.mixtures, |mixture| mixture.plan),
         tokenizers: some(resolved.tokenizers, |tokenizer| tokenizer),
         stages,
     };
@@ -155,6 +160,7 @@ fn resolve(
 struct Resolved {
     constants: BTreeMap<String, Value>,
     datasets: BTreeMap<String, Option<Dataset>>,
+    mixtures: BTreeMap<String, Option<Mixture>>,
     tokenizers: BTreeMap<String, Option<TokenizerPlan>>,
 }
 
@@ -180,15 +186,22 @@ impl Resolved {
                     &fields(item),
                     true,
                 );
-                if item.kind.text == "dataset" {
-                    let dataset = dataset::check(&record, name, world, diagnostics);
-                    self.datasets.insert(name.text.clone(), dataset);
-                } else {
-                    let tokenizer = tokenizer::check(&record, name, &self.datasets, world, diagnostics);
-                    let vocab = tokenizer.as_ref().and_then(|it| i64::try_from(it.vocab).ok());
-                    let member = format!("{}.vocab", name.text);
-                    self.constants.insert(member, vocab.map_or(Value::Unknown, Value::Int));
-                    self.tokenizers.insert(name.text.clone(), tokenizer);
+                match form.name {
+                    "dataset" => {
+                        let dataset = dataset::check(&record, name, world, diagnostics);
+                        self.datasets.insert(name.text.clone(), dataset);
+                    }
+                    "mixture" => {
+                        let mixture = mixture::check(&record, name, &self.datasets, diagnostics);
+                        self.mixtures.insert(name.text.clone(), mixture);
+                    }
+                    _ => {
+                        let tokenizer = tokenizer::check(&record, name, &self.datasets, world, diagnostics);
+                        let vocab = tokenizer.as_ref().and_then(|it| i64::try_from(it.vocab).ok());
+                        let member = format!("{}.vocab", name.text);
+                        self.constants.insert(member, vocab.map_or(Value::Unknown, Value::Int));
+                        self.tokenizers.insert(name.text.clone(), tokenizer);
+                    }
                 }
             }
             Named::Function(_) => {}

@@ -167,7 +167,7 @@ impl<'t> Reader<'_, 't> {
             Type::Number(range) => mismatch::number(row, *range, value).map(Read::Number),
             Type::Pair(range) => mismatch::pair(row, *range, value),
             Type::Quantity(dimensions, range) => mismatch::quantity(row, dimensions, *range, value),
-            Type::Declaration(kind) => mismatch::declaration(row, kind, self.names, value),
+            Type::Declaration(kinds) => mismatch::declaration(row, kinds, self.names, value),
             Type::Model => Err(Box::new(mismatch::wrong(row, value))),
             Type::Call(forms) => return self.choice(row, forms, value, place),
             Type::TextOrCall(forms) => match &value.value {

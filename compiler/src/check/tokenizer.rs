@@ -73,6 +73,16 @@ fn trained(
         );
         return None;
     }
+    if let Some(Some(data)) = datasets.get(&dataset).filter(|data| data.as_ref().is_some_and(Dataset::is_record)) {
+        let content = data.plan.content.name();
+        diagnostics.push(
+            Diagnostic::error(DATA_KIND, format!("a tokenizer is trained on text, but `{dataset}` is `{content}`"))
+                .label(call.place("on"), "records of several texts")
+                .label(&data.name.span, "declared here")
+                .help("declare a dataset of the same files as text: `field: \"...\"` and no `type`"),
+        );
+        return None;
+    }
     Some(TokenizerPlan {
         source: TokenizerSource::ByteBpe { dataset, limit_bytes: call.quantity("sample")?.whole_in_base()? },
         vocab: call.integer("vocab")?,

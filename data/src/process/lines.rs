@@ -90,8 +90,8 @@ mod tests {
     use crate::process::Origin;
 
     fn texts(step: &mut Lines, texts: &[&str]) -> Vec<Option<String>> {
-        let origin = Origin { source: String::new(), position: 0 };
-        let document = |text: &&str| Document { text: (*text).to_owned(), origin: origin.clone(), done: Vec::new() };
+        let origin = Origin::new("", 0);
+        let document = |text: &&str| Document { text: (*text).to_owned(), origin: origin.clone(), done: Vec::new(), record: None };
         let batch: Vec<Document> = texts.iter().map(document).collect();
         let after = |(outcome, text): (Outcome, &&str)| match outcome {
             Outcome::Kept => Some((*text).to_owned()),

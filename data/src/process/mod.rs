@@ -12,6 +12,7 @@ pub mod near;
 mod normal;
 pub mod pii;
 mod quality;
+mod records;
 mod report;
 mod store;
 #[cfg(test)]
@@ -22,7 +23,7 @@ use std::fs::{self, File};
 use std::io::{BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use llmc_compiler::plan::ProcessPlan;
+use llmc_compiler::plan::{ProcessPlan, Scope};
 use llmc_grammar::diagnostic::Diagnostic;
 
 use super::cache::WriteError;
@@ -139,16 +140,19 @@ fn run_from(
 ) -> Result<(), WriteError> {
     let immediate = plans.iter().take_while(|plan| !matches!(plan, ProcessPlan::DedupNear { .. })).count();
     let (now, later) = plans.split_at(immediate);
-    let mut steps: Vec<(Box<dyn Step>, StepReport)> =
-        now.iter().filter_map(|plan| Some((step(plan)?, StepReport::new(name(plan))))).collect();
+    let mut steps: Vec<(Box<dyn Step>, StepReport, Scope)> =
+        now.iter().filter_map(|plan| Some((step(plan)?, StepReport::new(name(plan)), plan.scope()))).collect();
     let mut through = |deliver: &mut dyn FnMut(Vec<Document>) -> Result<(), WriteError>| -> Result<(), WriteError> {
         loop {
             let mut batch = next_batch(input)?;
             if batch.is_empty() {
                 return Ok(());
             }
-            for (step, report) in &mut steps {
-                let outcomes = step.decide(&batch);
+            for (step, report, scope) in &mut steps {
+                let outcomes = match scope {
+                    Scope::Each => records::decide_each(step.as_mut(), &mut batch),
+                    Scope::Whole | Scope::Cleaning => step.decide(&batch),
+                };
                 batch = apply(batch, outcomes, report);
             }
             deliver(batch)?;
@@ -156,7 +160,7 @@ fn run_from(
     };
     let Some((ProcessPlan::DedupNear { threshold, shingle, hashes }, rest)) = later.split_first() else {
         through(&mut |batch| batch.into_iter().try_for_each(&mut *output))?;
-        reports.extend(steps.into_iter().map(|(_, report)| report));
+        reports.extend(steps.into_iter().map(|(_, report, _)| report));
         return Ok(());
     };
     let mut index = NearIndex::new(*threshold, *shingle as usize, *hashes as usize);
@@ -167,7 +171,7 @@ fn run_from(
         index.add(&batch, &places?);
         Ok(())
     })?;
-    reports.extend(steps.into_iter().map(|(_, report)| report));
+    reports.extend(steps.into_iter().map(|(_, report, _)| report));
     writer.into_inner().flush()?;
     let mut report = StepReport::new("dedup_near");
     let groups = index.resolve(&File::open(&spool.path)?)?;

@@ -68,11 +68,11 @@ impl Processed {
             let mut writer = DocumentWriter::new(&mut *file);
             let mut survey = SurveyBuilder::default();
             let report = run(steps, &mut documents, &temporary, progress, &mut |document| {
-                survey.add(document.text.as_bytes());
+                survey.add(document.text.as_bytes(), document.origin.index as usize, document.origin.heldout);
                 writer.write(&document)?;
                 Ok(())
             })?;
-            let survey = survey.finish(documents.skipped(), documents.was_cut());
+            let survey = survey.finish(documents.counts().to_vec(), documents.was_cut());
             let trailer = serde_json::to_vec(&Trailer { survey, report }).map_err(std::io::Error::from)?;
             file.write_all(&trailer)?;
             file.write_all(&(trailer.len() as u64).to_le_bytes())?;
@@ -91,7 +91,7 @@ impl Processed {
     }
 
     /// What one pass over the documents finds.
-    pub fn survey(&self) -> Survey {
-        self.trailer.survey
+    pub fn survey(&self) -> &Survey {
+        &self.trailer.survey
     }
 }

@@ -47,6 +47,15 @@ Prepared tokens and trained tokenizers are kept in `$LLMC_CACHE`, else `$XDG_CAC
 The directory cannot be made or written, or the disk is full. Set `LLMC_CACHE` to another directory.";
     MIXED_SOURCES = "E0726", "text and token ids in one data set", "\
 A data set is either text or token ids. Make two data sets, or turn the text into ids first.";
+    LINE_TOO_LONG = "E0741", "line or record too long", "\
+A line of text, or a record, is longer than 64 MiB; whatever has no end within that is hardly text. `on_error = skip` leaves it out, \
+`on_error = replace` cuts lines of text into pieces; both count it.";
+    DAMAGED_SOURCE = "E0742", "file is damaged", "\
+The file is not what its format says, or ends too early. Copy it again; `on_error = skip` leaves the rest of such a file out, \
+`on_error = replace` also keeps what lies before the damage within a document; both count it.";
+    BLEND_EXHAUSTED = "E0743", "mixture runs out before the budget", "\
+Every part of the mixture has a bound of `epochs`, and together they allow fewer rows than the stage's budget needs. \
+Raise a bound, leave one out, add data, or lower the budget.";
     CACHE_REBUILT = "W0711", "damaged cache entry rebuilt", "\
 A file in the cache did not match its own checksum (an interrupted disk, an edited file). It was made anew from the data; nothing is lost.";
 }

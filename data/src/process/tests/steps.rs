@@ -7,11 +7,11 @@ use super::super::*;
 /// Documents after the steps, and the report.
 pub fn processed(steps: &[ProcessPlan], texts: &[String]) -> (Vec<Document>, ProcessReport) {
     let directory = tempfile::tempdir().unwrap();
-    let origin = |position| Origin { source: "a.jsonl".to_owned(), position };
+    let origin = |position| Origin::new("a.jsonl", position);
     let mut documents = texts
         .iter()
         .zip(1..)
-        .map(|(text, position)| Ok(Document { text: text.clone(), origin: origin(position), done: Vec::new() }));
+        .map(|(text, position)| Ok(Document { text: text.clone(), origin: origin(position), done: Vec::new(), record: None }));
     let mut left = Vec::new();
     let report = run(steps, &mut documents, &|| directory.path().join("spool"), &|_| {}, &mut |document| {
         left.push(document);

@@ -36,8 +36,7 @@ pub fn check_fits(
     }
     let needed = if train.row_length().is_some() { length } else { length + 1 };
     if train.len() < needed {
-        let message =
-            format!("the training split of `{name}` holds {} tokens; one row needs {needed}", train.len());
+        let message = format!("the training split of `{name}` holds {} tokens; one row needs {needed}", train.len());
         return Err(Diagnostic::error(codes::TOO_LITTLE_DATA, message)
             .help("add text, or lower `sequence_length`, `holdout` or `limit`"));
     }

@@ -122,7 +122,9 @@ fn walk(
             if depth > 1 {
                 walk(&path, depth - 1, recursive, matcher, take)?;
             }
-        } else if matcher.is_none_or(|matcher| matcher.matches_path_with(&path, MATCHING)) && (kind.is_file() || path.is_file()) {
+        } else if matcher.is_none_or(|matcher| matcher.matches_path_with(&path, MATCHING))
+            && (kind.is_file() || path.is_file())
+        {
             take(path)?;
         }
     }

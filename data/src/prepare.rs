@@ -5,17 +5,13 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-use llmc_compiler::plan::{
-    DatasetPlan, PartPlan, Plan, REPEATS_WORTH_IT, Shares, StagePlan, TokenizerPlan, TokenizerSource, repeats,
-};
+use llmc_compiler::plan::{DatasetPlan, PartPlan, Plan, Shares, StagePlan, TokenizerPlan, TokenizerSource};
 use llmc_grammar::codes;
 use llmc_grammar::diagnostic::Diagnostic;
 use rayon::prelude::*;
 
 use super::cache::{Cache, Lookup, WriteError};
 use super::documents::{Corpus, SourceCount};
-use super::fit::{check_fits, check_lasts};
-use super::loader::whole_rows;
 use super::process::{Document, Processed};
 use super::random_tokens::RandomTokens;
 use super::split::{Division, Holdout, Survey, SurveyBuilder};
@@ -23,7 +19,7 @@ use super::store::{Split, Store, StoreWriter, Unopened};
 use super::stream::TokenStream;
 use super::texts::Texts;
 use super::token_rows::TokenRows;
-use super::{DataHashes, DataStats, DatasetReport, Part, Phase, Prepared, Progress, SplitStats, paths};
+use super::{DataHashes, DataStats, DatasetReport, Phase, Prepared, Progress, parts, paths};
 use crate::tokenizer::{END_OF_TEXT, Tokenizer, train_byte_bpe};
 
 /// Changes whenever the same inputs would be prepared differently.
@@ -72,44 +68,32 @@ pub fn prepare_in(
         tokens: joint_hash(opened.iter().map(|part| part.key.clone())),
     };
     let datasets = preparation.reports(&shares, &opened)?;
-    let parts = parts(stage, &shares, opened)?;
-    preparation.warn_of_repeats(&parts);
+    let streams = opened.into_iter().map(|part| (part.train, part.heldout));
+    let parts = parts::checked(stage, &shares, streams)?;
+    preparation.warnings.extend(parts.iter().filter_map(parts::repeated));
     let stats = DataStats::of(&datasets, &parts);
     Ok(Prepared { tokenizer, parts, shares, stats, datasets, hashes, warnings: preparation.warnings })
 }
 
-/// The streams of a stage, checked against it.
-fn parts(stage: &StagePlan, shares: &Shares, opened: Vec<Opened>) -> Result<Vec<Part>, Diagnostic> {
-    let mut parts = Vec::new();
-    for (plan, Opened { train, heldout, .. }) in shares.parts.iter().zip(opened) {
-        let heldout = Some(heldout).filter(|stream| stream.len() >= 2);
-        check_fits(stage, &plan.name, &train, heldout.as_ref())?;
-        let stats = SplitStats::of(&train);
-        let heldout_stats = heldout.as_ref().map(SplitStats::of);
-        parts.push(Part { name: plan.name.clone(), train, heldout, share: 0.0, epochs: 0.0, stats, heldout_stats });
-    }
-    let rows: Vec<u64> = parts.iter().map(|part| whole_rows(&part.train, stage.sequence_length)).collect();
-    let blend = shares.blend(&rows);
-    let wanted = stage.steps.saturating_mul(stage.global_batch());
-    check_lasts(stage, &blend, wanted)?;
-    let (read, of) = (repeats(&blend, &rows, wanted), shares.of(&rows));
-    for (part, (epochs, share)) in parts.iter_mut().zip(read.into_iter().zip(of)) {
-        (part.epochs, part.share) = (epochs, share);
-    }
-    Ok(parts)
-}
-
-/// The documents of a data set of text after its steps, from the cache where they are there.
+/// The documents of a data set of text or records after its steps, from the cache where they are there, and what became
+/// of them.
 ///
 /// Fails as [`prepare`] does, and where the data set holds token ids.
-pub fn documents(cache: &Cache, plan: &Plan, dataset: &str, base: &Path) -> Result<Texts, Diagnostic> {
-    let mut preparation =
-        Preparation { cache, plan, base, progress: &|_| {}, corpora: BTreeMap::new(), warnings: Vec::new() };
+pub fn documents(
+    cache: &Cache,
+    plan: &Plan,
+    dataset: &str,
+    base: &Path,
+    progress: &dyn Fn(Progress),
+) -> Result<(Texts, DatasetReport), Diagnostic> {
+    let mut preparation = Preparation { cache, plan, base, progress, corpora: BTreeMap::new(), warnings: Vec::new() };
     if preparation.dataset(dataset)?.is_tokens() {
         return Err(Diagnostic::error(codes::DATA_KIND, format!("dataset `{dataset}` holds token ids, not documents"))
             .help("a data set of text has documents to write"));
     }
-    Ok(preparation.corpus(dataset)?.0)
+    let (texts, survey) = preparation.corpus(dataset)?;
+    let report = DatasetReport::new(dataset, preparation.dataset(dataset)?, &survey, texts.report().cloned());
+    Ok((texts, report))
 }
 
 /// A data set's two streams, what is known of them, and the key of all that they depend on.
@@ -205,16 +189,6 @@ impl<'a> Preparation<'a> {
         Ok(reports)
     }
 
-    /// Warns of what is read too often. Of data whose size the recipe tells, the compiler has warned already.
-    fn warn_of_repeats(&mut self, parts: &[Part]) {
-        for part in parts.iter().filter(|part| part.epochs > REPEATS_WORTH_IT && part.stats.text_bytes > 0) {
-            let message = format!("`{}` is read {:.1} times", part.name, part.epochs);
-            self.warnings.push(Diagnostic::warning(codes::REPEATED_DATA, message).help(
-                "beyond 4 epochs repeated data is worth less and less (Muennighoff et al. 2023): add data or lower the budget",
-            ));
-        }
-    }
-
     fn end_of_text(&self, tokenizer: &Tokenizer, name: &str) -> Result<Option<u32>, Diagnostic> {
         let plan = self.tokenizer_plan(name)?;
         let token = match (&plan.end_of_text, &plan.source) {
@@ -236,7 +210,11 @@ impl<'a> Preparation<'a> {
         if let Some(Ok(tokenizer)) = cached.map(|json| Tokenizer::from_json(json, &name)) {
             return Ok(tokenizer);
         }
-        (self.progress)(Progress { phase: Phase::TrainingTokenizer, done: 0, total: Some(limit.min(survey.all.bytes)) });
+        (self.progress)(Progress {
+            phase: Phase::TrainingTokenizer,
+            done: 0,
+            total: Some(limit.min(survey.all.bytes)),
+        });
         let documents = corpus.documents().filter_map(move |document| match document {
             Ok(document) => division.split(&document).0.map(|text| Ok(text.to_owned())),
             Err(diagnostic) => Some(Err(diagnostic)),

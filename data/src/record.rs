@@ -4,8 +4,6 @@ mod read;
 
 use serde::{Deserialize, Serialize};
 
-
-
 /// Who speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

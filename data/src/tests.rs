@@ -1,6 +1,7 @@
 //! Preparation and batches together, on real files.
 
 mod batches;
+mod mixtures;
 mod preparing;
 
 use std::collections::BTreeMap;

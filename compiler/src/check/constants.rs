@@ -8,7 +8,7 @@ use llmc_grammar::source::Span;
 use llmc_grammar::tree::Param;
 
 use super::evaluate::evaluate;
-use super::mentions::{Mention, in_expression};
+use super::mentions::{self, Mention, in_expression};
 use super::names::{Named, Names};
 use super::nearest::{nearest, suggestion};
 use super::value::{Kind, Spanned, Value};
@@ -83,9 +83,15 @@ impl<'t> Ordering<'_, 't> {
         }
         self.states.insert(name, State::Open);
         let mut mentions = Vec::new();
+        let mut words = Vec::new();
         for expr in named.expressions() {
             in_expression(expr, &mut mentions);
+            mentions::words(expr, &mut words);
         }
+        // `kind: web` in a dataset called `web` is not the dataset.
+        let is_word = |span: &Span| words.iter().any(|word| std::ptr::eq(*word, span));
+        let is_declared = |name| matches!(self.names.find(name), Some(Named::Declaration(_)));
+        mentions.retain(|(name, span)| !(is_declared(name) && is_word(span)));
         mentions.reverse();
         stack.push((named, mentions));
     }

@@ -102,9 +102,7 @@ pub fn check(record: &Record, name: &Name, world: &dyn World, diagnostics: &mut 
 
 fn content(written: Option<&Record>, sources: &[Source]) -> ContentType {
     match written {
-        Some(call) => {
-            ContentType::ALL.into_iter().find(|content| content.name() == call.form.name).unwrap_or_default()
-        }
+        Some(call) => ContentType::ALL.into_iter().find(|content| content.name() == call.form.name).unwrap_or_default(),
         None if sources.iter().any(|source| source.place.is_tokens()) => ContentType::Tokens,
         None => ContentType::Text,
     }

@@ -42,7 +42,12 @@ pub fn check(
         });
         spans.push(span);
     }
-    let mistakes = [unequal(&parts, &spans), twice(&parts, &spans), kinds(&parts, &spans, name, datasets)];
+    let mistakes = [
+        alone(record, &parts, &spans),
+        unequal(&parts, &spans),
+        twice(&parts, &spans),
+        kinds(&parts, &spans, name, datasets),
+    ];
     let mut sound = true;
     for mistake in mistakes.into_iter().flatten() {
         diagnostics.push(mistake);
@@ -51,6 +56,21 @@ pub fn check(
     let known = parts.iter().all(|part| matches!(datasets.get(&part.dataset), Some(Some(_))));
     let plan = MixturePlan { parts, temperature: record.number("temperature")? };
     (sound && known).then(|| Mixture { plan, name: name.clone() })
+}
+
+/// A weight or temperature among no others.
+fn alone(record: &Record, parts: &[MixturePart], spans: &[&Span]) -> Option<Diagnostic> {
+    let [only] = parts else { return None };
+    let (name, place) = match (only.weight, record.is_written("temperature")) {
+        (Some(_), _) => ("weight", spans[0]),
+        (None, true) => ("temperature", record.place("temperature")),
+        (None, false) => return None,
+    };
+    Some(
+        Diagnostic::error(NO_EFFECT, format!("`{name}` has no effect: the mixture has one part"))
+            .label(place, "nothing to share the rows with")
+            .help(format!("add a part, or remove `{name}`")),
+    )
 }
 
 /// Weights for some parts only.
@@ -66,7 +86,8 @@ fn unequal(parts: &[MixturePart], spans: &[&Span]) -> Option<Diagnostic> {
 }
 
 fn twice(parts: &[MixturePart], spans: &[&Span]) -> Option<Diagnostic> {
-    let again = (1..parts.len()).find(|index| parts[..*index].iter().any(|part| part.dataset == parts[*index].dataset))?;
+    let again =
+        (1..parts.len()).find(|index| parts[..*index].iter().any(|part| part.dataset == parts[*index].dataset))?;
     let first = parts.iter().position(|part| part.dataset == parts[again].dataset)?;
     let message = format!("`{}` is in the mixture twice", parts[again].dataset);
     Some(

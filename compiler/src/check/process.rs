@@ -42,8 +42,9 @@ pub fn steps(
             return None;
         }
         if content.is_record() && step.scope() == Scope::Cleaning {
-            let wrong = Diagnostic::error(DATA_KIND, format!("lines of `{}` records cannot be removed", content.name()))
-                .label(span, "removes lines of a text that consists of several");
+            let wrong =
+                Diagnostic::error(DATA_KIND, format!("lines of `{}` records cannot be removed", content.name()))
+                    .label(span, "removes lines of a text that consists of several");
             diagnostics.push(wrong.help("give the limits without the cleaning: `terminal_punctuation: false, min_line_words: none, boilerplate: false`"));
             return None;
         }

@@ -150,14 +150,10 @@ fn without_meaning(call: &Record, source: &Source, content: ContentType, name: &
     }
     let argument = useless.first()?;
     let message = format!("`{argument}` has no effect: `{}` is {}", name.text, content.name());
-    Some(
-        Diagnostic::error(NO_EFFECT, message)
-            .label(call.place(argument), "not read")
-            .help(match content {
-                ContentType::Text => "write the dataset's `type`, such as `type = dialogue`, or remove it",
-                _ => "remove it",
-            }),
-    )
+    Some(Diagnostic::error(NO_EFFECT, message).label(call.place(argument), "not read").help(match content {
+        ContentType::Text => "write the dataset's `type`, such as `type = dialogue`, or remove it",
+        _ => "remove it",
+    }))
 }
 
 /// The columns that are asked for, among those of the first record.

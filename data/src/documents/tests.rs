@@ -1,5 +1,7 @@
 use std::io::Write;
 
+use llmc_compiler::plan::SourcePlan;
+
 use super::*;
 
 fn dataset(sources: Vec<SourcePlan>, limit_bytes: Option<u64>) -> DatasetPlan {
@@ -88,7 +90,8 @@ fn a_damaged_archive_is_skipped_where_matched_and_told_where_named() {
 #[test]
 fn a_truncated_archive_gives_what_the_policy_says() {
     let directory = tempfile::tempdir().unwrap();
-    let lines: String = (0..20).map(|number| format!("{{\"text\": \"line {number}, {}\"}}\n", blake3::hash(&[number]))).collect();
+    let lines: String =
+        (0..20).map(|number| format!("{{\"text\": \"line {number}, {}\"}}\n", blake3::hash(&[number]))).collect();
     let whole = gzip(lines.as_bytes());
     fs::write(directory.path().join("x.jsonl.gz"), &whole[..whole.len() / 2]).unwrap();
     fs::write(directory.path().join("x.txt.gz"), &gzip(b"some words and more of them, in one text")[..30]).unwrap();
@@ -125,7 +128,8 @@ fn a_line_without_end_is_rejected_skipped_or_cut() {
     let directory = tempfile::tempdir().unwrap();
     let long = "x".repeat(250);
     fs::write(directory.path().join("a.txt"), format!("{long}\nshort\n")).unwrap();
-    fs::write(directory.path().join("a.jsonl"), format!("{{\"text\": \"{long}\"}}\n{{\"text\": \"short\"}}\n")).unwrap();
+    fs::write(directory.path().join("a.jsonl"), format!("{{\"text\": \"{long}\"}}\n{{\"text\": \"short\"}}\n"))
+        .unwrap();
     for source in [text("a.txt"), jsonl("a.jsonl")] {
         assert_eq!(under(None, source.clone(), directory.path()).unwrap_err(), codes::LINE_TOO_LONG);
         let (texts, faults) = under(SKIP, source, directory.path()).unwrap();
@@ -195,7 +199,8 @@ fn conversations_come_whole() {
     let directory = tempfile::tempdir().unwrap();
     let lines = "{\"instruction\": \"Q\", \"output\": \"A\"}\n{\"instruction\": \"Q\"}\n";
     fs::write(directory.path().join("a.jsonl"), lines).unwrap();
-    let plan = DatasetPlan { content: ContentType::Dialogue, on_error: SKIP, ..DatasetPlan::of(vec![jsonl("a.jsonl")]) };
+    let plan =
+        DatasetPlan { content: ContentType::Dialogue, on_error: SKIP, ..DatasetPlan::of(vec![jsonl("a.jsonl")]) };
     let mut documents = Corpus::locate(&plan, directory.path()).unwrap().documents();
     let document = documents.next().unwrap().unwrap();
     assert_eq!(document.text, "Q\n\nA");

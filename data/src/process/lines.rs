@@ -91,7 +91,8 @@ mod tests {
 
     fn texts(step: &mut Lines, texts: &[&str]) -> Vec<Option<String>> {
         let origin = Origin::new("", 0);
-        let document = |text: &&str| Document { text: (*text).to_owned(), origin: origin.clone(), done: Vec::new(), record: None };
+        let document =
+            |text: &&str| Document { text: (*text).to_owned(), origin: origin.clone(), done: Vec::new(), record: None };
         let batch: Vec<Document> = texts.iter().map(document).collect();
         let after = |(outcome, text): (Outcome, &&str)| match outcome {
             Outcome::Kept => Some((*text).to_owned()),

@@ -94,7 +94,8 @@ mod tests {
         let plain = Document { text: "x".to_owned(), record: None, ..document(&[]) };
         let mut batch = vec![document(&["a", "B", "c"]), document(&["D"]), plain, document(&["e", "why?", "F"])];
         let outcomes = decide_each(&mut Shout, &mut batch);
-        let changed = |text: &str, count| Outcome::Changed { text: text.to_owned(), found: BTreeMap::from([("small", count)]) };
+        let changed =
+            |text: &str, count| Outcome::Changed { text: text.to_owned(), found: BTreeMap::from([("small", count)]) };
         let dropped = Outcome::Dropped { reason: "question", found: BTreeMap::from([("small", 1)]) };
         assert_eq!(outcomes, [changed("A\n\nB\n\nC", 2), Outcome::Kept, changed("X", 1), dropped]);
         assert_eq!(batch[0].record.as_ref().unwrap().joined(), "A\n\nB\n\nC");

@@ -122,7 +122,12 @@ fn message(value: &Value, column: &str) -> Result<Message, Unreadable> {
 
 /// A conversation with marks of the speakers; none where the text does not begin with one.
 fn marked(text: &str) -> Option<Vec<Message>> {
-    let next = |from: usize| MARKS.iter().filter_map(|(mark, role)| Some((text[from..].find(mark)? + from, *mark, *role))).min_by_key(|found| found.0);
+    let next = |from: usize| {
+        MARKS
+            .iter()
+            .filter_map(|(mark, role)| Some((text[from..].find(mark)? + from, *mark, *role)))
+            .min_by_key(|found| found.0)
+    };
     let (start, mut mark, mut role) = next(0)?;
     if !text[..start].trim().is_empty() {
         return None;
@@ -163,12 +168,7 @@ fn answer(fields: &Map<String, Value>, column: &str) -> Result<Vec<Message>, Unr
     }
 }
 
-fn pair(
-    fields: &Map<String, Value>,
-    prompt: Option<&str>,
-    chosen: &str,
-    rejected: &str,
-) -> Result<Record, Unreadable> {
+fn pair(fields: &Map<String, Value>, prompt: Option<&str>, chosen: &str, rejected: &str) -> Result<Record, Unreadable> {
     let mut better = answer(fields, chosen)?;
     let mut worse = answer(fields, rejected)?;
     let prompt = match prompt {
@@ -185,7 +185,9 @@ fn pair(
         None => {
             let shared = better.iter().zip(&worse).take_while(|(one, other)| one == other).count();
             if shared == 0 {
-                return Err(format!("`{chosen}` and `{rejected}` do not begin with the same message, and there is no prompt"));
+                return Err(format!(
+                    "`{chosen}` and `{rejected}` do not begin with the same message, and there is no prompt"
+                ));
             }
             worse.drain(..shared);
             better.drain(..shared).collect()

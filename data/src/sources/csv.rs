@@ -150,7 +150,10 @@ mod tests {
         let rows = table("a.csv", b"\xef\xbb\xbfid,text\n1,\"a, \"\"b\"\"\nc\"\n2,d\n", 1 << 20, false);
         let expected = [r#"2 {"id":"1","text":"a, \"b\"\nc"}"#, r#"4 {"id":"2","text":"d"}"#];
         assert_eq!(rows, expected.map(|row| Ok(row.to_owned())));
-        assert_eq!(table("a.tsv", b"id\ttext\n1\tx, y\n", 1 << 20, false), [Ok(r#"2 {"id":"1","text":"x, y"}"#.to_owned())]);
+        assert_eq!(
+            table("a.tsv", b"id\ttext\n1\tx, y\n", 1 << 20, false),
+            [Ok(r#"2 {"id":"1","text":"x, y"}"#.to_owned())]
+        );
     }
 
     #[test]

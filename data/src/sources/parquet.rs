@@ -116,7 +116,9 @@ fn value(field: &Field) -> Value {
         Field::ListInternal(list) => Value::Array(list.elements().iter().map(value).collect()),
         Field::MapInternal(map) => {
             let entries = map.entries().iter();
-            Value::Object(entries.map(|(key, field)| (key.to_string().trim_matches('"').to_owned(), value(field))).collect())
+            Value::Object(
+                entries.map(|(key, field)| (key.to_string().trim_matches('"').to_owned(), value(field))).collect(),
+            )
         }
         other => Value::String(other.to_string()),
     }

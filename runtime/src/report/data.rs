@@ -1,7 +1,7 @@
 //! What became of a stage's data: tables of its steps, and rows as the model sees them.
 
 use llmc_compiler::plan::About;
-use llmc_data::process::{Example, ProcessReport, StepReport};
+use llmc_data::process::{Document, Example, ProcessReport, StepReport};
 use llmc_data::sources::Faults;
 use llmc_data::tokenizer::Tokenizer;
 use llmc_data::{Batch, DatasetReport, IGNORED, Part, Prepared, Record, SourceReport};
@@ -67,7 +67,14 @@ fn sources(dataset: &DatasetReport) -> String {
     if dataset.sources.len() < 2 && dataset.sources.iter().all(plain) {
         return String::new();
     }
-    let mut text = format!("{:<34}{:>12}{:>12}  {:<12}{:<14}\n", format!("{} sources", dataset.name), "documents", "text", "kind", "licence");
+    let mut text = format!(
+        "{:<34}{:>12}{:>12}  {:<12}{:<14}\n",
+        format!("{} sources", dataset.name),
+        "documents",
+        "text",
+        "kind",
+        "licence"
+    );
     for source in &dataset.sources {
         let About { kind, license, weight, notes } = &source.about;
         let line = format!(
@@ -85,6 +92,43 @@ fn sources(dataset: &DatasetReport) -> String {
         text.push('\n');
     }
     text.push('\n');
+    text
+}
+
+/// What became of a data set's documents, without tokens.
+pub fn documents_table(dataset: &DatasetReport) -> String {
+    let faults = dataset.faults().line();
+    format!(
+        "{}{}{} documents, {} of text{}{}\n",
+        sources(dataset),
+        steps(&dataset.name, dataset.process.as_ref()),
+        grouped(dataset.documents),
+        bytes(dataset.bytes),
+        if faults.is_empty() { String::new() } else { format!(" ({faults})") },
+        if dataset.limited { ", cut off by `limit`" } else { "" }
+    )
+}
+
+/// A document with each of its texts under the part that it plays.
+pub fn preview_document(document: &Document, colour: bool) -> String {
+    let place = match document.origin.position {
+        0 => document.origin.source.clone(),
+        line => format!("{}:{line}", document.origin.source),
+    };
+    let score = match &document.record {
+        Some(Record::Scored { score, .. }) => format!(", score {score}"),
+        _ => String::new(),
+    };
+    let mut text = format!("\n{place}{score}\n");
+    let texts = match &document.record {
+        Some(record) => record.texts(),
+        None => vec![("text".to_owned(), document.text.as_str())],
+    };
+    for (part, content) in texts {
+        let part = if colour { format!("\u{1b}[1m{part}\u{1b}[0m") } else { part };
+        let lines: Vec<String> = content.lines().map(|line| format!("    {line}\n")).collect();
+        text.push_str(&format!("  {part}\n{}", lines.concat()));
+    }
     text
 }
 

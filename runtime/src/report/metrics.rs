@@ -1,5 +1,6 @@
 //! `metrics.jsonl`: one object per optimizer step.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};

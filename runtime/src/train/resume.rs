@@ -107,7 +107,8 @@ pub fn open(checkpoint: &Path, plan: &Plan, stage: &StagePlan, data: &DataHashes
 fn comparable(plan: &Plan, stage: &StagePlan) -> Value {
     let tokenizer = stage.tokenizer.as_ref().and_then(|name| plan.tokenizers.get(name));
     let parts = plan.shares(&stage.data).parts;
-    let datasets: BTreeMap<&String, _> = parts.iter().map(|part| (&part.dataset, plan.datasets.get(&part.dataset))).collect();
+    let datasets: BTreeMap<&String, _> =
+        parts.iter().map(|part| (&part.dataset, plan.datasets.get(&part.dataset))).collect();
     json!({
         "stage": stage,
         "datasets": datasets,

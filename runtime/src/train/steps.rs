@@ -1,5 +1,6 @@
 //! The loop over the optimizer steps.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -167,11 +168,7 @@ pub(super) fn last_heldout(directory: &Path, step: u64) -> Result<Option<Heldout
     let (_, history) = MetricsFile::open(&directory.join(METRICS), step)?;
     let last = history.last().filter(|line| line.step == step);
     Ok(last.and_then(|line| {
-        Some(Heldout {
-            loss: line.heldout_loss?,
-            bits_per_byte: line.bits_per_byte,
-            parts: line.heldout_parts.clone(),
-        })
+        Some(Heldout { loss: line.heldout_loss?, bits_per_byte: line.bits_per_byte, parts: line.heldout_parts.clone() })
     }))
 }
 

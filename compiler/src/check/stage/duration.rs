@@ -12,7 +12,12 @@ use super::data::StageData;
 use crate::world::SourceFacts;
 
 /// Steps of the whole stage. `data` is the stage's data set, unless there was a mistake in it.
-pub fn budget(record: &Record, batch: Batch, data: Option<&StageData<'_>>, diagnostics: &mut Diagnostics) -> Option<u64> {
+pub fn budget(
+    record: &Record,
+    batch: Batch,
+    data: Option<&StageData<'_>>,
+    diagnostics: &mut Diagnostics,
+) -> Option<u64> {
     let quantity = record.quantity("budget")?;
     let steps = match quantity.unit.dimension {
         Dimension::Steps => quantity.whole_in_base()?,

@@ -20,9 +20,9 @@ use super::names::Names;
 use super::reader::Reader;
 use super::record::{Read, Record};
 use super::table::STAGE;
-use data::StageData;
 use crate::plan::{Objective, SamplePlan, StagePlan, TokenizerPlan};
 use crate::world::World;
+use data::StageData;
 
 /// What stages are checked against.
 pub struct Checking<'a, 't> {

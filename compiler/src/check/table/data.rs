@@ -43,7 +43,9 @@ pub static DATASET: Form = Form {
         Field {
             name: "on_error",
             ty: Type::Call(ON_ERROR),
-            presence: Presence::Optional("files that a pattern finds are skipped where they are no text; anything else ends the run"),
+            presence: Presence::Optional(
+                "files that a pattern finds are skipped where they are no text; anything else ends the run",
+            ),
             doc: "What happens to what cannot be read: damaged archives, invalid UTF-8, records without their columns, lines over 64 MiB. Counts go to the report.",
             example: "skip",
         },

@@ -9,8 +9,14 @@ pub static SOURCES: &[&Form] = &[&FILES, &TEXT, &JSONL, &CSV, &PARQUET, &FOLDER,
 /// What a dataset's `type` takes.
 pub static TYPES: &[&Form] = &[
     &bare("text", "Running text."),
-    &bare("dialogue", "Conversations: a list of messages (`role`/`content`, or ShareGPT's `from`/`value`), or a question and its answer (Alpaca's `instruction`, `input`, `output`)."),
-    &bare("preference", "Two answers to one prompt, `chosen` and `rejected`; without a prompt, two whole conversations that share their start."),
+    &bare(
+        "dialogue",
+        "Conversations: a list of messages (`role`/`content`, or ShareGPT's `from`/`value`), or a question and its answer (Alpaca's `instruction`, `input`, `output`).",
+    ),
+    &bare(
+        "preference",
+        "Two answers to one prompt, `chosen` and `rejected`; without a prompt, two whole conversations that share their start.",
+    ),
     &bare("prompts", "Prompts without answers."),
     &bare("scored", "Texts, or answers to prompts, with a number."),
     &bare("tokens", "Token ids that are already made."),
@@ -20,7 +26,10 @@ pub static TYPES: &[&Form] = &[
 pub static ON_ERROR: &[&Form] = &[
     &bare("reject", "The run ends with a message that names the place."),
     &bare("skip", "What cannot be read is left out: the document, the record, the rest of a damaged file."),
-    &bare("replace", "What can be read is kept: invalid bytes become U+FFFD, a damaged archive gives what lies before the damage, a line that is too long is cut in pieces. Broken records are left out."),
+    &bare(
+        "replace",
+        "What can be read is kept: invalid bytes become U+FFFD, a damaged archive gives what lies before the damage, a line that is too long is cut in pieces. Broken records are left out.",
+    ),
 ];
 
 static SOURCE_KINDS: &[&Form] = &[
@@ -173,7 +182,21 @@ static JSONL: Form = Form {
     doc: "One JSON object a line; one of its fields is the document, or several make a record of the dataset's type. `.gz` and `.zst` are expanded.",
     example: "jsonl(\"docs.jsonl\", field: \"text\")",
     positional: 2,
-    fields: &[RECORDS_PATH, FIELD, MESSAGES, PROMPT, CONTEXT, RESPONSE, CHOSEN, REJECTED, SCORE, KIND, LICENSE, WEIGHT, NOTES],
+    fields: &[
+        RECORDS_PATH,
+        FIELD,
+        MESSAGES,
+        PROMPT,
+        CONTEXT,
+        RESPONSE,
+        CHOSEN,
+        REJECTED,
+        SCORE,
+        KIND,
+        LICENSE,
+        WEIGHT,
+        NOTES,
+    ],
 };
 
 static CSV: Form = Form {
@@ -210,7 +233,21 @@ static PARQUET: Form = Form {
     doc: "Apache Parquet, uncompressed, Snappy or gzip. Needs a build with `--features parquet`.",
     example: "parquet(\"docs/*.parquet\", field: \"text\")",
     positional: 2,
-    fields: &[RECORDS_PATH, FIELD, MESSAGES, PROMPT, CONTEXT, RESPONSE, CHOSEN, REJECTED, SCORE, KIND, LICENSE, WEIGHT, NOTES],
+    fields: &[
+        RECORDS_PATH,
+        FIELD,
+        MESSAGES,
+        PROMPT,
+        CONTEXT,
+        RESPONSE,
+        CHOSEN,
+        REJECTED,
+        SCORE,
+        KIND,
+        LICENSE,
+        WEIGHT,
+        NOTES,
+    ],
 };
 
 static FOLDER: Form = Form {

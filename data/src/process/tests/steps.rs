@@ -8,10 +8,9 @@ use super::super::*;
 pub fn processed(steps: &[ProcessPlan], texts: &[String]) -> (Vec<Document>, ProcessReport) {
     let directory = tempfile::tempdir().unwrap();
     let origin = |position| Origin::new("a.jsonl", position);
-    let mut documents = texts
-        .iter()
-        .zip(1..)
-        .map(|(text, position)| Ok(Document { text: text.clone(), origin: origin(position), done: Vec::new(), record: None }));
+    let mut documents = texts.iter().zip(1..).map(|(text, position)| {
+        Ok(Document { text: text.clone(), origin: origin(position), done: Vec::new(), record: None })
+    });
     let mut left = Vec::new();
     let report = run(steps, &mut documents, &|| directory.path().join("spool"), &|_| {}, &mut |document| {
         left.push(document);

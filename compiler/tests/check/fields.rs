@@ -26,7 +26,7 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
     ("dataset.limit", TEXT, "limit   = 24 MB", ""),
     ("dataset.type", MIXTURE, "type    = dialogue", ""),
     ("dataset.on_error", MIXTURE, "on_error = skip", "on_error = replace"),
-    ("mixture.parts", MIXTURE, ", part(books, weight: 0.25, epochs: 3.5)", ""),
+    ("mixture.parts", MIXTURE, "epochs: 3.5)]", "epochs: 3.5), part(others, weight: 1)]"),
     ("mixture.temperature", MIXTURE, "temperature = 2.0", ""),
     ("part.dataset", MIXTURE, "part(books, ", "part(others, "),
     ("part.weight", MIXTURE, "weight: 0.25", "weight: 0.5"),

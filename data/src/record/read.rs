@@ -122,25 +122,27 @@ fn message(value: &Value, column: &str) -> Result<Message, Unreadable> {
 
 /// A conversation with marks of the speakers; none where the text does not begin with one.
 fn marked(text: &str) -> Option<Vec<Message>> {
+    // The place of the next mark, where the message begins, and whose it is.
     let next = |from: usize| {
-        MARKS
-            .iter()
-            .filter_map(|(mark, role)| Some((text[from..].find(mark)? + from, *mark, *role)))
-            .min_by_key(|found| found.0)
+        let found = MARKS.iter().filter_map(|(mark, role)| {
+            let at = from + text[from..].find(mark)?;
+            Some((at, at + mark.len(), *role))
+        });
+        found.min_by_key(|(at, _, _)| *at)
     };
-    let (start, mut mark, mut role) = next(0)?;
+    let (start, mut from, mut role) = next(0)?;
     if !text[..start].trim().is_empty() {
         return None;
     }
     let mut messages = Vec::new();
-    let mut from = start + mark.len();
     loop {
         let following = next(from);
-        let end = following.map_or(text.len(), |found| found.0);
+        let end = following.map_or(text.len(), |(at, _, _)| at);
         messages.push(Message { role, content: text[from..end].trim().to_owned() });
-        let Some(found) = following else { return Some(messages) };
-        (from, mark, role) = (found.0 + found.1.len(), found.1, found.2);
-        let _ = mark;
+        match following {
+            Some((_, begin, speaker)) => (from, role) = (begin, speaker),
+            None => return Some(messages),
+        }
     }
 }
 

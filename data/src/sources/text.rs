@@ -210,7 +210,7 @@ impl Rows for TextLines {
                 Line::Whole => false,
             };
             let kept = if cut { character_end(&self.bytes, self.largest) } else { self.bytes.len() };
-            let text = match std::str::from_utf8(&self.bytes[..kept]) {
+            let (text, repaired) = match std::str::from_utf8(&self.bytes[..kept]) {
                 Ok(text) if text.trim().is_empty() => continue,
                 Ok(text) => (text.trim_end_matches('\r').to_owned(), cut),
                 Err(_) if self.replace => (String::from_utf8_lossy(&self.bytes[..kept]).into_owned(), true),
@@ -219,7 +219,6 @@ impl Rows for TextLines {
                     return Err(Trouble::here(Fault::NotText, not_text(&self.path, &place, error.valid_up_to())));
                 }
             };
-            let (text, repaired) = text;
             let fields = Map::from_iter([("text".to_owned(), Value::String(text))]);
             return Ok(Some(Row { position: self.line, fields, repaired }));
         }

@@ -88,7 +88,7 @@ fn sources(dataset: &DatasetReport) -> String {
         let mut more: Vec<String> = weight.iter().map(|weight| format!("weight {weight}")).collect();
         more.extend(Some(source.read.faults.line()).filter(|line| !line.is_empty()));
         more.extend(notes.clone());
-        text.push_str(&format!("{} {}", line.trim_end(), more.join("; ")).trim_end().to_owned());
+        text.push_str(format!("{} {}", line.trim_end(), more.join("; ")).trim_end());
         text.push('\n');
     }
     text.push('\n');

@@ -87,7 +87,8 @@ fn a_run_keeps_the_report_and_other_steps_make_other_tokens() {
     place.succeed(&["run", "tiny.recipe", "--set", "steps=4"]);
     let report: Value =
         serde_json::from_slice(&fs::read(place.path("runs/tiny/pretrain/data.json")).expect("a report")).expect("JSON");
-    assert_eq!((&report["documents_read"], &report["documents_kept"]), (&6.into(), &3.into()));
+    let process = &report["datasets"][0]["process"];
+    assert_eq!((&process["documents_read"], &process["documents_kept"]), (&6.into(), &3.into()));
     let lock = |arguments: &[&str]| {
         let json: Value =
             serde_json::from_str(&place.succeed(&[&["data", "tiny.recipe", "--json"], arguments].concat()))
@@ -197,7 +198,7 @@ fn packed_loss(packing: &str, documents: bool) -> (f64, String) {
     let rows = table.lines().find(|line| line.starts_with("rows:")).expect("a line about rows").to_owned();
     place.succeed(&["run", "tiny.recipe"]);
     let metrics = fs::read_to_string(place.path("runs/tiny/pretrain/metrics.jsonl")).expect("metrics");
-    let losses = metrics
+    let mut losses = metrics
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).expect("a JSON line")["heldout_loss"].as_f64());
     (losses.next_back().expect("an evaluation"), rows)

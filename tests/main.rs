@@ -12,5 +12,6 @@ mod mutation;
 mod real_model;
 mod recipes;
 mod scoring;
+mod sources;
 mod support;
 mod training;

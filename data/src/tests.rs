@@ -2,6 +2,7 @@
 
 mod batches;
 mod curating;
+mod mixtures;
 mod preparing;
 
 use std::collections::BTreeMap;
@@ -34,6 +35,7 @@ impl Project {
             recipe: "test".to_owned(),
             params: BTreeMap::new(),
             datasets: BTreeMap::from([("text".to_owned(), dataset)]),
+            mixtures: BTreeMap::new(),
             tokenizers: BTreeMap::from([("tokens".to_owned(), tokenizer)]),
             stages: Vec::new(),
         };

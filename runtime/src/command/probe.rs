@@ -53,7 +53,7 @@ impl Probe {
         let progress = DataProgress::new(terminal);
         let prepared = prepare(&loaded.plan, stage, &loaded.base, &|done| progress.update(done));
         progress.finish();
-        let batch = Loader::new(prepared?.train, stage).batch(self.step, 0);
+        let batch = Loader::new(&prepared?, stage).batch(self.step, 0);
         let mut graph = lower_probe(stage).map_err(not_lowered)?;
         optimise(&mut graph);
         let (states, bytes) = persistent(&[&graph], &stage.model.weights);

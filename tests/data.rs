@@ -87,7 +87,8 @@ fn a_run_keeps_the_report_and_other_steps_make_other_tokens() {
     place.succeed(&["run", "tiny.recipe", "--set", "steps=4"]);
     let report: Value =
         serde_json::from_slice(&fs::read(place.path("runs/tiny/pretrain/data.json")).expect("a report")).expect("JSON");
-    assert_eq!((&report["documents_read"], &report["documents_kept"]), (&6.into(), &3.into()));
+    let process = &report["datasets"][0]["process"];
+    assert_eq!((&process["documents_read"], &process["documents_kept"]), (&6.into(), &3.into()));
     let lock = |arguments: &[&str]| {
         let json: Value =
             serde_json::from_str(&place.succeed(&[&["data", "tiny.recipe", "--json"], arguments].concat()))

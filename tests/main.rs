@@ -13,5 +13,6 @@ mod objectives;
 mod real_model;
 mod recipes;
 mod scoring;
+mod sources;
 mod support;
 mod training;

@@ -7,12 +7,15 @@ mod component;
 mod curation;
 mod data;
 mod language;
+mod layout;
+mod mixing;
 mod model;
 mod objective;
 mod pattern;
 mod process;
 mod quality;
 mod rotary;
+mod source;
 
 use std::collections::BTreeMap;
 
@@ -25,10 +28,12 @@ pub use curation::{
     NgramPlan, PerplexityPlan, QualityPlan, ReweightPlan, ScorePlan, TermsPlan,
 };
 pub use data::{
-    DatasetPlan, Packing, SourcePlan, TiktokenEncoding, TokenizerModel, TokenizerPlan, TokenizerSource,
-    TrainedTokenizer,
+    About, Columns, DatasetPlan, MixturePart, MixturePlan, Packing, Source, SourceKind, TiktokenEncoding,
+    TokenizerModel, TokenizerPlan, TokenizerSource, TrainedTokenizer,
 };
 pub use language::{LANGUAGES, Language};
+pub use layout::{Layout, MissingColumn};
+pub use mixing::{Blend, PartPlan, REPEATS_WORTH_IT, Shares, repeats};
 pub use model::{
     BinaryFunction, DType, INPUTS, Initializer, ModelNode, ModelOp, ModelPlan, Origin, ReduceFunction, UnaryFunction,
     WeightPlan,
@@ -37,9 +42,10 @@ pub use objective::{
     Corruption, LossPlan, Masking, Objective, ObjectivePlan, Permutation, PrefixLengths, Sentinels, SpecialToken,
 };
 pub use pattern::{Buckets, Pattern};
-pub use process::{LineCleaning, PiiKind, ProcessPlan, Replacement, TextUnit};
+pub use process::{LineCleaning, PiiKind, ProcessPlan, Replacement, Scope, TextUnit};
 pub use quality::{Rule, RuleLimit, RuleUnit};
 pub use rotary::{Rotary, RotaryLayout, RotaryScaling, stretched_base};
+pub use source::{ContentType, OnError, SourcePlan};
 
 /// A whole checked recipe.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -50,6 +56,9 @@ pub struct Plan {
     pub params: BTreeMap<String, String>,
     /// Data sets by name.
     pub datasets: BTreeMap<String, DatasetPlan>,
+    /// Mixtures of data sets by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub mixtures: BTreeMap<String, MixturePlan>,
     /// Tokenizers by name.
     pub tokenizers: BTreeMap<String, TokenizerPlan>,
     /// Stages, each after the one it continues.
@@ -65,7 +74,7 @@ pub struct StagePlan {
     pub init: InitPlan,
     /// The elaborated model.
     pub model: ModelPlan,
-    /// The data set's name.
+    /// The name of the data set or mixture.
     pub data: String,
     /// The tokenizer's name; none when the data is token ids.
     pub tokenizer: Option<String>,

@@ -39,12 +39,17 @@ pub struct TokenizerFacts {
 pub enum SourceFacts {
     /// Text, and it is there.
     Text,
-    /// Records with these fields in the first line.
+    /// Records with these fields in the first one.
     Records {
         /// Field names that hold text.
         text_fields: Vec<String>,
         /// All field names.
         fields: Vec<String>,
+    },
+    /// It is there, but this build cannot read it.
+    Unavailable {
+        /// The cargo feature that a build needs.
+        feature: String,
     },
     /// Token ids.
     Tokens {

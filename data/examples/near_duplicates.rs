@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (line, position) in std::fs::read_to_string(&path)?.lines().zip(1..) {
         let row: serde_json::Value = serde_json::from_str(line)?;
         let text = row["text"].as_str().ok_or("a line without `text`")?.to_owned();
-        documents.push(Document { text, origin: Origin { source: path.clone(), position }, done: Vec::new() });
+        documents.push(Document { text, origin: Origin::new(path.clone(), position), done: Vec::new(), record: None });
     }
     let (count, bytes) = (documents.len(), documents.iter().map(|document| document.text.len()).sum::<usize>());
     let near = ProcessPlan::DedupNear { threshold, shingle: 5, hashes: 128 };
@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let cache = Cache::new(&directory);
     let place = Place { cache: &cache, entry: "documents", part_bytes: PART_BYTES };
     let began = Instant::now();
-    let mut input = Reading::new(documents.into_iter().map(Ok), |_| (0, false), &|_| {});
+    let mut input = Reading::new(documents.into_iter().map(Ok), |_| (Vec::new(), false), &|_| {});
     let finished = run(place, (&[near], &Resources::default()), &mut input).map_err(|error| format!("{error:?}"))?;
     let seconds = began.elapsed().as_secs_f64();
     let mut kept = vec![false; count];

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use llmc_compiler::plan::{DatasetPlan, Plan, SourcePlan, StagePlan, TokenizerPlan, TokenizerSource};
+use llmc_compiler::plan::{DatasetPlan, Plan, StagePlan, TokenizerPlan, TokenizerSource};
 use llmc_grammar::codes;
 use llmc_grammar::diagnostic::Diagnostic;
 use rayon::prelude::*;
@@ -27,14 +27,14 @@ pub struct DataTimes {
     /// Tokens of the data that is left, held-out data among them.
     pub tokens: u64,
     /// The parts one after another, each with all documents in memory.
-    pub parts: Vec<Part>,
+    pub parts: Vec<TimedPart>,
     /// From the sources to the batches of one epoch through an empty cache, with a tokenizer that is there already.
-    pub whole: Part,
+    pub whole: TimedPart,
 }
 
 /// One part of the preparation.
 #[derive(Debug, Clone, Serialize)]
-pub struct Part {
+pub struct TimedPart {
     /// `read`, a step of `process`, `train tokenizer`, `tokenize`, or `whole`.
     pub part: String,
     /// Wall time.
@@ -45,10 +45,15 @@ pub struct Part {
     pub mb_per_s: f64,
 }
 
-impl Part {
-    fn new(part: &str, began: Instant, bytes: u64) -> Part {
+impl TimedPart {
+    fn new(part: &str, began: Instant, bytes: u64) -> TimedPart {
         let seconds = began.elapsed().as_secs_f64();
-        Part { part: part.to_owned(), seconds, bytes, mb_per_s: bytes as f64 / 1e6 / seconds.max(f64::MIN_POSITIVE) }
+        TimedPart {
+            part: part.to_owned(),
+            seconds,
+            bytes,
+            mb_per_s: bytes as f64 / 1e6 / seconds.max(f64::MIN_POSITIVE),
+        }
     }
 }
 
@@ -63,17 +68,22 @@ pub fn time_preparation(
     stage: &StagePlan,
     base: &Path,
 ) -> Result<DataTimes, Diagnostic> {
-    let dataset = plan.datasets.get(&stage.data).filter(|dataset| !dataset.sources.iter().any(SourcePlan::is_tokens));
+    let dataset = plan.datasets.get(&stage.data).filter(|dataset| !dataset.is_tokens());
     let (Some(dataset), Some(tokenizer_name)) = (dataset, &stage.tokenizer) else {
-        let message = format!("dataset `{}` holds token ids: there is nothing to prepare", stage.data);
-        return Err(Diagnostic::error(codes::DATA_KIND, message).help("name a stage that trains on text"));
+        let message = match plan.mixtures.contains_key(&stage.data) {
+            true => format!("`{}` is a mixture: the parts of one data set are timed", stage.data),
+            false => format!("dataset `{}` holds token ids: there is nothing to prepare", stage.data),
+        };
+        return Err(
+            Diagnostic::error(codes::DATA_KIND, message).help("name a stage that trains on one data set of text")
+        );
     };
     let directory = &std::path::absolute(directory).map_err(|error| unwritable(directory, &error))?;
     let mut parts = Vec::new();
     let began = Instant::now();
     let read_documents = Corpus::locate(dataset, base)?.documents().collect::<Result<Vec<_>, _>>()?;
     let (count, read) = (read_documents.len() as u64, text_bytes(&read_documents));
-    parts.push(Part::new("read", began, read));
+    parts.push(TimedPart::new("read", began, read));
     let resources = resources_of(&Cache::new(directory.join("models")), plan, &dataset.process, base)?;
     let left = time_steps(dataset, &resources, read_documents, directory, &mut parts)?;
     let tokenizer = match plan.tokenizers.get(tokenizer_name) {
@@ -82,12 +92,13 @@ pub fn time_preparation(
                 left.iter().map(|document| document.text.clone()).collect()
             } else {
                 let cache = Cache::new(directory.join("tokenizer"));
-                documents(&cache, plan, &trained.dataset, base)?.iter().collect::<Result<_, _>>()?
+                let (texts, _) = documents(&cache, plan, &trained.dataset, base, &|_| {})?;
+                texts.documents().map(|document| Ok(document?.text)).collect::<Result<_, Diagnostic>>()?
             };
             let bytes = texts.iter().map(|text| text.len() as u64).sum::<u64>().min(trained.limit_bytes);
             let began = Instant::now();
             let tokenizer = train(texts.into_iter().map(Ok), trained, *vocab, end_of_text.as_deref())?;
-            parts.push(Part::new("train tokenizer", began, bytes));
+            parts.push(TimedPart::new("train tokenizer", began, bytes));
             tokenizer
         }
         Some(loaded) => Tokenizer::of_source(&loaded.source, base)?,
@@ -105,12 +116,12 @@ pub fn time_preparation(
     }
     let began = Instant::now();
     let prepared = prepare_in(&Cache::new(directory.join("whole")), &plan, stage, base, &|_| {})?;
-    let tokens = prepared.stats.train.tokens + prepared.stats.heldout.map_or(0, |split| split.tokens);
-    let loader = Loader::new(prepared.train, stage);
-    (0..loader.rows_per_epoch() / stage.micro_batch).for_each(|batch| {
+    let tokens = prepared.stats.train.tokens + prepared.stats.heldout.as_ref().map_or(0, |split| split.tokens);
+    let loader = Loader::new(&prepared, stage);
+    (0..loader.rows().iter().sum::<u64>() / stage.micro_batch).for_each(|batch| {
         std::hint::black_box(loader.batch(batch / stage.accumulation, batch % stage.accumulation));
     });
-    let whole = Part::new("whole", began, read);
+    let whole = TimedPart::new("whole", began, read);
     Ok(DataTimes { dataset: stage.data.clone(), documents: count, tokens, parts, whole })
 }
 
@@ -120,7 +131,7 @@ fn time_steps(
     resources: &Resources,
     mut documents: Vec<Document>,
     directory: &Path,
-    parts: &mut Vec<Part>,
+    parts: &mut Vec<TimedPart>,
 ) -> Result<Vec<Document>, Diagnostic> {
     std::fs::create_dir_all(directory).map_err(|error| unwritable(directory, &error))?;
     for step in &dataset.process {
@@ -129,7 +140,7 @@ fn time_steps(
         let entry = format!("step-{}", parts.len());
         let place = Place { cache: &cache, entry: &entry, part_bytes: PART_BYTES };
         let began = Instant::now();
-        let mut reading = Reading::new(documents.into_iter().map(Ok), |_| (0, false), &|_| {});
+        let mut reading = Reading::new(documents.into_iter().map(Ok), |_| (Vec::new(), false), &|_| {});
         let finished = process::run(place, (std::slice::from_ref(step), resources), &mut reading);
         let finished = finished.map_err(|error| match error {
             WriteError::Disk(error) => unwritable(directory, &error),
@@ -138,21 +149,21 @@ fn time_steps(
         let left: Result<Vec<Document>, _> = finished.documents().collect();
         let left = left.map_err(|error| unwritable(directory, &error))?;
         let name = finished.report.steps.first().map_or("step", |step| step.step.as_str());
-        parts.push(Part::new(name, began, bytes));
+        parts.push(TimedPart::new(name, began, bytes));
         documents = left;
     }
     Ok(documents)
 }
 
 /// Encodes as preparation does: documents on all cores.
-fn time_tokenizer(tokenizer: &Tokenizer, documents: &[Document]) -> Result<Part, Diagnostic> {
+fn time_tokenizer(tokenizer: &Tokenizer, documents: &[Document]) -> Result<TimedPart, Diagnostic> {
     let began = Instant::now();
     documents.par_iter().try_for_each(|document| {
         tokenizer.encode_document(&document.text).map(|ids| {
             std::hint::black_box(ids);
         })
     })?;
-    Ok(Part::new("tokenize", began, text_bytes(documents)))
+    Ok(TimedPart::new("tokenize", began, text_bytes(documents)))
 }
 
 fn text_bytes(documents: &[Document]) -> u64 {

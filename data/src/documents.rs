@@ -2,112 +2,147 @@
 
 use std::collections::VecDeque;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use llmc_compiler::plan::{DatasetPlan, SourcePlan};
+use llmc_compiler::plan::{Columns, ContentType, DatasetPlan, Layout, OnError};
 use llmc_grammar::codes;
 use llmc_grammar::diagnostic::Diagnostic;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use super::expand::{Content, is_compressed};
-use super::paths;
+use super::locate::{Form, locate};
 use super::process::{Document, Origin};
-use super::records::Records;
+use super::record::Record;
+use super::sources::expand::{diagnostic, is_compressed};
+use super::sources::jsonl::kind_of;
+use super::sources::text::TextFile;
+use super::sources::{Bounds, Fault, Faults, Row, Rows, Trouble};
 
 /// A data set's text sources with every file found.
 #[derive(Debug, Clone)]
 pub struct Corpus {
-    files: Vec<TextFile>,
+    files: Vec<SourceFile>,
+    /// What is read of each source's records.
+    readings: Vec<Reading>,
     limit_bytes: u64,
+    on_error: Option<OnError>,
+    bounds: Bounds,
 }
 
 #[derive(Debug, Clone)]
-struct TextFile {
+struct SourceFile {
     path: PathBuf,
-    kind: TextKind,
+    form: Form,
+    /// Its source's number in the data set.
+    source: usize,
+    /// Which side its documents are on, where the file's name says so.
+    heldout: Option<bool>,
 }
 
-#[derive(Debug, Clone, PartialEq)]
-enum TextKind {
-    /// One document; left out where it is not text.
-    Matched,
-    /// One document; a mistake where it is not text.
-    Named,
-    /// One document a line, in this field.
-    Records(String),
+/// Which columns make a document.
+#[derive(Debug, Clone)]
+struct Reading {
+    content: ContentType,
+    columns: Columns,
+    field: String,
+}
+
+/// What was read of one source so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceCount {
+    /// Documents.
+    pub documents: u64,
+    /// UTF-8 bytes of text.
+    pub bytes: u64,
+    /// What could not be read.
+    pub faults: Faults,
 }
 
 impl Corpus {
     /// Finds the files of `dataset`; relative paths start at `base`.
     pub fn locate(dataset: &DatasetPlan, base: &Path) -> Result<Corpus, Diagnostic> {
         let mut files = Vec::new();
-        for source in &dataset.sources {
-            match source {
-                SourcePlan::Files { pattern } => {
-                    let matched = paths::matching_files(pattern, base)?;
-                    files.extend(matched.into_iter().map(|path| TextFile { path, kind: TextKind::Matched }));
-                }
-                SourcePlan::Text { path } => {
-                    files.push(TextFile { path: paths::resolve(path, base)?, kind: TextKind::Named });
-                }
-                SourcePlan::Jsonl { path, field } => {
-                    let kind = TextKind::Records(field.clone());
-                    files.push(TextFile { path: paths::resolve(path, base)?, kind });
-                }
-                SourcePlan::RandomTokens { .. } => {
-                    return Err(Diagnostic::error(
-                        codes::MIXED_SOURCES,
-                        "random tokens stand beside text in one data set",
-                    )
-                    .help("make two data sets: one of text, one of token ids"));
-                }
-                SourcePlan::Tokens { path, .. } => {
-                    let message = format!("`tokens(\"{path}\")` stands beside text in one data set");
-                    return Err(Diagnostic::error(codes::MIXED_SOURCES, message)
-                        .help("make two data sets: one of text, one of token ids"));
-                }
-            }
+        let mut readings = Vec::new();
+        for (source, plan) in dataset.sources.iter().enumerate() {
+            let found = locate(&plan.place, base)?;
+            files.extend(found.into_iter().map(|(path, form, heldout)| SourceFile { path, form, source, heldout }));
+            readings.push(Reading {
+                content: dataset.content,
+                columns: plan.columns.clone(),
+                field: plan.place.field().unwrap_or_default().to_owned(),
+            });
         }
-        Ok(Corpus { files, limit_bytes: dataset.limit_bytes.unwrap_or(u64::MAX) })
+        let limit_bytes = dataset.limit_bytes.unwrap_or(u64::MAX);
+        Ok(Corpus { files, readings, limit_bytes, on_error: dataset.on_error, bounds: Bounds::default() })
+    }
+
+    /// The same files, of which less is read at once.
+    #[cfg(test)]
+    pub(crate) fn bounded(self, bounds: Bounds) -> Corpus {
+        Corpus { bounds, ..self }
     }
 
     /// The documents in order. Nothing is read before it is asked for.
     pub fn documents(&self) -> Documents {
         Documents {
             files: self.files.iter().cloned().collect(),
-            records: None,
+            readings: self.readings.clone(),
+            open: None,
             remaining: self.limit_bytes,
-            skipped: 0,
+            on_error: self.on_error,
+            bounds: self.bounds,
+            counts: vec![SourceCount::default(); self.readings.len()],
             cut: false,
         }
     }
 
-    /// A hash that changes when a file is added, removed, renamed, resized or written to.
+    /// A hash that changes when a file is added, removed, renamed, resized or written to, or read in another way.
     pub fn listing_hash(&self) -> Result<blake3::Hash, Diagnostic> {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&self.limit_bytes.to_le_bytes());
+        hasher.update(format!("{:?}{:?}{:?}", self.on_error, self.bounds, self.readings).as_bytes());
         for file in &self.files {
-            hasher.update(format!("{}\0{:?}\n", file_facts(&file.path)?, file.kind).as_bytes());
+            let facts = match file_facts(&file.path) {
+                Ok(facts) => facts,
+                // It is counted when it is read.
+                Err(_) if matches!(self.on_error, Some(OnError::Skip | OnError::Replace)) => {
+                    format!("{:?} unreadable", file.path)
+                }
+                Err(diagnostic) => return Err(diagnostic),
+            };
+            hasher.update(format!("{facts}\0{:?}{}{:?}\n", file.form, file.source, file.heldout).as_bytes());
         }
         Ok(hasher.finalize())
     }
 }
 
-/// An iterator over the documents of a [`Corpus`]; it ends after the first mistake.
-#[derive(Debug)]
+/// An iterator over the documents of a [`Corpus`]; it ends after the first mistake that is not to be passed over.
 pub struct Documents {
-    files: VecDeque<TextFile>,
-    records: Option<Records>,
+    files: VecDeque<SourceFile>,
+    readings: Vec<Reading>,
+    open: Option<(SourceFile, Reader)>,
     remaining: u64,
-    skipped: u64,
+    on_error: Option<OnError>,
+    bounds: Bounds,
+    counts: Vec<SourceCount>,
     cut: bool,
 }
 
+enum Reader {
+    Text(Box<TextFile>),
+    Rows(Box<dyn Rows>),
+}
+
 impl Documents {
-    /// Files left out so far because they are not text, or empty.
+    /// What was read of each source so far.
+    pub fn counts(&self) -> &[SourceCount] {
+        &self.counts
+    }
+
+    /// Files and records left out so far.
     pub fn skipped(&self) -> u64 {
-        self.skipped
+        self.counts.iter().map(|count| count.faults.left_out()).sum()
     }
 
     /// Whether the data set's limit left text out.
@@ -117,59 +152,148 @@ impl Documents {
 
     fn read_next(&mut self) -> Result<Option<Document>, Diagnostic> {
         loop {
-            if let Some(records) = &mut self.records {
-                match records.next_text()? {
-                    Some(text) if text.is_empty() => self.skipped += 1,
-                    Some(text) => return Ok(Some(document(text, records.path(), records.line()))),
-                    None => self.records = None,
+            if self.open.is_none() {
+                let Some(file) = self.files.pop_front() else {
+                    return Ok(None);
+                };
+                match self.open_file(&file) {
+                    Ok(reader) => self.open = Some((file, reader)),
+                    Err(trouble) => self.pass_over(&file, trouble)?,
                 }
-                continue;
             }
-            let Some(file) = self.files.pop_front() else {
-                return Ok(None);
+            let Some((file, reader)) = &mut self.open else {
+                continue;
             };
-            match file.kind {
-                TextKind::Records(field) => self.records = Some(Records::open(file.path, field)?),
-                TextKind::Named => {
-                    let bytes = Content::of(&file.path).map_err(|error| unreadable(&file.path, &error))?;
-                    let text = String::from_utf8(bytes)
-                        .map_err(|error| not_text(&file.path, "", error.utf8_error().valid_up_to()))?;
-                    if text.is_empty() {
-                        self.skipped += 1;
-                    } else {
-                        return Ok(Some(document(text, &file.path, 0)));
-                    }
+            let source = file.source;
+            let next = match reader {
+                Reader::Text(text) => next_text(text, file),
+                Reader::Rows(rows) => next_record(rows.as_mut(), file, &self.readings[source]),
+            };
+            let faults = &mut self.counts[source].faults;
+            match next {
+                Ok(Some((document, repaired))) if !document.text.is_empty() => {
+                    faults.replaced += u64::from(repaired);
+                    return Ok(Some(document));
                 }
-                TextKind::Matched => {
-                    let bytes = match Content::of(&file.path) {
-                        Ok(bytes) => bytes,
-                        Err(error) if is_compressed(&file.path) && error.kind() != io::ErrorKind::NotFound => {
-                            self.skipped += 1;
-                            continue;
-                        }
-                        Err(error) => return Err(unreadable(&file.path, &error)),
-                    };
-                    match String::from_utf8(bytes) {
-                        Ok(text) if !text.is_empty() && !text.contains('\0') => {
-                            return Ok(Some(document(text, &file.path, 0)));
-                        }
-                        _ => self.skipped += 1,
+                Ok(Some(_)) => faults.count(Fault::Empty),
+                Ok(None) => {
+                    let untouched = matches!(reader, Reader::Text(text) if text.is_untouched());
+                    if untouched {
+                        faults.count(Fault::Empty);
                     }
+                    self.open = None;
+                }
+                Err(trouble) => {
+                    let file = file.clone();
+                    if trouble.ends_file {
+                        self.open = None;
+                    }
+                    self.pass_over(&file, trouble)?;
                 }
             }
         }
     }
 
+    fn open_file(&self, file: &SourceFile) -> Result<Reader, Trouble> {
+        let replace = self.on_error == Some(OnError::Replace);
+        Ok(match file.form {
+            Form::Matched | Form::Named => {
+                let refuse_nul = file.form == Form::Matched;
+                Reader::Text(Box::new(TextFile::open(file.path.clone(), self.bounds, replace, refuse_nul)?))
+            }
+            Form::Records(format) => Reader::Rows(format.open(&file.path, self.bounds, replace)?),
+        })
+    }
+
+    /// Counts what cannot be read, or gives up.
+    fn pass_over(&mut self, file: &SourceFile, trouble: Trouble) -> Result<(), Diagnostic> {
+        let passes = match self.on_error {
+            Some(OnError::Reject) => false,
+            Some(OnError::Skip | OnError::Replace) => true,
+            // What a pattern finds may be anything; what is named is meant.
+            None => {
+                let is_data = match trouble.fault {
+                    Fault::NotText | Fault::Empty => true,
+                    Fault::Damaged => is_compressed(&file.path),
+                    Fault::TooLong | Fault::Malformed | Fault::Unreadable => false,
+                };
+                file.form == Form::Matched && is_data
+            }
+        };
+        if !passes {
+            return Err(trouble.diagnostic);
+        }
+        self.counts[file.source].faults.count(trouble.fault);
+        Ok(())
+    }
+
+    /// The document within the limit; none where nothing of it is left.
     fn limited(&mut self, mut document: Document) -> Option<Document> {
-        let text = &mut document.text;
-        if text.len() as u64 > self.remaining {
+        let length = document.text.len() as u64;
+        if length > self.remaining {
             self.cut = true;
-            text.truncate(cut_point(text, self.remaining as usize));
+            if document.record.is_some() {
+                // A record is whole or not at all.
+                document.text.clear();
+            } else {
+                document.text.truncate(cut_point(&document.text, self.remaining as usize));
+            }
             self.remaining = 0;
         }
-        self.remaining = self.remaining.saturating_sub(text.len() as u64);
-        (!text.is_empty()).then_some(document)
+        self.remaining = self.remaining.saturating_sub(document.text.len() as u64);
+        if document.text.is_empty() {
+            return None;
+        }
+        let count = &mut self.counts[document.origin.index as usize];
+        count.documents += 1;
+        count.bytes += document.text.len() as u64;
+        Some(document)
     }
+}
+
+fn next_text(text: &mut TextFile, file: &SourceFile) -> Result<Option<(Document, bool)>, Trouble> {
+    let piece = text.next_piece()?;
+    Ok(piece.map(|piece| (document(piece.text, file, piece.number), piece.repaired)))
+}
+
+fn next_record(rows: &mut dyn Rows, file: &SourceFile, reading: &Reading) -> Result<Option<(Document, bool)>, Trouble> {
+    let Some(Row { position, mut fields, repaired }) = rows.next_row()? else {
+        return Ok(None);
+    };
+    let wrong = |reason: &str, fields: &Map<String, Value>| {
+        let names: Vec<String> = fields.keys().map(|name| format!("`{name}`")).collect();
+        let holds = if names.is_empty() { "no field".to_owned() } else { names.join(", ") };
+        let message = format!("{}, line {position}: {reason}", file.path.display());
+        let diagnostic = Diagnostic::error(codes::RECORD_FIELD, message).help(format!("the record holds {holds}"));
+        Trouble::here(Fault::Malformed, diagnostic)
+    };
+    let read = if reading.content == ContentType::Text {
+        let field = &reading.field;
+        match fields.get_mut(field) {
+            Some(Value::String(text)) => document(std::mem::take(text), file, position),
+            Some(other) => {
+                let reason = format!("the field `{field}` is {} instead of a string", kind_of(other));
+                return Err(wrong(&reason, &fields));
+            }
+            None => return Err(wrong(&format!("there is no field `{field}`"), &fields)),
+        }
+    } else {
+        let names: Vec<String> = fields.keys().cloned().collect();
+        let layout = Layout::find(reading.content, &reading.columns, &reading.field, &names);
+        let layout = layout.map_err(|missing| {
+            let column = missing.written.as_deref().unwrap_or(missing.role);
+            wrong(&format!("there is no column for `{column}`"), &fields)
+        })?;
+        let record = Record::read(&layout, &fields).map_err(|reason| wrong(&reason, &fields))?;
+        Document { record: Some(record.clone()), ..document(record.joined(), file, position) }
+    };
+    Ok(Some((read, repaired)))
+}
+
+fn document(text: String, file: &SourceFile, position: u64) -> Document {
+    let source = file.path.display().to_string();
+    let origin = Origin { source, position, index: file.source as u32, heldout: file.heldout };
+    Document { text, origin, done: Vec::new(), record: None }
 }
 
 impl Iterator for Documents {
@@ -177,22 +301,18 @@ impl Iterator for Documents {
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.remaining == 0 {
-            self.cut |= !self.files.is_empty() || self.records.is_some();
+            self.cut |= !self.files.is_empty() || self.open.is_some();
             return None;
         }
         match self.read_next() {
             Ok(document) => document.and_then(|document| self.limited(document)).map(Ok),
             Err(diagnostic) => {
                 self.files.clear();
-                self.records = None;
+                self.open = None;
                 Some(Err(diagnostic))
             }
         }
     }
-}
-
-fn document(text: String, path: &Path, position: u64) -> Document {
-    Document { text, origin: Origin { source: path.display().to_string(), position }, done: Vec::new() }
 }
 
 /// The largest cut of at most `limit` bytes after a whole line, else after a whole character.
@@ -203,105 +323,11 @@ pub fn cut_point(text: &str, limit: usize) -> usize {
 
 /// Path, size and time of change of a file: while they stay, so does its content.
 pub fn file_facts(path: &Path) -> Result<String, Diagnostic> {
-    let facts = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
+    let facts = fs::metadata(path).map_err(|error| diagnostic(path, &error))?;
     let modified = facts.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     let nanoseconds = modified.map_or(0, |time| time.as_nanos());
     Ok(format!("{path:?}\0{}\0{nanoseconds}", facts.len()))
 }
 
-/// The diagnostic for a file that cannot be read.
-pub fn unreadable(path: &Path, error: &io::Error) -> Diagnostic {
-    let shown = path.display();
-    let message = match error.kind() {
-        io::ErrorKind::NotFound => format!("`{shown}` does not exist"),
-        io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput
-            if is_compressed(path) =>
-        {
-            let message = format!("`{shown}` cannot be expanded: {error}");
-            return Diagnostic::error(codes::DATA_UNREADABLE, message)
-                .help("the archive is cut off, damaged or not one at all: copy it again");
-        }
-        _ => format!("`{shown}` cannot be read: {error}"),
-    };
-    Diagnostic::error(codes::DATA_UNREADABLE, message)
-        .help("relative paths start at the recipe's directory; `--set` can point the recipe at another file")
-}
-
-/// The diagnostic for a file that is not UTF-8 from `byte` of `place` on.
-pub fn not_text(path: &Path, place: &str, byte: usize) -> Diagnostic {
-    let message = format!("`{}` is not UTF-8 text: {place}byte {byte} fits no character", path.display());
-    Diagnostic::error(codes::NOT_TEXT, message).help("convert it: `iconv -f latin1 -t utf-8 old > new`")
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn dataset(sources: Vec<SourcePlan>, limit_bytes: Option<u64>) -> DatasetPlan {
-        DatasetPlan { limit_bytes, ..DatasetPlan::of(sources) }
-    }
-
-    fn read(dataset: &DatasetPlan, base: &Path) -> Result<Vec<String>, Diagnostic> {
-        Corpus::locate(dataset, base)?.documents().map(|document| Ok(document?.text)).collect()
-    }
-
-    #[test]
-    fn files_skip_what_is_not_text() {
-        let directory = tempfile::tempdir().unwrap();
-        fs::write(directory.path().join("a.txt"), "one").unwrap();
-        fs::write(directory.path().join("b.txt"), [0xff, 0xfe]).unwrap();
-        fs::write(directory.path().join("c.txt"), "nul\0").unwrap();
-        fs::write(directory.path().join("d.txt"), "").unwrap();
-        fs::write(directory.path().join("e.txt"), "five").unwrap();
-        let plan = dataset(vec![SourcePlan::Files { pattern: "*.txt".to_owned() }], None);
-        let mut documents = Corpus::locate(&plan, directory.path()).unwrap().documents();
-        let texts: Vec<String> = documents.by_ref().map(|document| document.unwrap().text).collect();
-        assert_eq!(texts, ["one", "five"]);
-        assert_eq!(documents.skipped(), 3);
-    }
-
-    #[test]
-    fn a_damaged_archive_is_skipped_where_matched_and_told_where_named() {
-        let directory = tempfile::tempdir().unwrap();
-        fs::write(directory.path().join("a.txt"), "one").unwrap();
-        fs::write(directory.path().join("b.gz"), [0x1f, 0x8b, 8, 0, 0, 0]).unwrap();
-        let matched = dataset(vec![SourcePlan::Files { pattern: "*".to_owned() }], None);
-        let mut documents = Corpus::locate(&matched, directory.path()).unwrap().documents();
-        assert_eq!(documents.by_ref().map(|document| document.unwrap().text).collect::<Vec<_>>(), ["one"]);
-        assert_eq!(documents.skipped(), 1);
-        for source in [
-            SourcePlan::Text { path: "b.gz".to_owned() },
-            SourcePlan::Jsonl { path: "b.gz".to_owned(), field: "text".to_owned() },
-        ] {
-            let error = read(&dataset(vec![source], None), directory.path()).unwrap_err();
-            assert!(error.message.contains("cannot be expanded"), "{}", error.message);
-        }
-    }
-
-    #[test]
-    fn limit_cuts_at_a_line() {
-        let directory = tempfile::tempdir().unwrap();
-        fs::write(directory.path().join("a.txt"), "ab\ncd\nef\n").unwrap();
-        let text = SourcePlan::Text { path: "a.txt".to_owned() };
-        let limited = |limit| read(&dataset(vec![text.clone(), text.clone()], Some(limit)), directory.path()).unwrap();
-        assert_eq!(limited(9), ["ab\ncd\nef\n"]);
-        assert_eq!(limited(8), ["ab\ncd\n"]);
-        assert_eq!(limited(2), ["ab"]);
-        assert_eq!(limited(12), ["ab\ncd\nef\n", "ab\n"]);
-        assert_eq!(limited(0), [""; 0]);
-        assert_eq!(cut_point("äö", 3), 2);
-    }
-
-    #[test]
-    fn missing_and_invalid_files_are_diagnosed() {
-        let directory = tempfile::tempdir().unwrap();
-        fs::write(directory.path().join("bad.txt"), b"ok\xff").unwrap();
-        let fail = |path: &str| {
-            let source = SourcePlan::Text { path: path.to_owned() };
-            read(&dataset(vec![source], None), directory.path()).unwrap_err()
-        };
-        assert_eq!(fail("none.txt").code, codes::DATA_UNREADABLE);
-        assert_eq!(fail(".").code, codes::DATA_UNREADABLE);
-        assert_eq!(fail("bad.txt").code, codes::NOT_TEXT);
-    }
-}
+mod tests;

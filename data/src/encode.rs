@@ -4,8 +4,9 @@ use llmc_grammar::diagnostic::Diagnostic;
 use rayon::prelude::*;
 
 use super::cache::WriteError;
+use super::process::Document;
 use super::shard::{ShardEnd, ShardWriter, Split};
-use super::split::Holdout;
+use super::split::Division;
 use super::store::StoreWriter;
 use super::tokenizer::Tokenizer;
 
@@ -23,7 +24,7 @@ pub struct Encoder<'a> {
     /// Stands after every document, if anything does.
     pub end_of_text: Option<u32>,
     /// What goes to which split.
-    pub holdout: Holdout,
+    pub division: &'a Division,
 }
 
 impl Encoder<'_> {
@@ -35,7 +36,7 @@ impl Encoder<'_> {
     pub fn write(
         self,
         writer: &mut StoreWriter<'_>,
-        documents: &mut dyn Iterator<Item = Result<String, Diagnostic>>,
+        documents: &mut dyn Iterator<Item = Result<Document, Diagnostic>>,
         progress: &dyn Fn(u64),
     ) -> Result<(), Diagnostic> {
         let (mut bytes, mut behind) = (0, 0);
@@ -63,24 +64,24 @@ impl Encoder<'_> {
     fn fill(
         self,
         shard: &mut ShardWriter<'_>,
-        documents: &mut dyn Iterator<Item = Result<String, Diagnostic>>,
+        documents: &mut dyn Iterator<Item = Result<Document, Diagnostic>>,
         progress: &dyn Fn(u64),
     ) -> Result<ShardEnd, WriteError> {
         let mut end = ShardEnd::default();
-        let (mut texts, mut waiting) = (Vec::new(), 0);
+        let (mut documents_read, mut waiting) = (Vec::new(), 0);
         loop {
             let next = documents.next().transpose()?;
             end.last = next.is_none();
-            if let Some(text) = next {
-                waiting += text.len();
+            if let Some(document) = next {
+                waiting += document.text.len();
                 end.documents += 1;
-                texts.push(text);
+                documents_read.push(document);
             }
             if end.last || waiting >= ENCODED_BYTES {
-                self.encode(shard, &texts)?;
+                self.encode(shard, &documents_read)?;
                 end.bytes += waiting as u64;
                 progress(end.bytes);
-                texts.clear();
+                documents_read.clear();
                 waiting = 0;
             }
             if end.last || end.bytes >= SHARD_BYTES {
@@ -90,16 +91,16 @@ impl Encoder<'_> {
     }
 
     /// Encodes documents on all cores and appends them in order.
-    fn encode(self, shard: &mut ShardWriter<'_>, texts: &[String]) -> Result<(), WriteError> {
+    fn encode(self, shard: &mut ShardWriter<'_>, documents: &[Document]) -> Result<(), WriteError> {
         let encode = |text: &str| -> Result<Vec<u32>, Diagnostic> {
             let mut ids = self.tokenizer.encode_document(text)?;
             ids.extend(self.end_of_text);
             Ok(ids)
         };
-        let encoded: Result<Vec<_>, Diagnostic> = texts
+        let encoded: Result<Vec<_>, Diagnostic> = documents
             .par_iter()
-            .map(|text| {
-                let (train, heldout) = self.holdout.split(text);
+            .map(|document| {
+                let (train, heldout) = self.division.split(document);
                 let parts = [(Split::Train, train), (Split::Heldout, heldout)];
                 let parts = parts.into_iter().filter_map(|(split, text)| Some((split, text?)));
                 parts.map(|(split, text)| Ok((split, encode(text)?, text.len() as u64))).collect::<Result<Vec<_>, _>>()

@@ -11,21 +11,24 @@ mod bench;
 mod cache;
 mod documents;
 mod encode;
-mod expand;
 mod fit;
 mod loader;
+mod locate;
 mod mapped;
 mod npy;
 mod objective;
 mod order;
 mod packing;
+mod parts;
 mod paths;
 mod prepare;
 pub mod process;
 mod random_tokens;
-mod records;
+mod record;
+mod report;
 mod rows;
 mod shard;
+pub mod sources;
 mod split;
 mod store;
 mod stream;
@@ -36,25 +39,26 @@ mod token_file;
 mod token_rows;
 pub mod tokenizer;
 
-use serde::{Deserialize, Serialize};
-
 pub use batch::{Batch, IGNORED};
-pub use bench::{DataTimes, Part, time_preparation};
+pub use bench::{DataTimes, TimedPart, time_preparation};
 pub use cache::Cache;
-pub use documents::{Corpus, cut_point};
+pub use documents::{Corpus, SourceCount, cut_point};
 pub use loader::{Evaluation, Loader};
+pub use locate::{first_record, missing_feature};
 pub use objective::Shaper;
 pub use order::RowOrder;
 pub use paths::{require_match, resolve};
 pub use prepare::{documents, prepare, prepare_in};
 pub use process::ProcessReport;
-pub use records::first_record;
+pub use record::{Message, Record, Role};
+pub use report::{DataHashes, DataStats, DatasetReport, Part, SourceReport, SplitStats};
 pub use rows::RowsReport;
 pub use stream::TokenStream;
 pub use texts::Texts;
 pub use token_file::TokenFile;
 
 use crate::tokenizer::Tokenizer;
+use llmc_compiler::plan::Shares;
 use llmc_grammar::diagnostic::Diagnostic;
 
 /// What preparation is doing.
@@ -88,70 +92,18 @@ pub struct Progress {
 pub struct Prepared {
     /// The stage's tokenizer; none where its data is token ids.
     pub tokenizer: Option<Tokenizer>,
-    /// What is trained on.
-    pub train: TokenStream,
-    /// What is held out, if anything.
-    pub heldout: Option<TokenStream>,
+    /// Its streams: one for a data set, several for a mixture or for sources with weights. Never empty.
+    pub parts: Vec<Part>,
+    /// How their rows stand side by side.
+    pub shares: Shares,
     /// Makes the batches of the stage's objective.
     pub shaper: Shaper,
-    /// What was found.
+    /// What was found, over all parts.
     pub stats: DataStats,
-    /// What the steps of the data set did, where it has any.
-    pub process: Option<ProcessReport>,
+    /// What became of each data set's documents.
+    pub datasets: Vec<DatasetReport>,
     /// What it was made from.
     pub hashes: DataHashes,
     /// Warnings to be shown.
     pub warnings: Vec<Diagnostic>,
-}
-
-/// What a data set holds, after its steps.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct DataStats {
-    /// Documents: files, records, or rows of ids.
-    pub documents: u64,
-    /// Bytes: of UTF-8 text, or of ids as they lie in their file.
-    pub bytes: u64,
-    /// Files and records left out: not text, or empty.
-    pub skipped: u64,
-    /// Whether the data set's limit left something out.
-    pub limited: bool,
-    /// What is trained on.
-    pub train: SplitStats,
-    /// What is held out.
-    pub heldout: Option<SplitStats>,
-}
-
-/// What one split holds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SplitStats {
-    /// Tokens, ends of text included.
-    pub tokens: u64,
-    /// Documents.
-    pub documents: u64,
-    /// UTF-8 bytes of text; 0 where the data came as ids.
-    pub text_bytes: u64,
-    /// Entropy of single tokens in nats per token.
-    pub unigram_entropy: f64,
-}
-
-impl SplitStats {
-    fn of(stream: &TokenStream) -> SplitStats {
-        SplitStats {
-            tokens: stream.len(),
-            documents: stream.documents(),
-            text_bytes: stream.text_bytes(),
-            unigram_entropy: stream.unigram_entropy(),
-        }
-    }
-}
-
-/// blake3 hashes in hexadecimal, for the lock file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DataHashes {
-    /// Of the documents.
-    pub documents: String,
-    /// Of the `tokenizer.json`.
-    pub tokenizer: Option<String>,
-    /// Of all that the prepared tokens depend on.
-    pub tokens: String,
 }

@@ -16,7 +16,7 @@ pub fn resolve(path: &str, base: &Path) -> Result<PathBuf, Diagnostic> {
     Ok(base.join(expand(path, &|name| std::env::var(name).ok())?))
 }
 
-/// Every file that `pattern` matches, sorted by path.
+/// Every file that `pattern` matches, or that lies in the directory that it names, sorted by path.
 ///
 /// Links to files are followed. Links to directories are followed only where the pattern holds no `**`,
 /// which bounds the depth.
@@ -53,12 +53,35 @@ fn each_match(pattern: &str, base: &Path, take: &mut dyn FnMut(PathBuf) -> Contr
     };
     // That somebody broke off is no failure.
     let _ = if root == resolved {
-        if root.is_file() { take(root) } else { ControlFlow::Continue(()) }
+        match root.is_dir() {
+            true => walk(&root, usize::MAX, true, None, &mut take),
+            false if root.is_file() => take(root),
+            false => ControlFlow::Continue(()),
+        }
     } else {
         let depth = resolved.components().count() - root.components().count();
-        walk(&root, if recursive { usize::MAX } else { depth }, recursive, &matcher, &mut take)
+        walk(&root, if recursive { usize::MAX } else { depth }, recursive, Some(&matcher), &mut take)
     };
     if found { Ok(()) } else { Err(no_match(pattern, &resolved)) }
+}
+
+/// Every file under `root`, sorted by path. Links to directories are not followed.
+pub fn files_under(root: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let _ = walk(root, usize::MAX, true, None, &mut |file| {
+        files.push(file);
+        ControlFlow::Continue(())
+    });
+    files.sort();
+    files
+}
+
+/// The file that a path names, or the files that match where it is a pattern, sorted.
+pub fn named_files(path: &str, base: &Path) -> Result<Vec<PathBuf>, Diagnostic> {
+    match resolve(path, base)?.components().any(is_pattern) {
+        true => matching_files(path, base),
+        false => Ok(vec![resolve(path, base)?]),
+    }
 }
 
 fn no_match(pattern: &str, resolved: &Path) -> Diagnostic {
@@ -78,12 +101,12 @@ fn is_pattern(part: Component<'_>) -> bool {
     part.as_os_str().to_string_lossy().contains(['*', '?', '['])
 }
 
-/// Passes on the files under `directory` that match. Directories that may not be read hold nothing.
+/// Passes on the files under `directory` that match (none: all). Directories that may not be read hold nothing.
 fn walk(
     directory: &Path,
     depth: usize,
     recursive: bool,
-    matcher: &Pattern,
+    matcher: Option<&Pattern>,
     take: &mut dyn FnMut(PathBuf) -> ControlFlow<()>,
 ) -> ControlFlow<()> {
     let Ok(entries) = fs::read_dir(directory) else {
@@ -99,7 +122,9 @@ fn walk(
             if depth > 1 {
                 walk(&path, depth - 1, recursive, matcher, take)?;
             }
-        } else if matcher.matches_path_with(&path, MATCHING) && (kind.is_file() || path.is_file()) {
+        } else if matcher.is_none_or(|matcher| matcher.matches_path_with(&path, MATCHING))
+            && (kind.is_file() || path.is_file())
+        {
             take(path)?;
         }
     }

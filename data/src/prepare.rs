@@ -8,31 +8,29 @@ use std::path::Path;
 use std::sync::Arc;
 
 use llmc_compiler::plan::{
-    DatasetPlan, Plan, ProcessPlan, SourcePlan, StagePlan, TokenizerPlan, TokenizerSource, TrainedTokenizer,
+    DatasetPlan, PartPlan, Plan, ProcessPlan, Shares, StagePlan, TokenizerPlan, TokenizerSource, TrainedTokenizer,
 };
 use llmc_grammar::codes;
 use llmc_grammar::diagnostic::Diagnostic;
 
 use super::cache::{Cache, Lookup, WriteError};
-use super::documents::Corpus;
+use super::documents::{Corpus, SourceCount};
 use super::encode::Encoder;
-use super::fit::check_fits;
 use super::objective::Shaper;
-use super::process::Processed;
 use super::process::models::Resources;
+use super::process::{Document, Processed};
 use super::random_tokens::RandomTokens;
-use super::rows::Rows;
 use super::shard::{ShardEnd, Split};
-use super::split::{Holdout, Survey, SurveyBuilder};
+use super::split::{Division, Holdout, Survey, SurveyBuilder};
 use super::store::{Store, StoreWriter, Unopened};
 use super::stream::TokenStream;
 use super::texts::Texts;
 use super::token_rows::TokenRows;
-use super::{DataHashes, DataStats, Phase, Prepared, Progress, SplitStats};
+use super::{DataHashes, DataStats, DatasetReport, Phase, Prepared, Progress, parts};
 use crate::tokenizer::{END_OF_TEXT, Tokenizer, train};
 
 /// Changes whenever the same inputs would be prepared differently.
-const FORMAT: &str = "llmc data 2";
+const FORMAT: &str = "llmc data 3";
 
 /// Prepares the data of `stage` with the user's cache. Relative paths start at `base`.
 ///
@@ -66,46 +64,46 @@ pub fn prepare_in(
         _ => None,
     };
     let shaper = Shaper::new(stage, tokenizer.as_ref(), end)?;
-    let dataset = preparation.dataset(&stage.data)?;
-    let opened = match dataset.sources.first().and_then(RandomTokens::of) {
-        Some(tokens) => Opened::random(tokens, dataset),
-        None if dataset.sources.iter().any(SourcePlan::is_tokens) => preparation.token_store(dataset, stage)?,
-        None => {
-            let tokenizer = tokenizer.as_ref().ok_or_else(|| undeclared("tokenizer", ""))?;
-            preparation.text_store(&stage.data, tokenizer, end)?
-        }
-    };
-    let Opened { survey, key, train, heldout } = opened;
-    let heldout = Some(heldout).filter(|stream| Rows::predict(stream, stage.packing));
-    check_fits(stage, &train, heldout.as_ref())?;
-    let stats = DataStats {
-        documents: survey.documents,
-        bytes: survey.bytes,
-        skipped: survey.skipped,
-        limited: survey.cut,
-        train: SplitStats::of(&train),
-        heldout: heldout.as_ref().map(SplitStats::of),
-    };
-    let process = preparation.corpora.get(&stage.data).and_then(|(texts, _)| texts.report().cloned());
+    let shares = plan.shares(&stage.data);
+    let mut opened = Vec::new();
+    for part in &shares.parts {
+        opened.push(preparation.part(part, stage, tokenizer.as_ref())?);
+    }
+    if opened.is_empty() {
+        return Err(undeclared("dataset", &stage.data));
+    }
     let hashes = DataHashes {
-        documents: blake3::Hash::from_bytes(survey.content).to_string(),
+        documents: joint_hash(opened.iter().map(|part| blake3::Hash::from_bytes(part.survey.content).to_string())),
         tokenizer: tokenizer.as_ref().map(|tokenizer| tokenizer.hash().to_string()),
-        tokens: key,
+        tokens: joint_hash(opened.iter().map(|part| part.key.clone())),
     };
-    Ok(Prepared { tokenizer, train, heldout, shaper, stats, process, hashes, warnings: preparation.warnings })
+    let datasets = preparation.reports(&shares, &opened)?;
+    let streams = opened.into_iter().map(|part| (part.train, part.heldout));
+    let parts = parts::checked(stage, &shares, streams)?;
+    preparation.warnings.extend(parts.iter().filter_map(parts::repeated));
+    let stats = DataStats::of(&datasets, &parts);
+    Ok(Prepared { tokenizer, parts, shares, shaper, stats, datasets, hashes, warnings: preparation.warnings })
 }
 
-/// The documents of a data set of text after its steps, from the cache where they are there.
+/// The documents of a data set of text or records after its steps, from the cache where they are there, and what became
+/// of them.
 ///
 /// Fails as [`prepare`] does, and where the data set holds token ids.
-pub fn documents(cache: &Cache, plan: &Plan, dataset: &str, base: &Path) -> Result<Texts, Diagnostic> {
-    let mut preparation =
-        Preparation { cache, plan, base, progress: &|_| {}, corpora: BTreeMap::new(), warnings: Vec::new() };
-    if preparation.dataset(dataset)?.sources.iter().any(SourcePlan::is_tokens) {
+pub fn documents(
+    cache: &Cache,
+    plan: &Plan,
+    dataset: &str,
+    base: &Path,
+    progress: &dyn Fn(Progress),
+) -> Result<(Texts, DatasetReport), Diagnostic> {
+    let mut preparation = Preparation { cache, plan, base, progress, corpora: BTreeMap::new(), warnings: Vec::new() };
+    if preparation.dataset(dataset)?.is_tokens() {
         return Err(Diagnostic::error(codes::DATA_KIND, format!("dataset `{dataset}` holds token ids, not documents"))
             .help("a data set of text has documents to write"));
     }
-    Ok(preparation.corpus(dataset)?.0)
+    let (texts, survey) = preparation.corpus(dataset)?;
+    let report = DatasetReport::new(dataset, preparation.dataset(dataset)?, &survey, texts.report().cloned());
+    Ok((texts, report))
 }
 
 /// What steps read beside their data set's sources: models that are trained for them, lists, evaluations.
@@ -139,8 +137,9 @@ impl Opened {
     /// Nothing is read and nothing is cached.
     fn random(tokens: RandomTokens, dataset: &DatasetPlan) -> Opened {
         let mut survey = SurveyBuilder::default();
-        survey.add(format!("{tokens:?}").as_bytes());
-        let survey = Survey { bytes: 0, ..survey.finish(0, false) };
+        survey.add(format!("{tokens:?}").as_bytes(), 0, None);
+        let mut survey = survey.finish(vec![SourceCount { documents: 1, ..SourceCount::default() }], false);
+        survey.all.bytes = 0;
         let inputs = format!("{FORMAT} random {}", dataset.holdout);
         let middle = tokens.heldout_from(dataset.holdout);
         Opened {
@@ -178,6 +177,40 @@ impl<'a> Preparation<'a> {
         }
     }
 
+    /// The streams of one part of the stage's data.
+    fn part(
+        &mut self,
+        part: &PartPlan,
+        stage: &StagePlan,
+        tokenizer: Option<&Tokenizer>,
+    ) -> Result<Opened, Diagnostic> {
+        let dataset = self.dataset(&part.dataset)?;
+        if let Some(tokens) = dataset.sources.first().and_then(|source| RandomTokens::of(&source.place)) {
+            return Ok(Opened::random(tokens, dataset));
+        }
+        if dataset.is_tokens() {
+            return self.token_store(dataset, stage);
+        }
+        let (Some(tokenizer), Some(name)) = (tokenizer, &stage.tokenizer) else {
+            return Err(undeclared("tokenizer", ""));
+        };
+        let end_of_text = self.end_of_text(tokenizer, name)?;
+        self.text_store(part, tokenizer, end_of_text)
+    }
+
+    /// What became of the documents of every data set.
+    fn reports(&self, shares: &Shares, opened: &[Opened]) -> Result<Vec<DatasetReport>, Diagnostic> {
+        let mut reports: Vec<DatasetReport> = Vec::new();
+        for (part, opened) in shares.parts.iter().zip(opened) {
+            if reports.iter().all(|report| report.name != part.dataset) {
+                let texts = self.corpora.get(&part.dataset).map(|(texts, _)| texts);
+                let process = texts.and_then(|texts| texts.report().cloned());
+                reports.push(DatasetReport::new(&part.dataset, self.dataset(&part.dataset)?, &opened.survey, process));
+            }
+        }
+        Ok(reports)
+    }
+
     fn end_of_text(&self, tokenizer: &Tokenizer, name: &str) -> Result<Option<u32>, Diagnostic> {
         let plan = self.tokenizer_plan(name)?;
         let token = match (&plan.end_of_text, &plan.source) {
@@ -191,19 +224,20 @@ impl<'a> Preparation<'a> {
     /// Trains a tokenizer on the documents of its data set that are not held out.
     fn trained(&mut self, plan: &TokenizerPlan, trained: &TrainedTokenizer) -> Result<Tokenizer, Diagnostic> {
         let TrainedTokenizer { model, dataset, limit_bytes: limit, special } = trained;
-        let holdout_share = self.dataset(dataset)?.holdout;
+        let from = self.dataset(dataset)?;
         let (corpus, survey) = self.corpus(dataset)?;
+        let division = Division::new(from, &survey);
         let end_of_text = &plan.end_of_text;
-        let inputs = format!("{FORMAT} {model:?} {} {limit} {holdout_share} {special:?} {end_of_text:?}", plan.vocab);
+        let inputs = format!("{FORMAT} {model:?} {} {limit} {division:?} {special:?} {end_of_text:?}", plan.vocab);
         let name = format!("tokenizer-{}", key(&inputs, &[survey.content]));
         let cached = self.cached(&name).and_then(|entry| String::from_utf8(entry).ok());
         if let Some(Ok(tokenizer)) = cached.map(|json| Tokenizer::from_json(json, &name)) {
             return Ok(tokenizer);
         }
-        (self.progress)(Progress { phase: Phase::TrainingTokenizer, done: 0, total: Some(survey.bytes.min(*limit)) });
-        let holdout = Holdout::new(holdout_share, &survey);
-        let documents = corpus.iter().filter_map(move |text| match text {
-            Ok(text) => holdout.split(&text).0.map(|text| Ok(text.to_owned())),
+        let total = Some(survey.all.bytes.min(*limit));
+        (self.progress)(Progress { phase: Phase::TrainingTokenizer, done: 0, total });
+        let documents = corpus.documents().filter_map(move |document| match document {
+            Ok(document) => division.split(&document).0.map(|text| Ok(text.to_owned())),
             Err(diagnostic) => Some(Err(diagnostic)),
         });
         let tokenizer = train(documents, trained, plan.vocab, end_of_text.as_deref())?;
@@ -215,7 +249,7 @@ impl<'a> Preparation<'a> {
     /// where no file has changed since the last time.
     fn corpus(&mut self, name: &str) -> Result<(Texts, Survey), Diagnostic> {
         if let Some((corpus, survey)) = self.corpora.get(name) {
-            return Ok((corpus.clone(), *survey));
+            return Ok((corpus.clone(), survey.clone()));
         }
         let dataset = self.dataset(name)?;
         let corpus = Corpus::locate(dataset, self.base)?;
@@ -226,13 +260,13 @@ impl<'a> Preparation<'a> {
             (Texts::Read(corpus), survey)
         } else {
             let processed = self.processed(dataset, &corpus, listing)?;
-            let survey = processed.survey();
+            let survey = processed.survey().clone();
             (Texts::Processed(processed), survey)
         };
-        if survey.documents == 0 {
+        if survey.all.documents == 0 {
             return Err(no_text(name, &corpus, &survey));
         }
-        self.corpora.insert(name.to_owned(), (corpus.clone(), survey));
+        self.corpora.insert(name.to_owned(), (corpus.clone(), survey.clone()));
         Ok((corpus, survey))
     }
 
@@ -292,20 +326,27 @@ impl<'a> Preparation<'a> {
 
     fn text_store(
         &mut self,
-        dataset: &str,
+        part: &PartPlan,
         tokenizer: &Tokenizer,
         end_of_text: Option<u32>,
     ) -> Result<Opened, Diagnostic> {
-        let share = self.dataset(dataset)?.holdout;
-        let (corpus, survey) = self.corpus(dataset)?;
-        let inputs = format!("{FORMAT} text {share} {end_of_text:?}");
+        let dataset = self.dataset(&part.dataset)?;
+        let (corpus, survey) = self.corpus(&part.dataset)?;
+        let division = Division::new(dataset, &survey);
+        let inputs = format!("{FORMAT} text {division:?} {end_of_text:?} {:?}", part.source);
         let key = key(&inputs, &[survey.content, *tokenizer.hash().as_bytes()]);
-        let holdout = Holdout::new(share, &survey);
+        let bytes = part.source.map_or(survey.all, |source| survey.sources[source]).bytes;
         let vocab = tokenizer.vocab_size();
         let progress = self.progress;
-        let encoder = Encoder { tokenizer, end_of_text, holdout };
-        let progress = |done| progress(Progress { phase: Phase::Encoding, done, total: Some(survey.bytes) });
-        let store = self.store(&key, vocab, None, |writer| encoder.write(writer, &mut corpus.iter(), &progress))?;
+        let encoder = Encoder { tokenizer, end_of_text, division: &division };
+        let progress = |done| progress(Progress { phase: Phase::Encoding, done, total: Some(bytes) });
+        let of_part = |document: &Result<Document, Diagnostic>| match (document, part.source) {
+            (Ok(document), Some(source)) => document.origin.index as usize == source,
+            _ => true,
+        };
+        let store = self.store(&key, vocab, None, |writer| {
+            encoder.write(writer, &mut corpus.documents().filter(of_part), &progress)
+        })?;
         Ok(Opened::stored(survey, key, store))
     }
 
@@ -316,12 +357,12 @@ impl<'a> Preparation<'a> {
         let row_length = rows.row_length();
         let inputs = format!("{FORMAT} tokens {} {row_length:?} {}", dataset.holdout, stage.model.vocab);
         let key = key(&inputs, &[survey.content]);
-        let holdout = Holdout::new(dataset.holdout, &survey);
+        let holdout = Holdout::new(dataset.holdout, &survey.all);
         let vocab = stage.model.vocab;
         let store = self.store(&key, vocab, row_length, |writer| {
             writer.shard(|shard| {
                 rows.write(shard, holdout, vocab)?;
-                Ok(ShardEnd { documents: survey.documents, bytes: survey.bytes, last: true })
+                Ok(ShardEnd { documents: survey.all.documents, bytes: survey.all.bytes, last: true })
             })?;
             Ok(())
         })?;
@@ -349,6 +390,15 @@ impl<'a> Preparation<'a> {
     }
 }
 
+/// One hash for several; a single one stays as it is.
+fn joint_hash(hashes: impl Iterator<Item = String>) -> String {
+    let all: Vec<String> = hashes.collect();
+    match all.as_slice() {
+        [only] => only.clone(),
+        several => key(&several.join("\n"), &[]),
+    }
+}
+
 fn key(inputs: &str, hashes: &[[u8; 32]]) -> String {
     let mut hasher = blake3::Hasher::new();
     hasher.update(inputs.as_bytes());
@@ -364,8 +414,7 @@ fn no_text(name: &str, corpus: &Texts, survey: &Survey) -> Diagnostic {
         return Diagnostic::error(codes::TOO_LITTLE_DATA, message)
             .help("`llmc data` shows why; loosen the limits of the step that drops most");
     }
-    let message =
-        format!("the data set `{name}` holds no text: {} files or records are empty or not text", survey.skipped);
+    let message = format!("the data set `{name}` holds no text; left out: {}", survey.faults().line());
     Diagnostic::error(codes::TOO_LITTLE_DATA, message).help("name other files in its `source`")
 }
 

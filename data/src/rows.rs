@@ -36,7 +36,7 @@ enum Cut {
 }
 
 /// What fills the rows of one epoch.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct RowsReport {
     /// How the stage packs documents.
     pub packing: Manner,
@@ -53,6 +53,18 @@ pub struct RowsReport {
 }
 
 impl RowsReport {
+    /// Of the rows of two streams that are packed in the same manner.
+    pub fn plus(self, other: RowsReport) -> RowsReport {
+        RowsReport {
+            packing: self.packing,
+            rows: self.rows + other.rows,
+            positions: self.positions + other.positions,
+            padding: self.padding + other.padding,
+            documents_cut: self.documents_cut + other.documents_cut,
+            left_out: self.left_out + other.left_out,
+        }
+    }
+
     /// In one line.
     pub fn line(&self) -> String {
         let share = 100.0 * self.padding as f64 / self.positions.max(1) as f64;

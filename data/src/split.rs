@@ -2,27 +2,46 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::documents::Documents;
+use super::documents::{Documents, SourceCount};
+use super::process::Document;
+use super::sources::Faults;
 use super::{Phase, Progress};
+use llmc_compiler::plan::DatasetPlan;
 use llmc_grammar::diagnostic::Diagnostic;
 
 /// What one pass over all documents finds.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Survey {
     /// Hash of the documents' hashes, in order.
     pub content: [u8; 32],
-    /// Documents.
-    pub documents: u64,
-    /// UTF-8 bytes of text.
-    pub bytes: u64,
-    /// Files or records left out: not text, or empty.
-    pub skipped: u64,
+    /// All documents.
+    pub all: Extent,
     /// Whether the data set's limit left text out.
     pub cut: bool,
-    /// The smallest [`document_key`].
-    pub lowest: u64,
-    /// The largest [`document_key`].
-    pub highest: u64,
+    /// The documents of each source, after the steps.
+    pub sources: Vec<Extent>,
+    /// What was read of each source, before the steps.
+    pub read: Vec<SourceCount>,
+}
+
+/// Some of the documents.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Extent {
+    /// How many.
+    pub documents: u64,
+    /// UTF-8 bytes of text, or bytes of ids.
+    pub bytes: u64,
+    /// The smallest and largest [`document_key`], where there is a document.
+    pub keys: Option<(u64, u64)>,
+}
+
+impl Extent {
+    fn add(&mut self, key: u64, bytes: u64) {
+        self.documents += 1;
+        self.bytes += bytes;
+        let (lowest, highest) = self.keys.unwrap_or((key, key));
+        self.keys = Some((lowest.min(key), highest.max(key)));
+    }
 }
 
 impl Survey {
@@ -30,10 +49,16 @@ impl Survey {
     pub fn take(mut documents: Documents, progress: &dyn Fn(Progress)) -> Result<Survey, Diagnostic> {
         let mut survey = SurveyBuilder::default();
         for document in documents.by_ref() {
-            survey.add(document?.text.as_bytes());
-            progress(Progress { phase: Phase::Reading, done: survey.bytes, total: None });
+            let document = document?;
+            survey.add(document.text.as_bytes(), document.origin.index as usize, document.origin.heldout);
+            progress(Progress { phase: Phase::Reading, done: survey.all.bytes, total: None });
         }
-        Ok(survey.finish(documents.skipped(), documents.was_cut()))
+        Ok(survey.finish(documents.counts().to_vec(), documents.was_cut()))
+    }
+
+    /// Files and records left out: not text, empty, damaged.
+    pub fn faults(&self) -> Faults {
+        self.read.iter().fold(Faults::default(), |sum, count| sum + count.faults)
     }
 }
 
@@ -41,32 +66,35 @@ impl Survey {
 #[derive(Debug, Default)]
 pub struct SurveyBuilder {
     hasher: blake3::Hasher,
-    documents: u64,
-    bytes: u64,
-    range: Option<(u64, u64)>,
+    all: Extent,
+    sources: Vec<Extent>,
 }
 
 impl SurveyBuilder {
-    /// Counts one document.
-    pub fn add(&mut self, document: &[u8]) {
-        self.add_hashed(blake3::hash(document), document.len() as u64);
+    /// Counts one document of the source with this number, and the side that the source puts it on.
+    pub fn add(&mut self, document: &[u8], source: usize, heldout: Option<bool>) {
+        self.add_hashed(blake3::hash(document), document.len() as u64, source, heldout);
     }
 
-    /// Counts one document of this hash and length in bytes.
-    pub fn add_hashed(&mut self, hash: blake3::Hash, length: u64) {
+    /// Counts one document of this hash and length in bytes; otherwise as [`add`](SurveyBuilder::add).
+    pub fn add_hashed(&mut self, hash: blake3::Hash, length: u64, source: usize, heldout: Option<bool>) {
         let key = key_of(&hash);
         self.hasher.update(hash.as_bytes());
-        self.documents += 1;
-        self.bytes += length;
-        let (lowest, highest) = self.range.unwrap_or((key, key));
-        self.range = Some((lowest.min(key), highest.max(key)));
+        if source > 0 || heldout.is_some() {
+            self.hasher.update(format!("{source} {heldout:?}").as_bytes());
+        }
+        self.all.add(key, length);
+        if self.sources.len() <= source {
+            self.sources.resize(source + 1, Extent::default());
+        }
+        self.sources[source].add(key, length);
     }
 
     /// The survey of all documents added.
-    pub fn finish(self, skipped: u64, cut: bool) -> Survey {
-        let (lowest, highest) = self.range.unwrap_or((0, 0));
-        let content = *self.hasher.finalize().as_bytes();
-        Survey { content, documents: self.documents, bytes: self.bytes, skipped, cut, lowest, highest }
+    pub fn finish(self, read: Vec<SourceCount>, cut: bool) -> Survey {
+        let mut sources = self.sources;
+        sources.resize(sources.len().max(read.len()), Extent::default());
+        Survey { content: *self.hasher.finalize().as_bytes(), all: self.all, cut, sources, read }
     }
 }
 
@@ -103,14 +131,12 @@ pub enum Holdout {
 }
 
 impl Holdout {
-    /// The rule for a corpus of which `share` is to be held out.
-    pub fn new(share: f64, survey: &Survey) -> Holdout {
-        if share <= 0.0 {
-            Holdout::Nothing
-        } else if survey.documents <= 1 {
-            Holdout::Tail { share }
-        } else {
-            Holdout::Documents { share, lowest: survey.lowest, highest: survey.highest }
+    /// The rule for documents of which `share` is to be held out.
+    pub fn new(share: f64, documents: &Extent) -> Holdout {
+        match documents.keys {
+            _ if share <= 0.0 => Holdout::Nothing,
+            Some((lowest, highest)) if documents.documents > 1 => Holdout::Documents { share, lowest, highest },
+            _ => Holdout::Tail { share },
         }
     }
 
@@ -138,6 +164,32 @@ impl Holdout {
     }
 }
 
+/// The rules of a data set: one for all its documents, or, where its sources stand side by side, one for each source.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Division(Vec<Holdout>);
+
+impl Division {
+    /// Holds out what the data set asks for.
+    pub fn new(dataset: &DatasetPlan, survey: &Survey) -> Division {
+        let one = |extent: &Extent| Holdout::new(dataset.holdout, extent);
+        Division(match dataset.is_weighted() {
+            true => survey.sources.iter().map(one).collect(),
+            false => vec![one(&survey.all)],
+        })
+    }
+
+    /// The parts of a document that are trained on and held out. Where its source says which side it is on, it is.
+    pub fn split<'a>(&self, document: &'a Document) -> (Option<&'a str>, Option<&'a str>) {
+        let text = document.text.as_str();
+        let source = (document.origin.index as usize).min(self.0.len().saturating_sub(1));
+        match (document.origin.heldout, self.0.get(source)) {
+            (Some(true), _) => (None, Some(text)),
+            (Some(false), _) | (None, None) => (Some(text), None),
+            (None, Some(rule)) => rule.split(text),
+        }
+    }
+}
+
 /// Where the last `share` of `text` begins: at the next start of a line, else at the one before, else
 /// at the next character.
 fn tail_start(text: &str, share: f64) -> usize {
@@ -154,12 +206,12 @@ mod tests {
 
     fn survey(documents: &[String]) -> Survey {
         let mut builder = SurveyBuilder::default();
-        documents.iter().for_each(|document| builder.add(document.as_bytes()));
-        builder.finish(0, false)
+        documents.iter().for_each(|document| builder.add(document.as_bytes(), 0, None));
+        builder.finish(Vec::new(), false)
     }
 
     fn held_out(documents: &[String], share: f64) -> Vec<&str> {
-        let holdout = Holdout::new(share, &survey(documents));
+        let holdout = Holdout::new(share, &survey(documents).all);
         let mut held: Vec<&str> = documents.iter().filter_map(|text| holdout.split(text).1).collect();
         held.sort_unstable();
         held

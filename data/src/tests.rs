@@ -2,6 +2,7 @@
 
 mod batches;
 mod curating;
+mod mixtures;
 mod preparing;
 
 use std::collections::BTreeMap;
@@ -34,6 +35,7 @@ impl Project {
             recipe: "test".to_owned(),
             params: BTreeMap::new(),
             datasets: BTreeMap::from([("text".to_owned(), dataset)]),
+            mixtures: BTreeMap::new(),
             tokenizers: BTreeMap::from([("tokens".to_owned(), tokenizer)]),
             stages: Vec::new(),
         };
@@ -75,12 +77,6 @@ impl Project {
     fn prepare(&self) -> Result<Prepared, Diagnostic> {
         let cache = Cache::new(self.path().join("cache"));
         prepare_in(&cache, &self.plan, &self.stage, self.path(), &|_| {})
-    }
-
-    /// How many cache entries have names that start so, their parts left out.
-    fn manifests(&self, start: &str) -> usize {
-        let is_whole = |path: &std::path::PathBuf| !path.file_name().unwrap().to_string_lossy().contains('.');
-        self.entries(start).iter().filter(|path| is_whole(path)).count()
     }
 
     /// The cache entries whose names start so.

@@ -26,11 +26,6 @@ impl Texts {
         }
     }
 
-    /// Their texts in order.
-    pub fn iter(&self) -> impl Iterator<Item = Result<String, Diagnostic>> + Send + '_ {
-        self.documents().map(|document| Ok(document?.text))
-    }
-
     /// What the steps did, if there are any.
     pub fn report(&self) -> Option<&ProcessReport> {
         match self {

@@ -6,9 +6,9 @@ use llmc_grammar::codes;
 use llmc_grammar::diagnostic::Diagnostic;
 use safetensors::{Dtype, SafeTensors};
 
-use super::documents::unreadable;
 use super::mapped::Mapped;
 use super::npy;
+use super::sources::expand::diagnostic as unreadable;
 
 /// Integer types that ids come in, little-endian.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use llmc_grammar::codes;
 use llmc_grammar::diagnostic::Diagnostic;
 
 use super::cache::WriteError;
-use super::documents::file_facts;
+use super::documents::{SourceCount, file_facts};
 use super::paths;
 use super::shard::{ShardWriter, Split};
 use super::split::{Holdout, Survey, SurveyBuilder, document_key};
@@ -30,7 +30,7 @@ impl TokenRows {
         let mut files: Vec<TokenFile> = Vec::new();
         let mut names = Vec::new();
         for source in &dataset.sources {
-            let SourcePlan::Tokens { path, tensor } = source else {
+            let SourcePlan::Tokens { path, tensor } = &source.place else {
                 return Err(Diagnostic::error(codes::MIXED_SOURCES, "text stands beside token ids in one data set")
                     .help("make two data sets: one of text, one of token ids"));
             };
@@ -63,17 +63,20 @@ impl TokenRows {
     pub fn survey(&self) -> Survey {
         let mut survey = SurveyBuilder::default();
         let mut bytes = 0;
-        for (_, document) in self.documents() {
-            survey.add(document);
+        let mut read = vec![SourceCount::default(); self.files.len()];
+        for (index, _, document) in self.documents() {
+            survey.add(document, index, None);
             bytes += document.len() as u64;
+            read[index].documents += 1;
+            read[index].bytes += document.len() as u64;
         }
         let held: u64 = self.files.iter().map(|file| file.len() * file.id_bytes() as u64).sum();
-        survey.finish(0, bytes < held)
+        survey.finish(read, bytes < held)
     }
 
     /// Writes every document to its split. Ids are checked against `0..vocab`.
     pub fn write(&self, writer: &mut ShardWriter<'_>, holdout: Holdout, vocab: u64) -> Result<(), WriteError> {
-        for (file, document) in self.documents() {
+        for (_, file, document) in self.documents() {
             let heldout_from = match holdout {
                 Holdout::Tail { share } => {
                     let ids = document.len() / file.id_bytes();
@@ -96,12 +99,13 @@ impl TokenRows {
         Ok(())
     }
 
-    fn documents(&self) -> impl Iterator<Item = (&TokenFile, &[u8])> {
+    /// Each with its file and the file's number.
+    fn documents(&self) -> impl Iterator<Item = (usize, &TokenFile, &[u8])> {
         let mut remaining = self.limit_bytes;
-        self.files.iter().flat_map(move |file| {
+        self.files.iter().enumerate().flat_map(move |(index, file)| {
             let limit = remaining;
             remaining = remaining.saturating_sub(file.len() * file.id_bytes() as u64);
-            file.documents(limit).map(move |document| (file, document))
+            file.documents(limit).map(move |document| (index, file, document))
         })
     }
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::checkpoint::gguf::{GgufFile, is_gguf};
 use llmc_data::tokenizer;
-use llmc_data::{Corpus, TokenFile, first_record, require_match, resolve};
+use llmc_data::{Corpus, TokenFile, first_record, missing_feature, require_match, resolve};
 
 /// The files of this machine. Paths of data, tokenizers and models are relative to `base`.
 #[derive(Debug, Clone)]
@@ -81,8 +81,14 @@ impl Files {
                 let head = DatasetPlan::of(sources);
                 Corpus::locate(&head, &self.base)?.listing_hash().map(|_| SourceFacts::Text)
             }
-            SourcePlan::Jsonl { path, .. } => {
-                let record = first_record(&resolve(path, &self.base)?)?;
+            SourcePlan::Jsonl { .. }
+            | SourcePlan::Csv { .. }
+            | SourcePlan::Parquet { .. }
+            | SourcePlan::Folder { .. } => {
+                if let Some(feature) = missing_feature(source, &self.base) {
+                    return Ok(SourceFacts::Unavailable { feature: feature.to_owned() });
+                }
+                let record = first_record(source, &self.base)?;
                 let text = record.iter().filter(|(_, value)| value.is_string());
                 Ok(SourceFacts::Records {
                     text_fields: text.map(|(name, _)| name.clone()).collect(),

@@ -8,12 +8,12 @@ use llmc_grammar::source::Span;
 use llmc_grammar::tree::Param;
 
 use super::evaluate::evaluate;
-use super::mentions::{Mention, in_expression};
+use super::mentions::{self, Mention, in_expression};
 use super::names::{Named, Names};
 use super::nearest::{nearest, suggestion};
 use super::value::{Kind, Spanned, Value};
 
-/// `let`s, `param`s, datasets and tokenizers in the order in which they can be evaluated.
+/// `let`s, `param`s, datasets, mixtures and tokenizers in the order in which they can be evaluated.
 pub struct Order<'t> {
     /// Each after those that it mentions.
     pub names: Vec<Named<'t>>,
@@ -33,7 +33,7 @@ pub fn order<'t>(names: &Names<'t>, diagnostics: &mut Diagnostics) -> Order<'t> 
 }
 
 fn is_ordered(named: Named<'_>) -> bool {
-    matches!(named.kind(), "let" | "param" | "dataset" | "tokenizer")
+    matches!(named.kind(), "let" | "param" | "dataset" | "mixture" | "tokenizer")
 }
 
 #[derive(PartialEq)]
@@ -83,9 +83,15 @@ impl<'t> Ordering<'_, 't> {
         }
         self.states.insert(name, State::Open);
         let mut mentions = Vec::new();
+        let mut words = Vec::new();
         for expr in named.expressions() {
             in_expression(expr, &mut mentions);
+            mentions::words(expr, &mut words);
         }
+        // `kind: web` in a dataset called `web` is not the dataset.
+        let is_word = |span: &Span| words.iter().any(|word| std::ptr::eq(*word, span));
+        let is_declared = |name| matches!(self.names.find(name), Some(Named::Declaration(_)));
+        mentions.retain(|(name, span)| !(is_declared(name) && is_word(span)));
         mentions.reverse();
         stack.push((named, mentions));
     }

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use llmc_grammar::codes::{DATA_KIND, NO_EFFECT, SOURCE_NOT_FOUND, SOURCE_UNFIT};
+use llmc_grammar::codes::{DATA_KIND, LICENSE_NOT_ALLOWED, NO_EFFECT};
 use llmc_grammar::diagnostic::{Diagnostic, Diagnostics};
 use llmc_grammar::source::Span;
 use llmc_grammar::tree::Name;
 
-use super::mismatch::there_are;
-use super::nearest::nearest;
 use super::process::{self, Surroundings};
 use super::record::{Read, Record};
-use crate::plan::{DatasetPlan, SourcePlan};
+use super::source;
+use super::table::all;
+use crate::plan::{ContentType, DatasetPlan, OnError, Source, SourcePlan};
 use crate::world::{SourceFacts, World};
 
 /// A checked data set with what is known of its files.
@@ -30,7 +30,12 @@ pub struct Dataset {
 impl Dataset {
     /// True if it holds token ids, false if it holds text.
     pub fn is_tokens(&self) -> bool {
-        self.plan.sources.iter().any(SourcePlan::is_tokens)
+        self.plan.is_tokens()
+    }
+
+    /// True if it holds records of several texts.
+    pub fn is_record(&self) -> bool {
+        self.plan.content.is_record()
     }
 }
 
@@ -47,52 +52,69 @@ pub fn check(
         Read::List(items) => Some(items),
         _ => None,
     })??;
+    let mut calls = Vec::new();
     let mut sources = Vec::new();
-    let mut facts = Vec::new();
     let mut spans = Vec::new();
     let mut sound = true;
     for (item, span) in read {
-        let Some((call, plan)) = item.call().and_then(|call| Some((call, source(call)?))) else {
+        let Some(call) = item.call() else {
             sound = false;
             continue;
         };
-        match ask(call, &plan, span, name, world) {
-            Ok(found) => facts.push(found),
+        match source::plan(call) {
+            Ok(Some(plan)) => {
+                calls.push(call);
+                sources.push(plan);
+                spans.push(span.clone());
+            }
+            Ok(None) => sound = false,
             Err(mistake) => {
-                sound &= !mistake.is_error();
                 diagnostics.push(*mistake);
-                facts.push(None);
+                sound = false;
             }
         }
-        sources.push(plan);
-        spans.push(span.clone());
     }
-    if let Some(mistake) = mixed(&sources, &spans, name) {
+    let written = record.optional("type", Read::call)?;
+    let content = content(written, &sources);
+    let places: Vec<SourcePlan> = sources.iter().map(|source| source.place.clone()).collect();
+    let mistakes = [
+        mixed(&places, &spans, name),
+        beside_random_tokens(record, &places, &spans, name),
+        another_type(record, content, &sources, &spans, name),
+        licence(record, &sources, &spans, name),
+        no_effect(record, content, &sources, &spans),
+    ];
+    for mistake in mistakes.into_iter().flatten() {
         diagnostics.push(mistake);
         sound = false;
     }
-    if let Some(mistake) = beside_random_tokens(record, &sources, &spans, name) {
-        diagnostics.push(mistake);
-        sound = false;
+    let mut facts = Vec::new();
+    for ((call, plan), span) in calls.iter().zip(&sources).zip(&spans) {
+        let found = source::ask(call, plan, content, span, name, world);
+        facts.push(found.unwrap_or_else(|mistake| {
+            sound &= !mistake.is_error();
+            diagnostics.push(*mistake);
+            None
+        }));
     }
     let limit_bytes = record.optional("limit", Read::quantity)?.and_then(|quantity| quantity.whole_in_base());
-    let process = process::steps(record, &sources, &spans, &mut Surroundings { datasets, world, diagnostics })?;
-    let plan = DatasetPlan { sources, holdout: record.quantity("holdout")?.in_base(), limit_bytes, process };
+    let process = process::steps(record, content, &spans, &mut Surroundings { datasets, world, diagnostics })?;
+    let on_error = record.optional("on_error", Read::call)?.map(|call| match call.form.name {
+        "reject" => OnError::Reject,
+        "skip" => OnError::Skip,
+        _ => OnError::Replace,
+    });
+    let holdout = record.quantity("holdout")?.in_base();
+    let plan = DatasetPlan { content, sources, holdout, limit_bytes, on_error, process };
     sound.then(|| Dataset { plan, facts, spans, name: name.clone() })
 }
 
-fn source(call: &Record) -> Option<SourcePlan> {
-    Some(match call.form.name {
-        "files" => SourcePlan::Files { pattern: call.text("pattern")? },
-        "text" => SourcePlan::Text { path: call.text("path")? },
-        "jsonl" => SourcePlan::Jsonl { path: call.text("path")?, field: call.text("field")? },
-        "random_tokens" => SourcePlan::RandomTokens {
-            vocab: call.integer("vocab")?,
-            count: call.quantity("count")?.whole_in_base()?,
-            seed: call.integer("seed")?,
-        },
-        _ => SourcePlan::Tokens { path: call.text("path")?, tensor: call.optional("tensor", Read::text)? },
-    })
+fn content(written: Option<&Record>, sources: &[Source]) -> ContentType {
+    match written {
+        Some(call) => ContentType::ALL.into_iter().find(|content| content.name() == call.form.name).unwrap_or_default(),
+        None if sources.iter().any(|source| source.place.is_tokens()) => ContentType::Tokens,
+        None => ContentType::Text,
+    }
 }
 
 fn mixed(sources: &[SourcePlan], spans: &[Span], name: &Name) -> Option<Diagnostic> {
@@ -103,6 +125,34 @@ fn mixed(sources: &[SourcePlan], spans: &[Span], name: &Name) -> Option<Diagnost
             .label(&spans[ids], "token ids")
             .label(&spans[text], "text")
             .help("declare two datasets"),
+    )
+}
+
+/// A source that cannot hold what the dataset's `type` says.
+fn another_type(
+    record: &Record,
+    content: ContentType,
+    sources: &[Source],
+    spans: &[Span],
+    name: &Name,
+) -> Option<Diagnostic> {
+    let unfit = |source: &Source| match content {
+        ContentType::Tokens => !source.place.is_tokens(),
+        ContentType::Text => source.place.is_tokens(),
+        _ => !source.place.has_columns(),
+    };
+    let index = sources.iter().position(unfit).filter(|_| record.is_written("type"))?;
+    let (label, help) = match (content, sources[index].place.is_tokens()) {
+        (ContentType::Tokens, _) => ("text", "token ids come from `tokens(...)`; without `type`, this is text"),
+        (_, true) => ("token ids", "without `type`, these are token ids"),
+        (_, false) => ("has no columns", "records come from `jsonl(...)`, `csv(...)`, `parquet(...)` or `folder(...)`"),
+    };
+    let message = format!("dataset `{}` is said to be `{}`", name.text, content.name());
+    Some(
+        Diagnostic::error(DATA_KIND, message)
+            .label(&spans[index], label)
+            .label(record.place("type"), "the type")
+            .help(help),
     )
 }
 
@@ -126,59 +176,46 @@ fn beside_random_tokens(record: &Record, sources: &[SourcePlan], spans: &[Span],
     )
 }
 
-/// What the world knows of a source, compared with what the recipe says of it.
-fn ask(
-    call: &Record,
-    plan: &SourcePlan,
-    span: &Span,
-    name: &Name,
-    world: &dyn World,
-) -> Result<Option<SourceFacts>, Box<Diagnostic>> {
-    if let SourcePlan::RandomTokens { count, .. } = plan {
-        return Ok(Some(SourceFacts::Tokens { rows: None, row_length: None, tokens: *count, tensors: Vec::new() }));
-    }
-    let facts = world.source(plan).map_err(|reason| {
-        let code = SOURCE_NOT_FOUND;
-        let message = format!("dataset `{}` cannot be read here", name.text);
-        Box::new(Diagnostic::warning(code, message).label(span, reason).help(
-            "the recipe compiles without its data but cannot run; point it elsewhere in the recipe or with `--set`",
-        ))
-    })?;
-    match (plan, &facts) {
-        (SourcePlan::Jsonl { path, field }, SourceFacts::Records { text_fields, fields })
-            if !text_fields.contains(field) =>
-        {
-            let texts: Vec<&str> = text_fields.iter().map(String::as_str).collect();
-            let (message, label) = match fields.contains(field) {
-                true => (format!("`{field}` in `{path}` is not a text"), "another kind of value"),
-                false => (format!("`{path}` has no field `{field}`"), "not in the first record"),
-            };
-            Err(unfit(call.place("field"), message, label, field, &texts))
-        }
-        (SourcePlan::Tokens { path, tensor: Some(tensor) }, SourceFacts::Tokens { tensors, .. })
-            if !tensors.is_empty() && !tensors.contains(tensor) =>
-        {
-            let known: Vec<&str> = tensors.iter().map(String::as_str).collect();
-            let message = format!("`{path}` has no tensor `{tensor}`");
-            Err(unfit(call.place("tensor"), message, "not in the file", tensor, &known))
-        }
-        (SourcePlan::Tokens { path, tensor: None }, SourceFacts::Tokens { tensors, .. }) if tensors.len() > 1 => {
-            let known: Vec<&str> = tensors.iter().map(String::as_str).collect();
-            Err(Box::new(
-                Diagnostic::error(SOURCE_UNFIT, format!("`{path}` has {} tensors", tensors.len()))
-                    .label(span, "which of them?")
-                    .help(format!("say `tensor: \"...\"`; {}", there_are(&known))),
-            ))
-        }
-        _ => Ok(Some(facts)),
-    }
+/// A source without one of the licences that the data set requires.
+fn licence(record: &Record, sources: &[Source], spans: &[Span], name: &Name) -> Option<Diagnostic> {
+    let allowed: Vec<String> = record
+        .optional("require_license", |read| match read {
+            Read::List(items) => Some(items),
+            _ => None,
+        })??
+        .iter()
+        .filter_map(|(item, _)| item.text())
+        .collect();
+    let outside = |source: &Source| source.about.license.as_ref().is_none_or(|license| !allowed.contains(license));
+    let index = sources.iter().position(outside)?;
+    let quoted: Vec<String> = allowed.iter().map(|license| format!("`{license}`")).collect();
+    let label = match &sources[index].about.license {
+        Some(license) => format!("has the licence `{license}`"),
+        None => "says no licence".to_owned(),
+    };
+    let message = format!("a source of `{}` has none of the licences that it requires", name.text);
+    Some(
+        Diagnostic::error(LICENSE_NOT_ALLOWED, message)
+            .label(&spans[index], label)
+            .label(record.place("require_license"), format!("allows {}", all(&quoted)))
+            .help("leave the source out, or write `license: \"...\"` if it has one of them"),
+    )
 }
 
-fn unfit(span: &Span, message: String, label: &str, name: &str, known: &[&str]) -> Box<Diagnostic> {
-    let mistake = Diagnostic::error(SOURCE_UNFIT, message).label(span, label);
-    Box::new(match (nearest(name, known.iter().copied()), known) {
-        (Some(near), _) => mistake.help(format!("did you mean `{near}`?")),
-        (None, []) => mistake.help("no field of the first record is a text"),
-        (None, _) => mistake.help(there_are(known)),
-    })
+/// Fields of the data set that its sources make meaningless.
+fn no_effect(record: &Record, content: ContentType, sources: &[Source], spans: &[Span]) -> Option<Diagnostic> {
+    if content == ContentType::Tokens && record.is_written("on_error") {
+        return Some(
+            Diagnostic::error(NO_EFFECT, "`on_error` has no effect on token ids")
+                .label(record.place("on_error"), "a file of token ids is read whole or not at all")
+                .help("remove `on_error`"),
+        );
+    }
+    let [only] = sources else { return None };
+    only.about.weight?;
+    Some(
+        Diagnostic::error(NO_EFFECT, "`weight` has no effect: there is no other source")
+            .label(&spans[0], "the only source")
+            .help("remove `weight`; a dataset's place in a `mixture` is the weight of its `part`"),
+    )
 }

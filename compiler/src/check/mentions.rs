@@ -70,3 +70,21 @@ pub fn in_expression<'t>(expr: &'t Expr, mentions: &mut Vec<Mention<'t>>) {
         }
     }
 }
+
+/// Where an expression holds words that mean the same whatever is declared under their names: called functions, and
+/// the kind of a source.
+pub fn words<'t>(expr: &'t Expr, found: &mut Vec<&'t Span>) {
+    match &expr.kind {
+        ExprKind::List(items) => items.iter().for_each(|item| words(item, found)),
+        ExprKind::Call { function, arguments } => {
+            found.push(&function.span);
+            for argument in arguments {
+                match argument.name.as_ref().is_some_and(|name| name.text == "kind") {
+                    true => found.push(&argument.value.span),
+                    false => words(&argument.value, found),
+                }
+            }
+        }
+        _ => {}
+    }
+}

@@ -96,15 +96,15 @@ pub fn quantity(row: &Field, dimensions: &[Dimension], range: Range, value: &Spa
     Ok(Read::Quantity(quantity))
 }
 
-/// The name of a declaration of one kind.
-pub fn declaration(row: &Field, kind: &str, names: &Names<'_>, value: &Spanned) -> Outcome {
+/// The name of a declaration of one of these kinds.
+pub fn declaration(row: &Field, kinds: &[&str], names: &Names<'_>, value: &Spanned) -> Outcome {
     let Value::Name(name) = &value.value else {
         return Err(Box::new(wrong(row, value)));
     };
     match names.find(name) {
-        Some(named) if named.kind() == kind => Ok(Read::Declaration(name.clone())),
-        Some(named) => Err(Box::new(other_kind(named, &value.span, kind, names))),
-        None => Err(Box::new(unknown_declaration(name, &value.span, kind, names))),
+        Some(named) if kinds.contains(&named.kind()) => Ok(Read::Declaration(name.clone())),
+        Some(named) => Err(Box::new(other_kind(named, &value.span, kinds, names))),
+        None => Err(Box::new(unknown_declaration(name, &value.span, kinds, names))),
     }
 }
 
@@ -143,10 +143,10 @@ pub fn model(names: &Names<'_>, expr: &Expr) -> Result<(), Box<Diagnostic>> {
     };
     match names.find(name) {
         Some(named) if named.kind() == "model" => Ok(()),
-        Some(named) => Err(Box::new(other_kind(named, span, "model", names))),
+        Some(named) => Err(Box::new(other_kind(named, span, &["model"], names))),
         None => {
             let library = format!("std/{name}");
-            let mistake = unknown_declaration(name, span, "model", names);
+            let mistake = unknown_declaration(name, span, &["model"], names);
             Err(Box::new(match crate::library::find(&library) {
                 Some(_) => mistake.help(format!("write `import \"{library}\"` at the top of the recipe")),
                 None => mistake,
@@ -215,23 +215,29 @@ fn out_of_range(row: &Field, range: &str, value: &Spanned) -> Diagnostic {
         .label(&value.span, format!("{} is not", value.value))
 }
 
-fn other_kind(named: Named<'_>, span: &Span, kind: &str, names: &Names<'_>) -> Diagnostic {
+fn other_kind(named: Named<'_>, span: &Span, kinds: &[&str], names: &Names<'_>) -> Diagnostic {
     let name = &named.name().text;
+    let kind = kinds.join(" or ");
     let mistake = Diagnostic::error(WRONG_USE_OF_NAME, format!("`{name}` is a {}, not a {kind}", named.kind()))
         .label(span, format!("a {kind} is needed here"))
         .label(&named.name().span, "declared here");
-    match names.of_kind(kind).as_slice() {
+    match of_kinds(kinds, names).as_slice() {
         [] => mistake,
         known => mistake.help(there_are(known)),
     }
 }
 
-fn unknown_declaration(name: &str, span: &Span, kind: &str, names: &Names<'_>) -> Diagnostic {
-    let known = names.of_kind(kind);
+fn of_kinds<'t>(kinds: &[&str], names: &Names<'t>) -> Vec<&'t str> {
+    kinds.iter().flat_map(|kind| names.of_kind(kind)).collect()
+}
+
+fn unknown_declaration(name: &str, span: &Span, kinds: &[&str], names: &Names<'_>) -> Diagnostic {
+    let known = of_kinds(kinds, names);
+    let kind = kinds.join(" or ");
     let mistake = Diagnostic::error(UNKNOWN_NAME, format!("there is no {kind} called `{name}`")).label(span, "unknown");
     match nearest(name, known.iter().copied()) {
         Some(near) => mistake.help(format!("did you mean `{near}`?")),
-        None if known.is_empty() => mistake.help(format!("declare one: `{kind} {name} {{ ... }}`")),
+        None if known.is_empty() => mistake.help(format!("declare one: `{} {name} {{ ... }}`", kinds[0])),
         None => mistake.help(there_are(&known)),
     }
 }

@@ -11,6 +11,7 @@ mod evaluate_tests;
 mod formula;
 mod mentions;
 mod mismatch;
+mod mixture;
 pub mod model;
 mod modules;
 mod names;
@@ -23,6 +24,7 @@ mod reader;
 mod record;
 pub mod reference;
 mod scaling;
+mod source;
 mod stage;
 pub mod table;
 mod tokenizer;
@@ -39,6 +41,7 @@ use llmc_grammar::tree::{Declaration, Field, Tree};
 use crate::plan::{Plan, TokenizerPlan};
 use crate::world::World;
 use dataset::Dataset;
+use mixture::Mixture;
 use model::Library;
 use names::{Named, Names};
 use reader::Reader;
@@ -128,6 +131,7 @@ fn resolve(
         library: &library,
         sound_functions,
         datasets: &resolved.datasets,
+        mixtures: &resolved.mixtures,
         tokenizers: &resolved.tokenizers,
         world,
         diagnostics,
@@ -144,6 +148,7 @@ fn resolve(
         recipe: recipe_name(source),
         params,
         datasets: some(resolved.datasets, |data| data.plan),
+        mixtures: some(resolved.mixtures, |mixture| mixture.plan),
         tokenizers: some(resolved.tokenizers, |tokenizer| tokenizer),
         stages,
     };
@@ -158,6 +163,7 @@ fn resolve(
 struct Resolved {
     constants: BTreeMap<String, Value>,
     datasets: BTreeMap<String, Option<Dataset>>,
+    mixtures: BTreeMap<String, Option<Mixture>>,
     tokenizers: BTreeMap<String, Option<TokenizerPlan>>,
 }
 
@@ -183,15 +189,22 @@ impl Resolved {
                     &fields(item),
                     true,
                 );
-                if item.kind.text == "dataset" {
-                    let dataset = dataset::check(&record, name, &self.datasets, world, diagnostics);
-                    self.datasets.insert(name.text.clone(), dataset);
-                } else {
-                    let tokenizer = tokenizer::check(&record, name, &self.datasets, world, diagnostics);
-                    let vocab = tokenizer.as_ref().and_then(|it| i64::try_from(it.vocab).ok());
-                    let member = format!("{}.vocab", name.text);
-                    self.constants.insert(member, vocab.map_or(Value::Unknown, Value::Int));
-                    self.tokenizers.insert(name.text.clone(), tokenizer);
+                match form.name {
+                    "dataset" => {
+                        let dataset = dataset::check(&record, name, &self.datasets, world, diagnostics);
+                        self.datasets.insert(name.text.clone(), dataset);
+                    }
+                    "mixture" => {
+                        let mixture = mixture::check(&record, name, &self.datasets, diagnostics);
+                        self.mixtures.insert(name.text.clone(), mixture);
+                    }
+                    _ => {
+                        let tokenizer = tokenizer::check(&record, name, &self.datasets, world, diagnostics);
+                        let vocab = tokenizer.as_ref().and_then(|it| i64::try_from(it.vocab).ok());
+                        let member = format!("{}.vocab", name.text);
+                        self.constants.insert(member, vocab.map_or(Value::Unknown, Value::Int));
+                        self.tokenizers.insert(name.text.clone(), tokenizer);
+                    }
                 }
             }
             Named::Function(_) => {}

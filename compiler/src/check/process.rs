@@ -9,7 +9,7 @@ use llmc_grammar::source::Span;
 use super::curation;
 use super::dataset::Dataset;
 use super::record::{Read, Record};
-use crate::plan::{LineCleaning, PiiKind, ProcessPlan, Replacement, Rule, RuleLimit, SourcePlan, TextUnit};
+use crate::plan::{ContentType, LineCleaning, PiiKind, ProcessPlan, Replacement, Rule, RuleLimit, Scope, TextUnit};
 use crate::world::World;
 
 /// What steps are checked against beside their own fields.
@@ -22,10 +22,10 @@ pub struct Surroundings<'a> {
     pub diagnostics: &'a mut Diagnostics,
 }
 
-/// The steps of a data set of these sources. Nothing after a mistake.
+/// The steps of a data set of this type. Nothing after a mistake.
 pub fn steps(
     record: &Record,
-    sources: &[SourcePlan],
+    content: ContentType,
     spans: &[Span],
     around: &mut Surroundings<'_>,
 ) -> Option<Vec<ProcessPlan>> {
@@ -36,11 +36,11 @@ pub fn steps(
     let Some(written) = written else {
         return Some(Vec::new());
     };
-    if let Some(ids) = sources.iter().position(SourcePlan::is_tokens) {
+    if content == ContentType::Tokens {
         around.diagnostics.push(
             Diagnostic::error(DATA_KIND, "token ids cannot be processed as text")
                 .label(record.place("process"), "reads text")
-                .label(&spans[ids], "token ids")
+                .label(&spans[0], "token ids")
                 .help("process the text that the ids were made from, or remove `process`"),
         );
         return None;
@@ -58,6 +58,13 @@ pub fn steps(
         {
             let wrong = Diagnostic::error(NO_EFFECT, format!("`{name}` asks for nothing")).label(span, "no rule");
             around.diagnostics.push(wrong.help("write the rules that documents must keep: `filter(min_bytes: 200)`"));
+            return None;
+        }
+        if content.is_record() && step.scope() == Scope::Cleaning {
+            let wrong =
+                Diagnostic::error(DATA_KIND, format!("lines of `{}` records cannot be removed", content.name()))
+                    .label(span, "removes lines of a text that consists of several");
+            around.diagnostics.push(wrong.help("give the limits without the cleaning: `terminal_punctuation: false, min_line_words: none, boilerplate: false`"));
             return None;
         }
         if steps.contains(&step) {

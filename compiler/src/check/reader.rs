@@ -169,7 +169,7 @@ impl<'t> Reader<'_, 't> {
             Type::Number(range) => mismatch::number(row, *range, value).map(Read::Number),
             Type::Pair(range) => mismatch::pair(row, *range, value),
             Type::Quantity(dimensions, range) => mismatch::quantity(row, dimensions, *range, value),
-            Type::Declaration(kind) => mismatch::declaration(row, kind, self.names, value),
+            Type::Declaration(kinds) => mismatch::declaration(row, kinds, self.names, value),
             Type::Model => Err(Box::new(mismatch::wrong(row, value))),
             Type::Call(forms) => return self.choice(row, forms, value, place),
             Type::TextOrCall(forms) => match &value.value {
@@ -178,7 +178,7 @@ impl<'t> Reader<'_, 't> {
             },
             Type::TextOrDeclaration(kind) => match &value.value {
                 Value::Text(text) => Ok(Read::Text(text.clone())),
-                _ => mismatch::declaration(row, kind, self.names, value),
+                _ => mismatch::declaration(row, std::slice::from_ref(kind), self.names, value),
             },
             Type::Language => mismatch::language(row, value),
             Type::Formula(_) => match &value.value {

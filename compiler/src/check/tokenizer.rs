@@ -74,6 +74,16 @@ fn trained(
         );
         return None;
     }
+    if let Some(Some(data)) = datasets.get(&dataset).filter(|data| data.as_ref().is_some_and(Dataset::is_record)) {
+        let content = data.plan.content.name();
+        diagnostics.push(
+            Diagnostic::error(DATA_KIND, format!("a tokenizer is trained on text, but `{dataset}` is `{content}`"))
+                .label(call.place("on"), "records of several texts")
+                .label(&data.name.span, "declared here")
+                .help("declare a dataset of the same files as text: `field: \"...\"` and no `type`"),
+        );
+        return None;
+    }
     let model = match call.form.name {
         "wordpiece" => TokenizerModel::WordPiece { lowercase: call.bool("lowercase")? },
         "unigram" => TokenizerModel::Unigram,

@@ -11,7 +11,7 @@ use super::mentions::{in_expression, in_function};
 use super::names::Names;
 use crate::plan::{Plan, ProcessPlan, TokenizerSource};
 
-/// Data sets and tokenizers that no stage reads, and `let`s and `param`s that nothing mentions, all of the recipe
+/// Data sets, mixtures and tokenizers that no stage reads, and `let`s and `param`s that nothing mentions, all of the recipe
 /// itself, not of its imports. A recipe without stages is a library: nothing in it is unused.
 pub fn warn(
     plan: &Plan,
@@ -24,12 +24,14 @@ pub fn warn(
         return;
     }
     let (datasets, tokenizers) = read_by_stages(plan);
+    let mixtures: BTreeSet<&str> = plan.stages.iter().map(|stage| stage.data.as_str()).collect();
     for name in &names.order {
         let Some(named) = names.find(name) else {
             continue;
         };
         let (used, message) = match named.kind() {
             "dataset" => (datasets.contains(name), format!("no stage needs the dataset `{name}`")),
+            "mixture" => (mixtures.contains(name), format!("no stage needs the mixture `{name}`")),
             "tokenizer" => (tokenizers.contains(name), format!("no stage needs the tokenizer `{name}`")),
             "let" | "param" => (mentioned.contains(*name), format!("nothing needs `{name}`")),
             _ => continue,
@@ -44,6 +46,8 @@ pub fn warn(
 fn read_by_stages(plan: &Plan) -> (BTreeSet<&str>, BTreeSet<&str>) {
     let tokenizers: BTreeSet<&str> = plan.stages.iter().filter_map(|stage| stage.tokenizer.as_deref()).collect();
     let mut datasets: BTreeSet<&str> = plan.stages.iter().map(|stage| stage.data.as_str()).collect();
+    let mixed = datasets.iter().filter_map(|data| plan.mixtures.get(*data)).flat_map(|mixture| &mixture.parts);
+    datasets.extend(mixed.map(|part| part.dataset.as_str()).collect::<Vec<_>>());
     for tokenizer in &tokenizers {
         if let Some(TokenizerSource::Trained(trained)) = plan.tokenizers.get(*tokenizer).map(|it| &it.source) {
             datasets.insert(&trained.dataset);

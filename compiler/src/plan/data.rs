@@ -1,74 +1,179 @@
-//! Data sets and tokenizers in a plan.
+//! Data sets, mixtures and tokenizers in a plan.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::ProcessPlan;
+use super::{ContentType, OnError, ProcessPlan, SourcePlan};
 
 /// A data set: where its documents come from and what is held out.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DatasetPlan {
+    /// What its documents are.
+    #[serde(rename = "type", skip_serializing_if = "is_default")]
+    pub content: ContentType,
     /// Its sources in order.
-    pub sources: Vec<SourcePlan>,
+    pub sources: Vec<Source>,
     /// Share of the documents held out for evaluation, `0.0..1.0`, chosen by document hash.
     pub holdout: f64,
     /// Upper bound on the bytes of text read, sources in order (none: all).
     pub limit_bytes: Option<u64>,
+    /// What happens to what cannot be read (none: as each source does).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_error: Option<OnError>,
     /// What is done to the documents before they are split and tokenized, in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub process: Vec<ProcessPlan>,
 }
 
 impl DatasetPlan {
-    /// All of these sources as they are, nothing held out.
+    /// All of these sources as they are, nothing held out: text, or token ids where a source holds them.
     pub fn of(sources: Vec<SourcePlan>) -> DatasetPlan {
-        DatasetPlan { sources, holdout: 0.0, limit_bytes: None, process: Vec::new() }
+        let content = match sources.iter().any(SourcePlan::is_tokens) {
+            true => ContentType::Tokens,
+            false => ContentType::Text,
+        };
+        let sources = sources.into_iter().map(Source::from).collect();
+        DatasetPlan { content, sources, holdout: 0.0, limit_bytes: None, on_error: None, process: Vec::new() }
     }
-}
 
-/// One source of documents.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SourcePlan {
-    /// Every file that matches a glob is a document (`~` and `$VAR` expand at run time).
-    Files {
-        /// The glob.
-        pattern: String,
-    },
-    /// One text file is one document.
-    Text {
-        /// Its path.
-        path: String,
-    },
-    /// Each line is an object; one field is the document.
-    Jsonl {
-        /// The file's path.
-        path: String,
-        /// The field that holds the text.
-        field: String,
-    },
-    /// Token ids, already made: rows in order.
-    Tokens {
-        /// `.safetensors`, `.bin` (u16 or u32) or `.npy`.
-        path: String,
-        /// The tensor's name, for safetensors.
-        tensor: Option<String>,
-    },
-    /// Token ids drawn uniformly and independently: nothing can be learned from them, but a step costs what it costs.
-    RandomTokens {
-        /// Ids are `0..vocab`.
-        vocab: u64,
-        /// How many.
-        count: u64,
-        /// Key of the random numbers.
-        seed: u64,
-    },
-}
-
-impl SourcePlan {
-    /// True for sources of token ids rather than text.
+    /// True for token ids rather than text or records of it.
     pub fn is_tokens(&self) -> bool {
-        matches!(self, SourcePlan::Tokens { .. } | SourcePlan::RandomTokens { .. })
+        self.sources.iter().any(|source| source.place.is_tokens())
     }
+
+    /// Whether its sources are read side by side, by their weights, rather than one after another.
+    pub fn is_weighted(&self) -> bool {
+        self.sources.iter().any(|source| source.about.weight.is_some())
+    }
+}
+
+/// One source of a data set.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Source {
+    /// Where its documents lie.
+    #[serde(flatten)]
+    pub place: SourcePlan,
+    /// Which columns of its records are what, as far as the recipe says it.
+    #[serde(skip_serializing_if = "is_default")]
+    pub columns: Columns,
+    /// What is known of it.
+    #[serde(flatten)]
+    pub about: About,
+}
+
+impl From<SourcePlan> for Source {
+    fn from(place: SourcePlan) -> Source {
+        Source { place, columns: Columns::default(), about: About::default() }
+    }
+}
+
+/// What a recipe says of a source beside where it lies.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct About {
+    /// What its documents were written for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<SourceKind>,
+    /// Its licence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub license: Option<String>,
+    /// Its weight among the sources of its data set (none: 1 where another source has one).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<f64>,
+    /// Whatever else is to be known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notes: Option<String>,
+}
+
+/// What the documents of a source were written for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SourceKind {
+    /// Pages of the web.
+    Web,
+    /// Books.
+    Books,
+    /// Scientific papers.
+    Papers,
+    /// Source code.
+    Code,
+    /// Forums, chats, social media.
+    Social,
+    /// One field's own texts: law, medicine, finance.
+    Specialised,
+}
+
+impl SourceKind {
+    /// Every kind, in the order of the reference.
+    pub const ALL: [SourceKind; 6] = [
+        SourceKind::Web,
+        SourceKind::Books,
+        SourceKind::Papers,
+        SourceKind::Code,
+        SourceKind::Social,
+        SourceKind::Specialised,
+    ];
+
+    /// As recipes write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            SourceKind::Web => "web",
+            SourceKind::Books => "books",
+            SourceKind::Papers => "papers",
+            SourceKind::Code => "code",
+            SourceKind::Social => "social",
+            SourceKind::Specialised => "specialised",
+        }
+    }
+}
+
+/// Columns as a recipe names them; those that are not named are recognised (see [`Layout`](super::Layout)).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Columns {
+    /// A list of messages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub messages: Option<String>,
+    /// A question, an instruction, the start of a conversation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
+    /// What an instruction is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context: Option<String>,
+    /// The answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response: Option<String>,
+    /// The better answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chosen: Option<String>,
+    /// The worse answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rejected: Option<String>,
+    /// A number that says how good a text is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub score: Option<String>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// Several data sets read side by side.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MixturePlan {
+    /// Its parts in order.
+    pub parts: Vec<MixturePart>,
+    /// A part's share of the rows is proportional to its weight to the power of `1 / temperature`.
+    pub temperature: f64,
+}
+
+/// One data set of a mixture.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MixturePart {
+    /// The data set's name.
+    pub dataset: String,
+    /// Its weight (none: its rows; all parts have one, or none has).
+    pub weight: Option<f64>,
+    /// How often its rows are read at most; then the others share its place (none: as often as needed).
+    pub epochs: Option<f64>,
 }
 
 /// A tokenizer to be trained or loaded.

@@ -207,3 +207,35 @@ impl PiiKind {
         }
     }
 }
+
+/// Which texts of a record of several (a conversation, a preference) a step looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// All of them as one text; the record is kept, repeated, changed or dropped as a whole.
+    Whole,
+    /// Each by itself; it may change them.
+    Each,
+    /// All of them as one text, whose lines it removes: not for records.
+    Cleaning,
+}
+
+impl ProcessPlan {
+    /// What it looks at in a record of several texts.
+    pub fn scope(&self) -> Scope {
+        match self {
+            ProcessPlan::DedupExact
+            | ProcessPlan::DedupNear { .. }
+            | ProcessPlan::Quality(_)
+            | ProcessPlan::Perplexity(_)
+            | ProcessPlan::Language(_)
+            | ProcessPlan::Score(_)
+            | ProcessPlan::DropTerms(_)
+            | ProcessPlan::Counterfactual(_)
+            | ProcessPlan::Reweight(_)
+            | ProcessPlan::Decontaminate(_) => Scope::Whole,
+            ProcessPlan::DedupLines { .. } | ProcessPlan::Pii { .. } => Scope::Each,
+            ProcessPlan::Filter { lines, .. } if *lines == LineCleaning::default() => Scope::Whole,
+            ProcessPlan::Filter { .. } => Scope::Cleaning,
+        }
+    }
+}

@@ -15,6 +15,7 @@ const OBJECTIVES: &str = include_str!("../plans/objectives.recipe");
 const CURATION: &str = include_str!("../plans/curation.recipe");
 const TOKENIZERS: &str = include_str!("../plans/tokenizers.recipe");
 const ROTARY: &str = include_str!("../plans/rotary.recipe");
+const MIXTURE: &str = include_str!("../plans/mixture.recipe");
 const DIRECTORY: &str = include_str!("../plans/from_directory.recipe");
 
 /// The steps that documents of the recipe `TEXT` go through.
@@ -27,10 +28,18 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
     ("dataset.holdout", TEXT, "holdout = 5%", ""),
     ("dataset.process", TEXT, STEPS, ""),
     ("dataset.limit", TEXT, "limit   = 24 MB", ""),
+    ("dataset.type", MIXTURE, "type    = dialogue", ""),
+    ("dataset.on_error", MIXTURE, "on_error = skip", "on_error = replace"),
+    ("mixture.parts", MIXTURE, "epochs: 3.5)]", "epochs: 3.5), part(others, weight: 1)]"),
+    ("mixture.temperature", MIXTURE, "temperature = 2.0", ""),
+    ("part.dataset", MIXTURE, "part(books, ", "part(others, "),
+    ("part.weight", MIXTURE, "weight: 0.25", "weight: 0.5"),
+    ("part.epochs", MIXTURE, ", epochs: 3.5", ""),
     ("files.pattern", TEXT, "notes/*.md", "src/**/*.rs"),
     ("text.path", TEXT, "corpus.txt", "more.txt"),
     ("jsonl.path", TEXT, "docs.jsonl", "nowhere.jsonl"),
-    ("jsonl.field", TEXT, ", field: \"title\"", ""),
+    ("parquet.path", MIXTURE, "parquet(\"chats\"", "parquet(\"chats2\""),
+    ("folder.path", MIXTURE, "folder(\"chats\"", "folder(\"chats2\""),
     ("tokens.path", TOKENS, "tokens(\"ids.safetensors\"", "tokens(\"more.safetensors\""),
     ("tokens.tensor", TOKENS, ", tensor: \"input_ids\"", ""),
     ("random_tokens.vocab", RANDOM, "vocab: 100", "vocab: 101"),
@@ -197,6 +206,9 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
     ("llama3.original", ROTARY, "original: 32", "original: 9"),
 ];
 
+/// Fields that only forbid something: `tests/wrong` shows what.
+const FORBIDDING: &[&str] = &["dataset.require_license"];
+
 /// Fields with a single choice today: there is nothing to change them to.
 const ONE_CHOICE: &[&str] = &["stage.optimizer"];
 
@@ -205,12 +217,19 @@ fn every_field_of_the_table_reaches_the_plan() {
     for form in KINDS.into_iter().chain(calls()) {
         for row in form.fields {
             let name = format!("{}.{}", form.name, row.name);
+            if FORBIDDING.contains(&name.as_str()) {
+                continue;
+            }
             if ONE_CHOICE.contains(&name.as_str()) {
                 assert_eq!(row.ty.calls().len(), 1, "{name} has several choices: try another");
                 continue;
             }
             let edits = EDITS.iter().filter(|(field, ..)| *field == name);
             if let (0, Some((with, without))) = (edits.clone().count(), process_edit(form, row)) {
+                assert_ne!(plan(&with), plan(&without), "{name} changes nothing in the plan:\n{with}");
+                continue;
+            }
+            if let Some((with, without)) = source_edit(form, row) {
                 assert_ne!(plan(&with), plan(&without), "{name} changes nothing in the plan:\n{with}");
                 continue;
             }
@@ -241,6 +260,35 @@ fn process_edit(form: &Form, row: &Field) -> Option<(String, String)> {
     let recipe = |arguments: String| TEXT.replacen(STEPS, &format!("process = {}({arguments})", form.name), 1);
     let separator = if more.is_empty() { "" } else { ", " };
     Some((recipe(format!("{}: {value}{separator}{more}", row.name)), recipe(more.to_owned())))
+}
+
+/// For a source: recipes with this argument and without, in a dataset of a type that has a use for it.
+fn source_edit(form: &Form, row: &Field) -> Option<(String, String)> {
+    let sources = DATASET.field("source")?.ty.calls();
+    let own = ["pattern", "path", "tensor", "vocab", "count", "seed"];
+    if !sources.iter().any(|source| std::ptr::eq(*source, form)) || own.contains(&row.name) && form.name != "csv" {
+        return None;
+    }
+    let kind = match row.name {
+        "messages" | "prompt" | "response" | "context" => "type = dialogue",
+        "chosen" | "rejected" => "type = preference",
+        "score" => "type = scored",
+        _ => "",
+    };
+    let (path, other) = match form.name {
+        "files" => ("src/**/*.rs", "text(\"corpus.txt\")"),
+        "text" => ("corpus.txt", "text(\"more.txt\")"),
+        "tokens" => ("ids.bin", "tokens(\"ids.bin\")"),
+        _ => ("chats", "jsonl(\"chats\")"),
+    };
+    let recipe = |path: &str, argument: String| {
+        format!("dataset d {{ {kind} source = [{}(\"{path}\"{argument}), {other}] }}\n", form.name)
+    };
+    let without = recipe(path, String::new());
+    Some(match row.name {
+        "path" => (recipe("chats.csv", String::new()), without),
+        name => (recipe(path, format!(", {name}: {}", row.example)), without),
+    })
 }
 
 #[test]

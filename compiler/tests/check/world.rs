@@ -54,6 +54,24 @@ impl World for Files {
             SourcePlan::RandomTokens { .. } => return Err("random tokens are in no file".to_owned()),
             SourcePlan::Files { pattern } => (pattern, SourceFacts::Text),
             SourcePlan::Text { path } => (path, SourceFacts::Text),
+            SourcePlan::Parquet { path, .. } if path == "docs.parquet" => {
+                return Ok(SourceFacts::Unavailable { feature: "parquet".to_owned() });
+            }
+            SourcePlan::Jsonl { path, .. }
+            | SourcePlan::Csv { path, .. }
+            | SourcePlan::Parquet { path, .. }
+            | SourcePlan::Folder { path, .. }
+                if path.starts_with("chats") =>
+            {
+                let columns = "text content messages chat prompt question context passage response reply chosen better \
+                               rejected worse score stars";
+                let columns: Vec<&str> = columns.split_whitespace().collect();
+                (path, SourceFacts::Records { text_fields: names(&["text", "content"]), fields: names(&columns) })
+            }
+            SourcePlan::Csv { path, .. } | SourcePlan::Parquet { path, .. } | SourcePlan::Folder { path, .. } => {
+                let fields = names(&["Instruction", "answer"]);
+                (path, SourceFacts::Records { text_fields: fields.clone(), fields })
+            }
             SourcePlan::Jsonl { path, .. } => (
                 path,
                 SourceFacts::Records {
@@ -76,6 +94,8 @@ impl World for Files {
             "corpus.txt",
             "more.txt",
             "docs.jsonl",
+            "docs.csv",
+            "chats",
             "ids.bin",
             "ids.safetensors",
             "more.safetensors",

@@ -10,10 +10,9 @@ use llmc_grammar::codes;
 use llmc_grammar::diagnostic::Diagnostic;
 
 use super::{FORMAT, Preparation, key};
-use crate::documents::{not_text, unreadable};
-use crate::expand::Content;
 use crate::process::models::{Classifier, NgramModel, Resources, Sample};
 use crate::process::{Evaluations, Pairs, terms_of, words_of};
+use crate::sources::text::read_whole;
 use crate::{Phase, Progress, paths};
 
 impl Preparation<'_> {
@@ -91,8 +90,8 @@ impl Preparation<'_> {
                 EvaluationText::Dataset(name) => {
                     let texts = self.corpus(name)?.0;
                     evaluations.begin(name);
-                    texts.iter().zip(1..).try_for_each(|(text, number)| {
-                        evaluations.add(&text?, number);
+                    texts.documents().zip(1..).try_for_each(|(document, number)| {
+                        evaluations.add(&document?.text, number);
                         Ok::<(), Diagnostic>(())
                     })?;
                 }
@@ -106,15 +105,13 @@ impl Preparation<'_> {
     }
 
     fn file(&self, path: &str) -> Result<String, Diagnostic> {
-        let resolved = paths::resolve(path, self.base)?;
-        let bytes = Content::of(&resolved).map_err(|error| unreadable(&resolved, &error))?;
-        String::from_utf8(bytes).map_err(|error| not_text(&resolved, "", error.utf8_error().valid_up_to()))
+        read_whole(&paths::resolve(path, self.base)?)
     }
 
     fn sample(&mut self, dataset: &str, limit: u64) -> Result<Sample, Diagnostic> {
         let (texts, survey) = self.corpus(dataset)?;
-        (self.progress)(Progress { phase: Phase::TrainingFilter, done: 0, total: Some(limit.min(survey.bytes)) });
-        Sample::take(texts.iter(), &survey, limit)
+        (self.progress)(Progress { phase: Phase::TrainingFilter, done: 0, total: Some(limit.min(survey.all.bytes)) });
+        Sample::take(texts.documents(), &survey, limit)
     }
 
     fn classifier(&mut self, plan: &ClassifierPlan) -> Result<Classifier, Diagnostic> {

@@ -16,9 +16,8 @@ use serde_json::Value;
 
 use super::words::{runs, words};
 use super::{Document, Outcome, Step, StepReport, pii, recalled, state};
-use crate::documents::{not_text, unreadable};
-use crate::expand::Content;
-use crate::records::Records;
+use crate::sources::text::read_whole;
+use crate::sources::{Bounds, Format};
 
 /// Examples shown of each evaluation.
 const EXAMPLES: usize = 3;
@@ -92,15 +91,13 @@ impl Evaluations {
         let name = path.to_string_lossy();
         let plain = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(&name);
         if plain.ends_with(".jsonl") {
-            let mut records = Records::open(path.to_owned(), String::new())?;
-            while let Some(record) = records.next_record()? {
-                let number = records.line();
-                record.values().for_each(|value| strings(value, &mut |text| self.add(text, number)));
+            let mut rows = Format::Jsonl.open(path, Bounds::default(), false).map_err(|trouble| trouble.diagnostic)?;
+            while let Some(row) = rows.next_row().map_err(|trouble| trouble.diagnostic)? {
+                row.fields.values().for_each(|value| strings(value, &mut |text| self.add(text, row.position)));
             }
             return Ok(());
         }
-        let bytes = Content::of(path).map_err(|error| unreadable(path, &error))?;
-        let text = String::from_utf8(bytes).map_err(|error| not_text(path, "", error.utf8_error().valid_up_to()))?;
+        let text = read_whole(path)?;
         if plain.ends_with(".json") {
             let value: Value = serde_json::from_str(&text).map_err(|error| {
                 Diagnostic::error(codes::RECORD, format!("`{}` is not JSON: {error}", path.display()))
@@ -235,8 +232,8 @@ mod tests {
     }
 
     fn document(text: &str) -> Document {
-        let origin = Origin { source: "a.txt".to_owned(), position: 0 };
-        Document { text: text.to_owned(), origin, done: Vec::new() }
+        let origin = Origin::new("a.txt", 0);
+        Document { text: text.to_owned(), origin, done: Vec::new(), record: None }
     }
 
     #[test]

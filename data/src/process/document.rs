@@ -8,18 +8,22 @@ use std::io::{self, Read, Write};
 
 use serde::{Deserialize, Serialize};
 
+use crate::record::Record;
+
 /// Most bytes that the header of a frame may hold; more was not written by us.
 const LARGEST_HEADER: u32 = 16 << 20;
 
 /// A text and where it comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Document {
-    /// UTF-8 text.
+    /// UTF-8 text; of a record, all its texts [joined](Record::joined).
     pub text: String,
     /// Where it was read.
     pub origin: Origin,
     /// What was done to it, one entry for each step that changed it.
     pub done: Vec<String>,
+    /// Its texts apart, where the data set holds records of several.
+    pub record: Option<Record>,
 }
 
 /// Where a document was read.
@@ -27,14 +31,33 @@ pub struct Document {
 pub struct Origin {
     /// The file's path.
     pub source: String,
-    /// The line of the record from 1; 0 where the file is the document.
+    /// The line of the record, or the piece of a large text, from 1; 0 where the file is the document.
     pub position: u64,
+    /// The source's number in the data set.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub index: u32,
+    /// The side it is on, where the source says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heldout: Option<bool>,
+}
+
+impl Origin {
+    /// A place in a file of the first source.
+    pub fn new(source: impl Into<String>, position: u64) -> Origin {
+        Origin { source: source.into(), position, index: 0, heldout: None }
+    }
+}
+
+fn is_first(index: &u32) -> bool {
+    *index == 0
 }
 
 #[derive(Serialize, Deserialize)]
 struct Header<'a> {
     origin: Cow<'a, Origin>,
     done: Cow<'a, [String]>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    record: Option<Cow<'a, Record>>,
 }
 
 /// Writes documents one after another.
@@ -52,7 +75,11 @@ impl<W: Write> DocumentWriter<W> {
 
     /// Appends a document. Gives the offset of its text from where this writer began.
     pub fn write(&mut self, document: &Document) -> io::Result<u64> {
-        let header = Header { origin: Cow::Borrowed(&document.origin), done: Cow::Borrowed(&document.done) };
+        let header = Header {
+            origin: Cow::Borrowed(&document.origin),
+            done: Cow::Borrowed(&document.done),
+            record: document.record.as_ref().map(Cow::Borrowed),
+        };
         let header = serde_json::to_vec(&header)?;
         self.writer.write_all(&(header.len() as u32).to_le_bytes())?;
         self.writer.write_all(&(document.text.len() as u64).to_le_bytes())?;
@@ -99,14 +126,15 @@ impl<R: Read> DocumentReader<R> {
         }
         let mut header = vec![0; header_length as usize];
         self.reader.read_exact(&mut header)?;
-        let Header { origin, done } = serde_json::from_slice(&header)?;
+        let Header { origin, done, record } = serde_json::from_slice(&header)?;
         let mut text_bytes = Vec::new();
         let length = u64::from_le_bytes(text);
         if (&mut self.reader).take(length).read_to_end(&mut text_bytes)? as u64 != length {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         let text = String::from_utf8(text_bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-        Ok(Some(Document { text, origin: origin.into_owned(), done: done.into_owned() }))
+        let record = record.map(Cow::into_owned);
+        Ok(Some(Document { text, origin: origin.into_owned(), done: done.into_owned(), record }))
     }
 }
 
@@ -126,8 +154,9 @@ mod tests {
     fn documents_come_back_and_damage_is_told() {
         let document = |text: &str, position| Document {
             text: text.to_owned(),
-            origin: Origin { source: "a.jsonl".to_owned(), position },
+            origin: Origin { index: 3, heldout: Some(true), ..Origin::new("a.jsonl", position) },
             done: vec!["pii: 1 email".to_owned()],
+            record: Some(Record::Scored { prompt: Vec::new(), text: text.to_owned(), score: 0.25 }),
         };
         let documents = [document("first", 1), document("", 2), document("zwölf", 3)];
         let mut writer = DocumentWriter::new(Vec::new());

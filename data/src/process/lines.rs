@@ -43,7 +43,7 @@ impl Lines {
         match (removed, rest.trim().is_empty()) {
             (0, _) => Outcome::Kept,
             (_, true) => Outcome::Dropped { reason: "nothing_left", found },
-            (_, false) => Outcome::Changed { text: rest, found },
+            (_, false) => Outcome::Changed { text: rest, record: None, found },
         }
     }
 }
@@ -100,8 +100,9 @@ mod tests {
     use crate::process::Origin;
 
     fn texts(step: &mut Lines, texts: &[&str]) -> Vec<Option<String>> {
-        let origin = Origin { source: String::new(), position: 0 };
-        let document = |text: &&str| Document { text: (*text).to_owned(), origin: origin.clone(), done: Vec::new() };
+        let origin = Origin::new("", 0);
+        let document =
+            |text: &&str| Document { text: (*text).to_owned(), origin: origin.clone(), done: Vec::new(), record: None };
         let batch: Vec<Document> = texts.iter().map(document).collect();
         let after = |(outcome, text): (Outcome, &&str)| match outcome {
             Outcome::Kept | Outcome::Joined { .. } => Some((*text).to_owned()),

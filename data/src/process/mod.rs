@@ -18,6 +18,7 @@ mod normal;
 mod part;
 pub mod pii;
 mod quality;
+mod records;
 mod report;
 mod run;
 mod score;
@@ -31,6 +32,7 @@ use std::collections::BTreeMap;
 
 use llmc_compiler::plan::ProcessPlan;
 
+use crate::record::Record;
 use bias::{Counterfactual, Terms};
 pub use bias::{Pairs, terms_of, words_of};
 use decontaminate::Decontamination;
@@ -57,13 +59,15 @@ pub enum Outcome {
     Changed {
         /// The text.
         text: String,
+        /// The texts apart, where it is a record that was changed as a whole.
+        record: Option<Record>,
         /// What was found or removed in it, by kind.
         found: BTreeMap<&'static str, u64>,
     },
     /// It goes on as it is, and copies of it with these texts right after it.
     Joined {
-        /// The copies' texts.
-        copies: Vec<String>,
+        /// The copies' texts; of records with the texts apart.
+        copies: Vec<(String, Option<Record>)>,
         /// What was changed in them, by kind; nothing where they are the same text.
         found: BTreeMap<&'static str, u64>,
     },
@@ -159,18 +163,19 @@ fn apply(batch: Vec<Document>, outcomes: Vec<Outcome>, report: &mut StepReport) 
                 report.dropped(&document, reason, None);
                 continue;
             }
-            Outcome::Changed { text, found } => {
+            Outcome::Changed { text, record, found } => {
                 found.iter().for_each(|(kind, count)| report.found(kind, *count));
                 let counts: Vec<String> = found.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
                 document.done.push(format!("{}: {}", report.step, counts.join(", ")));
                 document.text = text;
+                document.record = record;
                 report.changed(&document);
             }
             Outcome::Joined { copies, found } => {
                 found.iter().for_each(|(kind, count)| report.found(kind, *count));
                 report.kept(&document);
-                let copied = copies.into_iter().map(|text| {
-                    let mut copy = Document { text, ..document.clone() };
+                let copied = copies.into_iter().map(|(text, record)| {
+                    let mut copy = Document { text, record, ..document.clone() };
                     copy.done.push(format!("{}: copy", report.step));
                     report.added(&copy);
                     copy

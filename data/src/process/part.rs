@@ -1,9 +1,10 @@
 //! Parts of what a pass over documents leaves: the unit of work that is never done twice.
 //!
 //! A part is a cache entry. Payload: the documents as [`DocumentWriter`] frames them, what each step must remember, and
-//! for each document where its text lies (8 bytes) and how long it is (8), its blake3 hash (32), its sketch (16) and its
-//! bands (4 each, all of the first band, then of the second); then the [`Trailer`] as JSON and its length (8).
-//! All numbers are little-endian. Sketches and bands are there only where near-duplicates are sought next.
+//! for each document where its text lies (8 bytes) and how long it is (8), its blake3 hash (32), the number of its source
+//! (4) and its side (4), its sketch (16) and its bands (4 each, all of the first band, then of the second); then the [`Trailer`] as JSON and its length (8).
+//! All numbers are little-endian. Sketches and bands are there only where near-duplicates are sought next, and hashes,
+//! sources and sides only where they are not.
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
@@ -40,6 +41,7 @@ pub struct PartWriter<'a> {
     writer: DocumentWriter<&'a mut BufWriter<File>>,
     places: Vec<(u64, u64)>,
     hashes: Vec<[u8; 32]>,
+    sides: Vec<[u32; 2]>,
     sketches: Vec<u128>,
     /// Document after document.
     bands: Vec<u32>,
@@ -49,7 +51,14 @@ impl<'a> PartWriter<'a> {
     /// An empty part in `file`.
     pub fn new(file: &'a mut BufWriter<File>) -> PartWriter<'a> {
         let writer = DocumentWriter::new(file);
-        PartWriter { writer, places: Vec::new(), hashes: Vec::new(), sketches: Vec::new(), bands: Vec::new() }
+        PartWriter {
+            writer,
+            places: Vec::new(),
+            hashes: Vec::new(),
+            sides: Vec::new(),
+            sketches: Vec::new(),
+            bands: Vec::new(),
+        }
     }
 
     /// Appends documents; their signatures with them where near-duplicates are sought next.
@@ -57,7 +66,10 @@ impl<'a> PartWriter<'a> {
     /// # Errors
     /// Of the disk.
     pub fn add(&mut self, batch: &[Document], near: Option<&Near>) -> io::Result<()> {
-        let PartWriter { writer, places, hashes, sketches, bands } = self;
+        let PartWriter { writer, places, hashes, sides, sketches, bands } = self;
+        if near.is_none() {
+            sides.extend(batch.iter().map(|document| [document.origin.index, side(document.origin.heldout)]));
+        }
         let hash = || match near {
             None => batch.par_iter().map(|document| *blake3::hash(document.text.as_bytes()).as_bytes()).collect(),
             Some(near) => {
@@ -90,6 +102,7 @@ impl<'a> PartWriter<'a> {
             file.write_all(&length.to_le_bytes())?;
         }
         self.hashes.iter().try_for_each(|hash| file.write_all(hash))?;
+        self.sides.as_flattened().iter().try_for_each(|number| file.write_all(&number.to_le_bytes()))?;
         self.sketches.iter().try_for_each(|sketch| file.write_all(&sketch.to_le_bytes()))?;
         let bands = self.bands.len() / documents.max(1);
         for band in 0..bands {
@@ -187,6 +200,16 @@ impl Part {
         self.column(16, 1)
     }
 
+    /// The source of each document and the side that it puts it on, where the part is the last of its documents' way.
+    ///
+    /// # Errors
+    /// Of the disk.
+    pub fn sides(&self) -> io::Result<Vec<(usize, Option<bool>)>> {
+        let numbers = self.column::<4>(48, 2)?;
+        let side = |pair: &[[u8; 4]]| (u32::from_le_bytes(pair[0]) as usize, side_of(u32::from_le_bytes(pair[1])));
+        Ok(numbers.chunks_exact(2).map(side).collect())
+    }
+
     /// The sketch of each document, where near-duplicates are sought next.
     ///
     /// # Errors
@@ -218,6 +241,19 @@ impl Part {
         let bytes = read(&self.file, start, self.trailer.documents * each * N as u64)?;
         Ok(bytes.chunks_exact(N).map(|value| std::array::from_fn(|index| value[index])).collect())
     }
+}
+
+/// As a part has it whether a document is held out.
+fn side(heldout: Option<bool>) -> u32 {
+    match heldout {
+        None => 0,
+        Some(false) => 1,
+        Some(true) => 2,
+    }
+}
+
+fn side_of(number: u32) -> Option<bool> {
+    (number > 0).then_some(number == 2)
 }
 
 fn read(file: &File, start: u64, length: u64) -> io::Result<Vec<u8>> {

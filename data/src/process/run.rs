@@ -5,12 +5,13 @@
 //! each of about [`PART_BYTES`] of its input, whose bounds depend on the documents alone. A pass that is interrupted goes
 //! on after its last finished part: only its input is read again up to there.
 
-use llmc_compiler::plan::ProcessPlan;
+use llmc_compiler::plan::{ProcessPlan, Scope};
 
 use super::bias::Reweighting;
 use super::models::Resources;
 use super::near::{Groups, Near};
 use super::part::{Part, PartWriter};
+use super::records::decide_each;
 use super::report::{ProcessReport, StepReport};
 use super::source::{Reweighted, Source, Survivors};
 use super::{Document, Step, apply, name, step};
@@ -121,16 +122,17 @@ pub fn run(
     let read = read.unwrap_or_default();
     let mut survey = SurveyBuilder::default();
     for part in &parts {
-        for (hash, (_, length)) in part.hashes()?.into_iter().zip(part.places()?) {
-            survey.add_hashed(hash.into(), length);
+        let documents = part.hashes()?.into_iter().zip(part.places()?).zip(part.sides()?);
+        for ((hash, (_, length)), (source, heldout)) in documents {
+            survey.add_hashed(hash.into(), length, source, heldout);
         }
     }
-    let survey = survey.finish(read.skipped, read.cut);
+    let survey = survey.finish(read.read, read.cut);
     let report = ProcessReport {
         documents_read: read.documents,
         bytes_read: read.bytes,
-        documents_kept: survey.documents,
-        bytes_kept: survey.bytes,
+        documents_kept: survey.all.documents,
+        bytes_kept: survey.all.bytes,
         steps: reports,
     };
     Ok(Finished { pass, parts, survey, report, left_over })
@@ -183,6 +185,23 @@ fn grouped(cache: &Cache, name: &str, near: &Near, parts: &[Part]) -> Result<Gro
     Ok(groups)
 }
 
+/// A step at work.
+struct Working {
+    step: Box<dyn Step>,
+    report: StepReport,
+    scope: Scope,
+}
+
+impl Working {
+    fn through(&mut self, batch: Vec<Document>) -> Vec<Document> {
+        let outcomes = match self.scope {
+            Scope::Each => decide_each(self.step.as_mut(), &batch),
+            Scope::Whole | Scope::Cleaning => self.step.decide(&batch),
+        };
+        apply(batch, outcomes, &mut self.report)
+    }
+}
+
 /// Steps that decide as documents come, and what is done for the step after them.
 struct Pass<'a> {
     place: Place<'a>,
@@ -195,18 +214,24 @@ struct Pass<'a> {
 impl Pass<'_> {
     /// The parts, and what each step did.
     fn run(&self, input: &mut dyn Source) -> Result<(Vec<Part>, Vec<StepReport>), WriteError> {
-        let new = |plan| Some((step(plan, self.resources)?, StepReport::new(name(plan))));
-        let mut steps: Vec<(Box<dyn Step>, StepReport)> = self.steps.iter().filter_map(new).collect();
+        let new = |plan: &ProcessPlan| {
+            Some(Working {
+                step: step(plan, self.resources)?,
+                report: StepReport::new(name(plan)),
+                scope: plan.scope(),
+            })
+        };
+        let mut steps: Vec<Working> = self.steps.iter().filter_map(new).collect();
         let mut parts: Vec<Part> = Vec::new();
         let mut behind = false;
         while parts.last().is_none_or(|part| !part.trailer().last) {
             let name = part_name(self.place.entry, self.number, parts.len());
             if let Some(part) = Part::open(self.place.cache, &name) {
-                for ((step, report), (memory, done)) in
+                for (working, (memory, done)) in
                     steps.iter_mut().zip(part.memories()?.iter().zip(&part.trailer().reports))
                 {
-                    step.remember(memory);
-                    *report = done.clone();
+                    working.step.remember(memory);
+                    working.report = done.clone();
                 }
                 parts.push(part);
                 behind = true;
@@ -219,19 +244,14 @@ impl Pass<'_> {
             self.write(&name, &mut steps, input)?;
             parts.push(Part::reopen(self.place.cache, &name)?);
         }
-        let finished = steps.into_iter().map(|(step, mut report)| {
+        let finished = steps.into_iter().map(|Working { step, mut report, .. }| {
             step.finish(&mut report);
             report
         });
         Ok((parts, finished.collect()))
     }
 
-    fn write(
-        &self,
-        name: &str,
-        steps: &mut [(Box<dyn Step>, StepReport)],
-        input: &mut dyn Source,
-    ) -> Result<(), WriteError> {
+    fn write(&self, name: &str, steps: &mut [Working], input: &mut dyn Source) -> Result<(), WriteError> {
         let written = self.place.cache.write(name, |file| {
             let mut writer = PartWriter::new(file);
             let mut bytes = 0;
@@ -240,14 +260,13 @@ impl Pass<'_> {
                 let mut batch = next_batch(input, BATCH_BYTES.min(self.place.part_bytes))?;
                 last = batch.is_empty();
                 bytes += batch.iter().map(|document| document.text.len()).sum::<usize>();
-                for (step, report) in &mut *steps {
-                    let outcomes = step.decide(&batch);
-                    batch = apply(batch, outcomes, report);
+                for working in &mut *steps {
+                    batch = working.through(batch);
                 }
                 writer.add(&batch, self.near)?;
             }
-            let memories: Vec<Vec<u8>> = steps.iter_mut().map(|(step, _)| step.learned()).collect();
-            let reports = steps.iter().map(|(_, report)| report.clone()).collect();
+            let memories: Vec<Vec<u8>> = steps.iter_mut().map(|working| working.step.learned()).collect();
+            let reports = steps.iter().map(|working| working.report.clone()).collect();
             Ok(writer.finish(last, input.progressed(), reports, &memories)?)
         });
         Ok(written?)

@@ -12,6 +12,7 @@ use super::part::Part;
 use super::report::StepReport;
 use super::{Document, Origin};
 use crate::cache::WriteError;
+use crate::documents::SourceCount;
 
 /// How far a source has been read.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -20,8 +21,8 @@ pub struct Progressed {
     pub documents: u64,
     /// UTF-8 bytes of their texts.
     pub bytes: u64,
-    /// Files or records that are not text, or empty.
-    pub skipped: u64,
+    /// What was read of each source of the data set, and left out.
+    pub read: Vec<SourceCount>,
     /// Whether the data set's limit left something out.
     pub cut: bool,
     /// What the source did to them, where it is a step of its own.
@@ -49,8 +50,8 @@ pub trait Source {
 /// Documents as they are read.
 pub struct Reading<'a, I> {
     documents: I,
-    /// What the iterator has left out so far: files and records, and whether a limit cut it off.
-    left_out: fn(&I) -> (u64, bool),
+    /// What the iterator has read of each source so far, and whether a limit cut it off.
+    counted: fn(&I) -> (Vec<SourceCount>, bool),
     /// Is told the bytes read.
     progress: &'a dyn Fn(u64),
     at: Progressed,
@@ -58,8 +59,8 @@ pub struct Reading<'a, I> {
 
 impl<'a, I: Iterator<Item = Result<Document, Diagnostic>>> Reading<'a, I> {
     /// From the first of `documents` on.
-    pub fn new(documents: I, left_out: fn(&I) -> (u64, bool), progress: &'a dyn Fn(u64)) -> Reading<'a, I> {
-        Reading { documents, left_out, progress, at: Progressed::default() }
+    pub fn new(documents: I, counted: fn(&I) -> (Vec<SourceCount>, bool), progress: &'a dyn Fn(u64)) -> Reading<'a, I> {
+        Reading { documents, counted, progress, at: Progressed::default() }
     }
 }
 
@@ -71,12 +72,12 @@ impl<I: Iterator<Item = Result<Document, Diagnostic>>> Source for Reading<'_, I>
             self.at.bytes += document.text.len() as u64;
             (self.progress)(self.at.bytes);
         }
-        (self.at.skipped, self.at.cut) = (self.left_out)(&self.documents);
         Ok(document)
     }
 
     fn progressed(&self) -> Progressed {
-        self.at.clone()
+        let (read, cut) = (self.counted)(&self.documents);
+        Progressed { read, cut, ..self.at.clone() }
     }
 
     fn go_on(&mut self, at: &Progressed) -> Result<(), WriteError> {

@@ -63,8 +63,8 @@ impl Processed {
         progress: &dyn Fn(Progress),
     ) -> Result<(), Diagnostic> {
         let read = |bytes| progress(Progress { phase: Phase::Processing, done: bytes, total: None });
-        let left_out = |documents: &Documents| (documents.skipped(), documents.was_cut());
-        let mut reading = Reading::new(corpus.documents(), left_out, &read);
+        let counted = |documents: &Documents| (documents.counts().to_vec(), documents.was_cut());
+        let mut reading = Reading::new(corpus.documents(), counted, &read);
         let finished = run(Place { cache, entry: name, part_bytes: PART_BYTES }, (steps, resources), &mut reading)
             .map_err(|error| match error {
                 WriteError::Disk(error) => cache.unwritable(&error),
@@ -88,7 +88,7 @@ impl Processed {
     }
 
     /// What one pass over the documents finds.
-    pub fn survey(&self) -> Survey {
-        self.manifest.survey
+    pub fn survey(&self) -> &Survey {
+        &self.manifest.survey
     }
 }

@@ -13,7 +13,7 @@ fn stream(holdout: f64) -> Project {
 }
 
 fn loader(project: &Project) -> Loader {
-    Loader::new(project.prepare().unwrap().train, &project.stage)
+    Loader::new(&project.prepare().unwrap(), &project.stage)
 }
 
 fn rows(batch: &Batch) -> Vec<(Vec<i32>, Vec<i32>)> {
@@ -25,12 +25,12 @@ fn rows(batch: &Batch) -> Vec<(Vec<i32>, Vec<i32>)> {
 fn every_token_is_predicted_once_an_epoch() {
     let project = stream(0.0);
     let loader = loader(&project);
-    assert_eq!((loader.rows_per_epoch(), loader.report().left_out), (12, 3));
+    assert_eq!((loader.rows()[0], loader.report().left_out), (12, 3));
     // Two steps of two micro-batches of three rows are one epoch.
     for epoch in 0..3 {
         let mut predicted = BTreeMap::new();
         for step in [2 * epoch, 2 * epoch + 1] {
-            assert_eq!(loader.epochs_before(step), step as f64 / 2.0);
+            assert_eq!(loader.epochs_before(step), [step as f64 / 2.0]);
             for (tokens, targets) in (0..2).flat_map(|micro| rows(&loader.batch(step, micro))) {
                 for (token, target) in tokens.into_iter().zip(targets) {
                     assert_eq!(token + 1, target);
@@ -86,7 +86,7 @@ fn documents_and_positions_are_counted_in_the_row() {
     project.stage.micro_batch = 2;
     let prepared = project.prepare().unwrap();
     let lengths = prepared.tokenizer.as_ref().unwrap().byte_lengths();
-    let batch = Loader::new(prepared.train, &project.stage).batch(0, 0);
+    let batch = Loader::new(&prepared, &project.stage).batch(0, 0);
     assert_eq!(batch.rows, 2);
     assert_eq!(batch.documents, [0, 0, 0, 0, 1, 1, 1, 1, 0, 0, 1, 1, 1, 1, 1, 1]);
     assert_eq!(batch.positions, [0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7]);
@@ -178,10 +178,9 @@ fn positions_start_anew_where_the_model_knows_documents() {
 
 #[test]
 fn held_out_documents_are_packed_alike() {
-    let mut project = packed(Packing::BestFit);
-    project.stage.evaluate_rows = 100;
-    let train = project.prepare().unwrap().train;
-    let evaluation = Evaluation::new(train, &project.stage);
+    let project = packed(Packing::BestFit);
+    let train = project.prepare().unwrap().parts[0].train.clone();
+    let evaluation = Evaluation::new(train, &project.stage, 100);
     assert_eq!((evaluation.rows(), evaluation.batches()), (5, 2));
     let targets: u64 = (0..2).map(|index| evaluation.batch(index).target_tokens()).sum();
     assert_eq!(targets, 33);
@@ -190,9 +189,9 @@ fn held_out_documents_are_packed_alike() {
 #[test]
 fn held_out_rows_cover_every_token() {
     let project = stream(0.3);
-    let heldout = project.prepare().unwrap().heldout.unwrap();
+    let heldout = project.prepare().unwrap().parts[0].heldout.clone().unwrap();
     assert_eq!(heldout.len(), 30);
-    let evaluation = Evaluation::new(heldout.clone(), &project.stage);
+    let evaluation = Evaluation::new(heldout.clone(), &project.stage, 100);
     assert_eq!((evaluation.rows(), evaluation.batches()), (4, 2));
     let batches: Vec<Batch> = (0..2).map(|index| evaluation.batch(index)).collect();
     let targets: Vec<i32> =
@@ -203,9 +202,7 @@ fn held_out_rows_cover_every_token() {
         assert_eq!((batch.positions.len(), batch.documents.len()), (24, 24));
     }
     assert_eq!(batches[1].target_tokens(), 5);
-    let mut stage = project.stage.clone();
-    stage.evaluate_rows = 2;
-    let fewer = Evaluation::new(heldout, &stage);
+    let fewer = Evaluation::new(heldout, &project.stage, 2);
     assert_eq!((fewer.rows(), fewer.batches(), fewer.batch(0).target_tokens()), (2, 1, 16));
 }
 
@@ -220,7 +217,7 @@ fn rows_of_ids_keep_their_ends() {
     file.extend((0..32u16).flat_map(u16::to_le_bytes));
     project.write("x.npy", &file);
     let loader = loader(&project);
-    assert_eq!((loader.rows_per_epoch(), loader.report().left_out), (4, 0));
+    assert_eq!((loader.rows()[0], loader.report().left_out), (4, 0));
     let batch = loader.batch(0, 0);
     let row = |start: i32| -> (Vec<i32>, Vec<i32>) {
         ((start..start + 8).collect(), (start + 1..start + 8).chain([IGNORED]).collect())

@@ -40,12 +40,12 @@ fn documents_become_ids_and_ends_of_text() {
     let expected: Vec<i32> =
         b"first one".iter().chain(&[0]).chain("ä".as_bytes()).chain(&[0]).map(|&byte| i32::from(byte)).collect();
     let expected: Vec<i32> = expected.into_iter().map(|id| if id == 0 { 256 } else { id }).collect();
-    assert_eq!(ids(&prepared.train), expected);
-    assert!(prepared.heldout.is_none());
-    assert_eq!((prepared.train.document_end(0), prepared.train.document_end(1)), (10, 13));
-    assert_eq!([0, 9, 10, 12].map(|token| prepared.train.document_of(token)), [0, 0, 1, 1]);
+    assert_eq!(ids(&prepared.parts[0].train), expected);
+    assert!(prepared.parts[0].heldout.is_none());
+    assert_eq!((prepared.parts[0].train.document_end(0), prepared.parts[0].train.document_end(1)), (10, 13));
+    assert_eq!([0, 9, 10, 12].map(|token| prepared.parts[0].train.document_of(token)), [0, 0, 1, 1]);
     assert_eq!((prepared.stats.documents, prepared.stats.bytes, prepared.stats.train.text_bytes), (2, 11, 11));
-    assert_eq!(prepared.train.id_bound(), 257);
+    assert_eq!(prepared.parts[0].train.id_bound(), 257);
 }
 
 #[test]
@@ -60,11 +60,11 @@ fn the_unigram_entropy_is_that_of_the_counts() {
 fn the_split_does_not_depend_on_names_or_order() {
     let one = many_files(0.2, |number| format!("{number:02}.txt")).prepare().unwrap();
     let other = many_files(0.2, |number| format!("{:02}.txt", 59 - number)).prepare().unwrap();
-    let held = texts(one.heldout.as_ref().unwrap());
-    assert_eq!(held, texts(other.heldout.as_ref().unwrap()));
-    assert_eq!(texts(&one.train), texts(&other.train));
+    let held = texts(one.parts[0].heldout.as_ref().unwrap());
+    assert_eq!(held, texts(other.parts[0].heldout.as_ref().unwrap()));
+    assert_eq!(texts(&one.parts[0].train), texts(&other.parts[0].train));
     assert!((3..25).contains(&held.len()), "{} of 60", held.len());
-    assert_eq!(held.len() + texts(&one.train).len(), 60);
+    assert_eq!(held.len() + texts(&one.parts[0].train).len(), 60);
 }
 
 #[test]
@@ -72,8 +72,8 @@ fn one_document_gives_up_its_last_lines() {
     let project = Project::new(vec![SourcePlan::Text { path: "a.txt".to_owned() }], 0.25);
     project.write("a.txt", "line one\nline two\nline three\nline four\n");
     let prepared = project.prepare().unwrap();
-    assert_eq!(texts(&prepared.train), ["line one\nline two\nline three\n"]);
-    assert_eq!(texts(prepared.heldout.as_ref().unwrap()), ["line four\n"]);
+    assert_eq!(texts(&prepared.parts[0].train), ["line one\nline two\nline three\n"]);
+    assert_eq!(texts(prepared.parts[0].heldout.as_ref().unwrap()), ["line four\n"]);
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn damaged_entries_are_made_again_with_a_warning() {
             fs::write(&path, bad).unwrap();
             let again = project.prepare().unwrap();
             assert_eq!(again.hashes, first.hashes);
-            assert_eq!(ids(&again.train), ids(&first.train));
+            assert_eq!(ids(&again.parts[0].train), ids(&first.parts[0].train));
             assert_eq!(again.warnings.iter().map(|warning| warning.code).collect::<Vec<_>>(), [codes::CACHE_REBUILT]);
             assert_eq!(fs::read(&path).unwrap(), good, "{}", path.display());
         }
@@ -132,8 +132,8 @@ fn wide_ids_and_rows_come_back() {
     rows.iter().for_each(|id| file.extend(id.to_le_bytes()));
     project.write("x.npy", &file);
     let prepared = project.prepare().unwrap();
-    assert_eq!(ids(&prepared.train), rows);
-    assert_eq!((prepared.train.row_length(), prepared.train.documents()), (Some(8), 2));
+    assert_eq!(ids(&prepared.parts[0].train), rows);
+    assert_eq!((prepared.parts[0].train.row_length(), prepared.parts[0].train.documents()), (Some(8), 2));
     assert_eq!((prepared.stats.documents, prepared.stats.train.text_bytes), (2, 0));
     project.stage.sequence_length = 4;
     let error = project.prepare().unwrap_err();
@@ -148,8 +148,8 @@ fn a_stream_of_ids_gives_up_its_end() {
     let project = Project::tokens("x.u32.bin", 0.25);
     project.write("x.u32.bin", (0..40u32).flat_map(u32::to_le_bytes).collect::<Vec<u8>>());
     let prepared = project.prepare().unwrap();
-    assert_eq!(ids(&prepared.train), (0..30).collect::<Vec<_>>());
-    assert_eq!(ids(prepared.heldout.as_ref().unwrap()), (30..40).collect::<Vec<_>>());
+    assert_eq!(ids(&prepared.parts[0].train), (0..30).collect::<Vec<_>>());
+    assert_eq!(ids(prepared.parts[0].heldout.as_ref().unwrap()), (30..40).collect::<Vec<_>>());
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn mistakes_are_diagnosed() {
 
     let mut mixed = Project::tokens("x.bin", 0.0);
     mixed.write("x.bin", [0; 64]);
-    mixed.dataset().sources.push(SourcePlan::Text { path: "x.bin".to_owned() });
+    mixed.dataset().sources.push(SourcePlan::Text { path: "x.bin".to_owned() }.into());
     assert_eq!(code(&mixed), codes::MIXED_SOURCES);
 
     let empty = Project::tokens("x.bin", 0.1);
@@ -198,7 +198,7 @@ fn every_kind_of_tokenizer_is_trained_and_used() {
         let tokenizer = made.tokenizer.unwrap();
         assert_eq!(tokenizer.vocab_size(), vocab, "{model:?}");
         let found = project.prepare().unwrap();
-        assert_eq!((&found.hashes, ids(&found.train)), (&made.hashes, ids(&made.train)), "{model:?}");
+        assert_eq!((&found.hashes, ids(&found.parts[0].train)), (&made.hashes, ids(&made.parts[0].train)), "{model:?}");
     }
     assert_eq!(project.entries("tokenizer").len(), models.len());
 }
@@ -221,17 +221,17 @@ fn random_tokens_need_neither_files_nor_cache() {
     };
     let project = random(1000, 1);
     let prepared = project.prepare().unwrap();
-    let heldout = prepared.heldout.as_ref().unwrap();
-    assert_eq!((prepared.train.len(), heldout.len()), (900, 100));
+    let heldout = prepared.parts[0].heldout.as_ref().unwrap();
+    assert_eq!((prepared.parts[0].train.len(), heldout.len()), (900, 100));
     assert_eq!((prepared.stats.documents, prepared.stats.bytes), (1, 0));
     assert!((prepared.stats.train.unigram_entropy - 1000f64.ln()).abs() < 1e-12);
-    assert!(ids(&prepared.train).iter().all(|id| (0..1000).contains(id)));
-    assert_ne!(ids(&prepared.train)[..100], ids(heldout));
+    assert!(ids(&prepared.parts[0].train).iter().all(|id| (0..1000).contains(id)));
+    assert_ne!(ids(&prepared.parts[0].train)[..100], ids(heldout));
     assert!(!project.path().join("cache").exists());
     let again = random(1000, 1).prepare().unwrap();
-    assert_eq!((ids(&again.train), &again.hashes), (ids(&prepared.train), &prepared.hashes));
+    assert_eq!((ids(&again.parts[0].train), &again.hashes), (ids(&prepared.parts[0].train), &prepared.hashes));
     let other = random(1000, 2).prepare().unwrap();
-    assert_ne!(ids(&other.train), ids(&prepared.train));
+    assert_ne!(ids(&other.parts[0].train), ids(&prepared.parts[0].train));
     assert_ne!(other.hashes.tokens, prepared.hashes.tokens);
     assert_eq!(random(1001, 1).prepare().unwrap_err().code, codes::TOKEN_OUT_OF_RANGE);
 }

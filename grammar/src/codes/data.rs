@@ -53,6 +53,15 @@ A data set is either text or token ids. Make two data sets, or turn the text int
     VOCABULARY_TOO_SMALL = "E0727", "vocabulary too small for the text", "\
 WordPiece and unigram tokenizers have a token for every character of their text (WordPiece for the 1000 most frequent ones), and special \
 tokens. The vocabulary has no room for them. Ask for a larger `vocab`; the message says how large it must be.";
+    LINE_TOO_LONG = "E0741", "line or record too long", "\
+A line of text, or a record, is longer than 64 MiB; whatever has no end within that is hardly text. `on_error = skip` leaves it out, \
+`on_error = replace` cuts lines of text into pieces; both count it.";
+    DAMAGED_SOURCE = "E0742", "file is damaged", "\
+The file is not what its format says, or ends too early. Copy it again; `on_error = skip` leaves the rest of such a file out, \
+`on_error = replace` also keeps what lies before the damage within a document; both count it.";
+    BLEND_EXHAUSTED = "E0743", "mixture runs out before the budget", "\
+Every part of the mixture has a bound of `epochs`, and together they allow fewer rows than the stage's budget needs. \
+Raise a bound, leave one out, add data, or lower the budget.";
     CACHE_REBUILT = "W0711", "damaged cache entry rebuilt", "\
 A file in the cache did not match its own checksum (an interrupted disk, an edited file). It was made anew from the data; nothing is lost.";
 }

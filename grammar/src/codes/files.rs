@@ -17,6 +17,9 @@ Right:  tokenizer llama { load = \"llama/tokenizer.json\"  end_of_text = \"</s>\
 `init = hf(\"DIR\")` reads `DIR/config.json`. It cannot be read, or describes another model than the stage's.
 
 Right:  stage a { model = gpt2  init = hf(\"models/gpt2\") ... }";
+    FEATURE_MISSING = "E0706", "built without a reader", "\
+The reader of this file format is left out of the default build, which it would make much slower. Build llmc with the \
+feature that the message names, or turn the file into `.jsonl` or `.csv`.";
     SOURCE_NOT_FOUND = "W0701", "source not found", "\
 Nothing was found at this path, seen from this machine. The recipe still compiles; it cannot run before the \
 data is there. Paths are relative to the recipe; `~` and `$VAR` are filled in.";

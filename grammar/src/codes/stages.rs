@@ -90,6 +90,23 @@ Each objective fills certain inputs of the model and asks something of its atten
 
 Wrong:  model = gpt2(...)   objective = span_corruption
 Right:  model = t5(...)     objective = span_corruption";
+    PART_WEIGHTS = "E0621", "weights for some parts of a mixture only", "\
+A mixture's rows are divided by the weights of its parts, or, where none has a weight, by their sizes. The two cannot be \
+compared.
+
+Wrong:  parts = [part(web, weight: 0.7), part(books)]
+Right:  parts = [part(web, weight: 0.7), part(books, weight: 0.3)]
+Right:  parts = [part(web), part(books)]";
+    LICENSE_NOT_ALLOWED = "E0622", "source without an allowed licence", "\
+The dataset names the licences that it may hold, and a source has another one or says none. Licences are compared letter \
+by letter; SPDX names (`MIT`, `CC-BY-4.0`) are a good habit.
+
+Wrong:  source = text(\"a.txt\")                    require_license = \"MIT\"
+Right:  source = text(\"a.txt\", license: \"MIT\")    require_license = \"MIT\"";
+    REPEATED_DATA = "W0621", "data repeated more than four times", "\
+The budget needs more rows than the data has, so it is read again and again. Up to four epochs are worth nearly as much \
+as new data; after about sixteen, more repetition adds almost nothing (Muennighoff et al. 2023, arXiv:2305.16264). \
+Add data, lower the budget or the source's weight, or bound it: `part(books, weight: 0.3, epochs: 4)`.";
     UNUSED = "W0601", "declared but not used", "\
 No stage reads this dataset or tokenizer, or nothing mentions this `let` or `param`, so it changes nothing; setting \
 such a `param` on the command line changes nothing either. Remove it, or use it.";

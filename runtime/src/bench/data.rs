@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use llmc_compiler::plan::{Plan, StagePlan};
-use llmc_data::{Cache, DataTimes, Part, time_preparation};
+use llmc_data::{Cache, DataTimes, TimedPart, time_preparation};
 use llmc_grammar::number::{bytes, grouped};
 use serde::Serialize;
 
@@ -57,7 +57,7 @@ impl DataSummary {
             grouped(times.tokens)
         );
         for part in times.parts.iter().chain([&times.whole]) {
-            let Part { part: name, seconds, bytes: size, mb_per_s } = part;
+            let TimedPart { part: name, seconds, bytes: size, mb_per_s } = part;
             let _ = writeln!(text, "  {name:25} {seconds:>9.3} s {:>12} {mb_per_s:>10.1} MB/s", bytes(*size));
         }
         let _ = writeln!(text, "  {:25} {:>9.1} MiB", "peak memory", self.peak_rss_mb);

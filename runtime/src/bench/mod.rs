@@ -108,7 +108,7 @@ impl Bench {
         let prepared = prepare(plan, stage, base, &|_| {})?;
         let mut engine = Engine::new(runnable, stage, machine)?;
         weights::initialise(engine.device_mut(), stage)?;
-        let loader = Loader::new(prepared.train, stage).shaped(prepared.shaper);
+        let loader = Loader::new(&prepared, stage);
         let first = engine.step(&loader, 0)?;
         let facts = Facts {
             recipe: plan.recipe.clone(),

@@ -69,8 +69,7 @@ impl Probe {
                 let progress = DataProgress::new(terminal);
                 let prepared = prepare(&loaded.plan, &stage, &loaded.base, &|done| progress.update(done));
                 progress.finish();
-                let prepared = prepared?;
-                Loader::new(prepared.train, &stage).shaped(prepared.shaper).batch(self.step, 0)
+                Loader::new(&prepared?, &stage).batch(self.step, 0)
             }
         };
         let stage = &stage;

@@ -244,6 +244,7 @@ mod tests {
                 seconds: step as f64,
                 heldout_loss: step.is_multiple_of(10).then_some(2.1 + 4.0 / (step as f64).sqrt()),
                 bits_per_byte: None,
+                heldout_parts: std::collections::BTreeMap::new(),
             })
             .collect()
     }

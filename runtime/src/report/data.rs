@@ -1,30 +1,20 @@
 //! What became of a stage's data: tables of its steps, and rows as the model sees them.
 
-use llmc_data::process::{Example, StepReport};
+use llmc_compiler::plan::About;
+use llmc_data::process::{Document, Example, ProcessReport, StepReport};
+use llmc_data::sources::Faults;
 use llmc_data::tokenizer::Tokenizer;
-use llmc_data::{Batch, IGNORED, Prepared, RowsReport};
+use llmc_data::{Batch, DatasetReport, IGNORED, Part, Prepared, Record, RowsReport, SourceReport};
+use serde_json::{Value, json};
 
 use llmc_grammar::number::{bytes, grouped};
 
 /// The steps of a data set with what each kept, changed and dropped, examples, and the size of what is left.
-pub fn table(dataset: &str, prepared: &Prepared, rows: &RowsReport) -> String {
+pub fn table(prepared: &Prepared, rows: &RowsReport) -> String {
     let mut text = String::new();
-    if let Some(report) = &prepared.process {
-        let read = (report.documents_read, report.bytes_read);
-        text.push_str(&format!("{:<24}{:>14}{:>14}{:>12}{:>12}\n", dataset, "documents", "text", "dropped", "changed"));
-        text.push_str(&format!("  {:<22}{:>14}{:>14}\n", "read", grouped(read.0), bytes(read.1)));
-        for step in &report.steps {
-            text.push_str(&format!(
-                "  {:<22}{:>14}{:>14}{:>12}{:>12}\n",
-                step.step,
-                grouped(step.documents_kept),
-                bytes(step.bytes_kept),
-                grouped(step.dropped_documents()),
-                grouped(step.changed)
-            ));
-        }
-        text.push('\n');
-        report.steps.iter().for_each(|step| text.push_str(&details(step)));
+    for dataset in &prepared.datasets {
+        text.push_str(&sources(dataset));
+        text.push_str(&steps(&dataset.name, dataset.process.as_ref()));
     }
     let stats = &prepared.stats;
     text.push_str(&format!(
@@ -45,7 +35,132 @@ pub fn table(dataset: &str, prepared: &Prepared, rows: &RowsReport) -> String {
     }
     text.push_str(&rows.line());
     text.push('\n');
+    for line in reading(prepared) {
+        text.push_str(&format!("  {line}\n"));
+    }
     text
+}
+
+/// What every step of a data set kept, changed and dropped.
+fn steps(dataset: &str, report: Option<&ProcessReport>) -> String {
+    let Some(report) = report else { return String::new() };
+    let mut text = String::new();
+    let read = (report.documents_read, report.bytes_read);
+    text.push_str(&format!("{:<24}{:>14}{:>14}{:>12}{:>12}\n", dataset, "documents", "text", "dropped", "changed"));
+    text.push_str(&format!("  {:<22}{:>14}{:>14}\n", "read", grouped(read.0), bytes(read.1)));
+    for step in &report.steps {
+        text.push_str(&format!(
+            "  {:<22}{:>14}{:>14}{:>12}{:>12}\n",
+            step.step,
+            grouped(step.documents_kept),
+            bytes(step.bytes_kept),
+            grouped(step.dropped_documents()),
+            grouped(step.changed)
+        ));
+    }
+    text.push('\n');
+    report.steps.iter().for_each(|step| text.push_str(&details(step)));
+    text
+}
+
+/// What was read of every source, where there is more to say than the sums do.
+fn sources(dataset: &DatasetReport) -> String {
+    let plain = |source: &SourceReport| source.about == About::default() && source.read.faults == Faults::default();
+    if dataset.sources.len() < 2 && dataset.sources.iter().all(plain) {
+        return String::new();
+    }
+    let mut text = format!(
+        "{:<34}{:>12}{:>12}  {:<12}{:<14}\n",
+        format!("{} sources", dataset.name),
+        "documents",
+        "text",
+        "kind",
+        "licence"
+    );
+    for source in &dataset.sources {
+        let About { kind, license, weight, notes } = &source.about;
+        let line = format!(
+            "  {:<32}{:>12}{:>12}  {:<12}{:<14}",
+            source.source,
+            grouped(source.read.documents),
+            bytes(source.read.bytes),
+            kind.map_or("-", |kind| kind.name()),
+            license.as_deref().unwrap_or("-")
+        );
+        let mut more: Vec<String> = weight.iter().map(|weight| format!("weight {weight}")).collect();
+        more.extend(Some(source.read.faults.line()).filter(|line| !line.is_empty()));
+        more.extend(notes.clone());
+        text.push_str(format!("{} {}", line.trim_end(), more.join("; ")).trim_end());
+        text.push('\n');
+    }
+    text.push('\n');
+    text
+}
+
+/// What became of a data set's documents, without tokens.
+pub fn documents_table(dataset: &DatasetReport) -> String {
+    let faults = dataset.faults().line();
+    format!(
+        "{}{}{} documents, {} of text{}{}\n",
+        sources(dataset),
+        steps(&dataset.name, dataset.process.as_ref()),
+        grouped(dataset.documents),
+        bytes(dataset.bytes),
+        if faults.is_empty() { String::new() } else { format!(" ({faults})") },
+        if dataset.limited { ", cut off by `limit`" } else { "" }
+    )
+}
+
+/// A document with each of its texts under the part that it plays.
+pub fn preview_document(document: &Document, colour: bool) -> String {
+    let place = match document.origin.position {
+        0 => document.origin.source.clone(),
+        line => format!("{}:{line}", document.origin.source),
+    };
+    let score = match &document.record {
+        Some(Record::Scored { score, .. }) => format!(", score {score}"),
+        _ => String::new(),
+    };
+    let mut text = format!("\n{place}{score}\n");
+    let texts = match &document.record {
+        Some(record) => record.texts(),
+        None => vec![("text".to_owned(), document.text.as_str())],
+    };
+    for (part, content) in texts {
+        let part = if colour { format!("\u{1b}[1m{part}\u{1b}[0m") } else { part };
+        let lines: Vec<String> = content.lines().map(|line| format!("    {line}\n")).collect();
+        text.push_str(&format!("  {part}\n{}", lines.concat()));
+    }
+    text
+}
+
+/// How often each part is read in the stage, and its share of the rows.
+pub fn reading(prepared: &Prepared) -> Vec<String> {
+    let several = prepared.parts.len() > 1;
+    let one = |part: &Part| {
+        let share = if several { format!("{:.1}% of the rows, ", part.share * 100.0) } else { String::new() };
+        let held = match &part.heldout_stats {
+            Some(held) if several => format!(", {} tokens held out", grouped(held.tokens)),
+            _ => String::new(),
+        };
+        format!("{}: {share}read {:.2} times{held}", part.name, part.epochs)
+    };
+    prepared.parts.iter().map(one).collect()
+}
+
+/// `data.json`: data sets with their sources and steps, and the parts that rows are taken from.
+pub fn report(prepared: &Prepared) -> Value {
+    let part = |part: &Part| {
+        json!({
+            "name": part.name,
+            "share": part.share,
+            "epochs": part.epochs,
+            "train": part.stats,
+            "heldout": part.heldout_stats,
+        })
+    };
+    let parts: Vec<Value> = prepared.parts.iter().map(part).collect();
+    json!({ "datasets": prepared.datasets, "parts": parts })
 }
 
 /// Why documents were dropped, what was found in them, and examples.

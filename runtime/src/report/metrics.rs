@@ -1,5 +1,6 @@
 //! `metrics.jsonl`: one object per optimizer step.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -32,6 +33,9 @@ pub struct StepMetrics {
     /// Held-out bits per byte of text, where evaluated and the data is text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bits_per_byte: Option<f64>,
+    /// Held-out loss of each part of a mixture, where evaluated.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub heldout_parts: BTreeMap<String, f64>,
 }
 
 /// The file, open for appending.
@@ -94,6 +98,7 @@ mod tests {
             seconds: step as f64 * 0.1,
             heldout_loss: step.is_multiple_of(2).then_some(0.7),
             bits_per_byte: None,
+            heldout_parts: BTreeMap::new(),
         }
     }
 

@@ -170,6 +170,7 @@ mod tests {
             seconds: 3.0,
             heldout_loss: None,
             bits_per_byte: None,
+            heldout_parts: std::collections::BTreeMap::new(),
         };
         assert_eq!(
             describe(&metrics, 12_345.0, 65.0),

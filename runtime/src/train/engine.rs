@@ -1,5 +1,7 @@
 //! One optimizer step and one evaluation, on whatever device.
 
+use std::collections::BTreeMap;
+
 use llmc_compiler::plan::StagePlan;
 use smallvec::SmallVec;
 
@@ -30,12 +32,14 @@ pub struct StepResult {
 }
 
 /// What one evaluation gave.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Heldout {
     /// Mean loss of the held-out target tokens, in nats.
     pub loss: f64,
     /// Loss in bits per byte of text; none where the data came as token ids.
     pub bits_per_byte: Option<f64>,
+    /// The mean loss of each part, where there are several.
+    pub parts: BTreeMap<String, f64>,
 }
 
 impl Engine {
@@ -104,22 +108,34 @@ impl Engine {
         })
     }
 
-    /// The loss of the held-out rows.
+    /// The loss of the held-out rows of every part, and over all of them.
     ///
     /// # Errors
     /// Of the device.
-    pub fn evaluate(&mut self, heldout: &Evaluation, byte_lengths: Option<&[u32]>) -> Result<Heldout, Failure> {
+    pub fn evaluate(
+        &mut self,
+        heldout: &[(String, Evaluation)],
+        byte_lengths: Option<&[u32]>,
+    ) -> Result<Heldout, Failure> {
         let (mut loss, mut targets, mut bytes) = (0.0, 0, 0);
-        for index in 0..heldout.batches() {
-            let batch = heldout.batch(index);
-            run(self.device.as_mut(), self.evaluate, &batch, 1.0, 0.0)?;
-            loss += scalar(self.device.as_ref(), self.evaluate, "loss_sum")?;
-            targets += batch.target_tokens();
-            bytes += byte_lengths.map_or(0, |lengths| batch.target_bytes(lengths));
+        let mut parts = BTreeMap::new();
+        for (name, rows) in heldout {
+            let (loss_before, targets_before) = (loss, targets);
+            for index in 0..rows.batches() {
+                let batch = rows.batch(index);
+                run(self.device.as_mut(), self.evaluate, &batch, 1.0, 0.0)?;
+                loss += scalar(self.device.as_ref(), self.evaluate, "loss_sum")?;
+                targets += batch.target_tokens();
+                bytes += byte_lengths.map_or(0, |lengths| batch.target_bytes(lengths));
+            }
+            if heldout.len() > 1 {
+                parts.insert(name.clone(), (loss - loss_before) / (targets - targets_before).max(1) as f64);
+            }
         }
         Ok(Heldout {
             loss: loss / targets.max(1) as f64,
             bits_per_byte: (bytes > 0).then(|| loss / std::f64::consts::LN_2 / bytes as f64),
+            parts,
         })
     }
 }

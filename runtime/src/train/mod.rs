@@ -22,6 +22,7 @@ use crate::checkpoint::reader::TensorFiles;
 use crate::checkpoint::recipe::RecordedRecipe;
 use crate::device::Device;
 use crate::failure::Failure;
+use crate::report::data;
 use crate::report::lock::Lock;
 use crate::report::predict::Prediction;
 use crate::report::progress::DataProgress;
@@ -105,7 +106,7 @@ impl StageRun<'_> {
         let checkpoints = Checkpoints::of_run(&directory);
         checkpoints.sweep()?;
         space::check(&directory, self.stage, prediction.checkpoint_bytes(), checkpoints.steps().len() as u64)?;
-        let lock = Lock::new(self.stage, self.recipe.hash(), &prepared.hashes, runnable.hash.clone());
+        let lock = Lock::new(self.stage, self.recipe.hash(), &prepared, runnable.hash.clone());
         replace_file(&directory.join("recipe.lock"), lock.text().as_bytes())?;
         let state = match &resumed {
             Some((_, state)) => state.clone(),
@@ -127,17 +128,14 @@ impl StageRun<'_> {
             None => self.first_weights(engine.device_mut())?,
         }
         let end_of_text = self.end_of_text(prepared.tokenizer.as_ref())?;
-        let loader = Loader::new(prepared.train.clone(), self.stage).shaped(prepared.shaper.clone());
+        let loader = Loader::new(&prepared, self.stage);
         self.terminal.note(loader.report().line());
         let mut training = Training {
             run: self,
             directory: &directory,
             checkpoints: &checkpoints,
             loader,
-            heldout: prepared
-                .heldout
-                .clone()
-                .map(|stream| Evaluation::new(stream, self.stage).shaped(prepared.shaper.clone())),
+            heldout: Evaluation::of_parts(&prepared, self.stage),
             byte_lengths: prepared.tokenizer.as_ref().map(Tokenizer::byte_lengths),
             unigram_entropy: unigram_entropy(&prepared),
             contents: Contents {
@@ -169,11 +167,14 @@ impl StageRun<'_> {
             number::grouped(prepared.stats.train.tokens),
             number::grouped(held)
         ));
-        if let Some(report) = &prepared.process {
-            self.terminal.note(report.line());
-            let json = serde_json::to_vec_pretty(report).expect("counts and texts are valid JSON");
-            replace_file(&self.directory().join("data.json"), &json)?;
+        for line in data::reading(&prepared) {
+            self.terminal.note(line);
         }
+        for report in prepared.datasets.iter().filter_map(|dataset| dataset.process.as_ref()) {
+            self.terminal.note(report.line());
+        }
+        let json = serde_json::to_vec_pretty(&data::report(&prepared)).expect("counts and texts are valid JSON");
+        replace_file(&self.directory().join("data.json"), &json)?;
         Ok(prepared)
     }
 
@@ -227,7 +228,7 @@ impl StageRun<'_> {
             heldout,
             unigram_entropy: unigram_entropy(prepared),
             predicted_bytes: prediction.resident_bytes(),
-            mapped_bytes: prepared.train.mapped_bytes(),
+            mapped_bytes: prepared.parts.iter().map(|part| part.train.mapped_bytes()).sum(),
             first_step_s: None,
         }
     }

@@ -1,5 +1,6 @@
 //! Going on from a checkpoint: it must be of the same run, and every state comes back bit for bit.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use llmc_compiler::plan::{Plan, StagePlan};
@@ -105,9 +106,13 @@ pub fn open(checkpoint: &Path, plan: &Plan, stage: &StagePlan, data: &DataHashes
 /// What must be equal: the stage, and the data set and tokenizer that it uses.
 fn comparable(plan: &Plan, stage: &StagePlan) -> Value {
     let tokenizer = stage.tokenizer.as_ref().and_then(|name| plan.tokenizers.get(name));
+    let parts = plan.shares(&stage.data).parts;
+    let datasets: BTreeMap<&String, _> =
+        parts.iter().map(|part| (&part.dataset, plan.datasets.get(&part.dataset))).collect();
     json!({
         "stage": stage,
-        "dataset": plan.datasets.get(&stage.data),
+        "datasets": datasets,
+        "mixture": plan.mixtures.get(&stage.data),
         "tokenizer": tokenizer,
     })
 }

@@ -1,5 +1,6 @@
 //! The loop over the optimizer steps.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -28,7 +29,7 @@ pub(super) struct Training<'a> {
     pub directory: &'a Path,
     pub checkpoints: &'a Checkpoints,
     pub loader: Loader,
-    pub heldout: Option<Evaluation>,
+    pub heldout: Vec<(String, Evaluation)>,
     pub byte_lengths: Option<Vec<u32>>,
     pub unigram_entropy: f64,
     pub contents: Contents<'a>,
@@ -55,16 +56,21 @@ impl Training<'_> {
             let is_last = step == stage.steps;
             let metrics = if is_last || is_due(stage.evaluate_every, step) {
                 last_heldout = self.evaluate(engine)?;
+                let heldout = last_heldout.as_ref();
                 StepMetrics {
-                    heldout_loss: last_heldout.map(|heldout| heldout.loss),
-                    bits_per_byte: last_heldout.and_then(|heldout| heldout.bits_per_byte),
+                    heldout_loss: heldout.map(|heldout| heldout.loss),
+                    bits_per_byte: heldout.and_then(|heldout| heldout.bits_per_byte),
+                    heldout_parts: heldout.map(|heldout| heldout.parts.clone()).unwrap_or_default(),
                     ..metrics
                 }
             } else {
                 metrics
             };
             if let Some(loss) = metrics.heldout_loss {
-                progress.note(&format!("step {step}: held-out loss {loss:.4}"));
+                let parts: Vec<String> =
+                    metrics.heldout_parts.iter().map(|(name, loss)| format!("{name} {loss:.4}")).collect();
+                let parts = if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) };
+                progress.note(&format!("step {step}: held-out loss {loss:.4}{parts}"));
             }
             file.append(&metrics)?;
             let share = if rate == 0.0 { 1.0 } else { RATE_WEIGHT };
@@ -111,12 +117,15 @@ impl Training<'_> {
             seconds: state.seconds,
             heldout_loss: None,
             bits_per_byte: None,
+            heldout_parts: BTreeMap::new(),
         }
     }
 
     fn evaluate(&self, engine: &mut Engine) -> Result<Option<Heldout>, Failure> {
-        let heldout = self.heldout.as_ref();
-        heldout.map(|rows| engine.evaluate(rows, self.byte_lengths.as_deref())).transpose()
+        match self.heldout.is_empty() {
+            true => Ok(None),
+            false => engine.evaluate(&self.heldout, self.byte_lengths.as_deref()).map(Some),
+        }
     }
 
     fn refuse_infinite(&self, result: &StepResult) -> Result<(), Failure> {
@@ -158,7 +167,9 @@ impl Training<'_> {
 pub(super) fn last_heldout(directory: &Path, step: u64) -> Result<Option<Heldout>, Failure> {
     let (_, history) = MetricsFile::open(&directory.join(METRICS), step)?;
     let last = history.last().filter(|line| line.step == step);
-    Ok(last.and_then(|line| Some(Heldout { loss: line.heldout_loss?, bits_per_byte: line.bits_per_byte })))
+    Ok(last.and_then(|line| {
+        Some(Heldout { loss: line.heldout_loss?, bits_per_byte: line.bits_per_byte, parts: line.heldout_parts.clone() })
+    }))
 }
 
 fn is_due(every: Option<u64>, step: u64) -> bool {

@@ -6,10 +6,10 @@ use llmc_grammar::codes::{
 use llmc_grammar::diagnostic::{Diagnostic, Diagnostics};
 use llmc_grammar::tree::Declaration;
 
-use super::super::dataset::Dataset;
 use super::super::model::rows_looked_up;
 use super::super::record::{Read, Record};
 use super::Checking;
+use super::data::StageData;
 use crate::plan::{ModelPlan, Packing, SourcePlan, TokenizerPlan, TokenizerSource};
 use crate::world::SourceFacts;
 
@@ -22,7 +22,7 @@ fn writes(item: &Declaration, record: &Record, field: &str) -> bool {
 pub fn data_and_tokenizer(
     item: &Declaration,
     record: &Record,
-    data: Option<&Dataset>,
+    data: Option<&StageData<'_>>,
     checking: &mut Checking<'_, '_>,
 ) {
     let Some(data) = data else { return };
@@ -59,8 +59,8 @@ pub fn data_and_tokenizer(
 }
 
 /// Evaluation needs held-out documents.
-pub fn held_out(item: &Declaration, record: &Record, data: Option<&Dataset>, diagnostics: &mut Diagnostics) {
-    let Some(data) = data.filter(|data| data.plan.holdout == 0.0) else {
+pub fn held_out(item: &Declaration, record: &Record, data: Option<&StageData<'_>>, diagnostics: &mut Diagnostics) {
+    let Some(data) = data.filter(|data| data.datasets.iter().all(|dataset| dataset.plan.holdout == 0.0)) else {
         return;
     };
     for field in ["evaluate", "evaluate_on"] {
@@ -98,7 +98,7 @@ pub fn without_effect(item: &Declaration, record: &Record, diagnostics: &mut Dia
 }
 
 /// The tokenizer's ids are the model's; random ids are among them.
-pub fn vocabulary(record: &Record, data: Option<&Dataset>, model: &ModelPlan, checking: &mut Checking<'_, '_>) {
+pub fn vocabulary(record: &Record, data: Option<&StageData<'_>>, model: &ModelPlan, checking: &mut Checking<'_, '_>) {
     if let Some(data) = data.filter(|data| data.is_tokens()) {
         checking.diagnostics.extend(random_ids_outside(record, data, model));
         return;
@@ -128,20 +128,20 @@ pub fn vocabulary(record: &Record, data: Option<&Dataset>, model: &ModelPlan, ch
         .push(mistake.help(format!("write the size once: `vocab: {name}.vocab` in the model's arguments")));
 }
 
-fn random_ids_outside(record: &Record, data: &Dataset, model: &ModelPlan) -> Option<Diagnostic> {
+fn random_ids_outside(record: &Record, data: &StageData<'_>, model: &ModelPlan) -> Option<Diagnostic> {
     let too_many = |source: &SourcePlan| match source {
         SourcePlan::RandomTokens { vocab, .. } if *vocab > model.vocab => Some(*vocab),
         _ => None,
     };
-    let (index, vocab) =
-        data.plan.sources.iter().enumerate().find_map(|(index, source)| Some((index, too_many(source)?)))?;
+    let mut sources = data.datasets.iter().flat_map(|data| data.plan.sources.iter().zip(&data.spans));
+    let (span, vocab) = sources.find_map(|(source, span)| Some((span, too_many(&source.place)?)))?;
     Some(
         Diagnostic::error(
             VOCABULARY_MISMATCH,
             format!("the model has {} token ids, its data draws from {vocab}", model.vocab),
         )
         .label(record.place("model"), format!("logits over {} ids", model.vocab))
-        .label(&data.spans[index], format!("ids up to {}", vocab - 1))
+        .label(span, format!("ids up to {}", vocab - 1))
         .help(format!("write `vocab: {}` in `random_tokens`, or enlarge the model's vocabulary", model.vocab)),
     )
 }
@@ -181,12 +181,12 @@ pub fn context(record: &Record, model: &ModelPlan, diagnostics: &mut Diagnostics
 }
 
 /// Finished rows of token ids are trained on as they are.
-pub fn row_length(record: &Record, data: Option<&Dataset>, diagnostics: &mut Diagnostics) {
+pub fn row_length(record: &Record, data: Option<&StageData<'_>>, diagnostics: &mut Diagnostics) {
     let length = record.quantity("sequence_length").and_then(|quantity| quantity.whole_in_base());
     let (Some(data), Some(length)) = (data, length) else {
         return;
     };
-    for (facts, span) in data.facts.iter().zip(&data.spans) {
+    for (facts, span) in data.datasets.iter().flat_map(|data| data.facts.iter().zip(&data.spans)) {
         let Some(SourceFacts::Tokens { row_length: Some(row), .. }) = facts else {
             continue;
         };
@@ -206,7 +206,7 @@ pub fn row_length(record: &Record, data: Option<&Dataset>, diagnostics: &mut Dia
 pub fn packing(
     item: &Declaration,
     record: &Record,
-    data: Option<&Dataset>,
+    data: Option<&StageData<'_>>,
     model: Option<&ModelPlan>,
     diagnostics: &mut Diagnostics,
 ) -> Option<Packing> {

@@ -8,10 +8,16 @@ use super::super::record::{Read, Record};
 use super::super::units::Dimension;
 use super::super::value::Quantity;
 use super::batch::{Batch, too_large};
+use super::data::StageData;
 use crate::world::SourceFacts;
 
 /// Steps of the whole stage. `data` is the stage's data set, unless there was a mistake in it.
-pub fn budget(record: &Record, batch: Batch, data: Option<&Dataset>, diagnostics: &mut Diagnostics) -> Option<u64> {
+pub fn budget(
+    record: &Record,
+    batch: Batch,
+    data: Option<&StageData<'_>>,
+    diagnostics: &mut Diagnostics,
+) -> Option<u64> {
     let quantity = record.quantity("budget")?;
     let steps = match quantity.unit.dimension {
         Dimension::Steps => quantity.whole_in_base()?,
@@ -42,17 +48,20 @@ fn epochs(
     record: &Record,
     quantity: Quantity,
     batch: Batch,
-    data: &Dataset,
+    data: &StageData<'_>,
     diagnostics: &mut Diagnostics,
 ) -> Option<u64> {
     let name = &data.name.text;
-    let reason = if !data.is_tokens() {
+    let known = data.single().and_then(|data| rows(data, batch.sequence_length));
+    let reason = if data.single().is_none() {
+        format!("`{name}` has several parts, each with epochs of its own")
+    } else if !data.is_tokens() {
         format!("how many tokens the text of `{name}` makes is known only when it is tokenized")
-    } else if data.plan.holdout > 0.0 {
+    } else if data.datasets[0].plan.holdout > 0.0 {
         format!("what `{name}` holds out is known only when it is read; write `holdout = 0%` there")
-    } else if data.plan.limit_bytes.is_some() {
+    } else if data.datasets[0].plan.limit_bytes.is_some() {
         format!("what the `limit` of `{name}` leaves is known only when it is read")
-    } else if let Some(rows) = rows(data, batch.sequence_length) {
+    } else if let Some(rows) = known {
         let steps = (quantity.in_base() * rows as f64 / batch.rows() as f64).ceil();
         if steps < 9e15 {
             return Some((steps as u64).max(1));

@@ -2,6 +2,7 @@
 
 mod batch;
 mod consistency;
+mod data;
 mod duration;
 mod leak;
 mod objective;
@@ -15,6 +16,7 @@ use llmc_grammar::diagnostic::{Diagnostic, Diagnostics};
 use llmc_grammar::tree::{Declaration, Field};
 
 use super::dataset::Dataset;
+use super::mixture::Mixture;
 use super::model::Library;
 use super::names::Names;
 use super::reader::Reader;
@@ -22,6 +24,7 @@ use super::record::{Read, Record};
 use super::table::STAGE;
 use crate::plan::{SamplePlan, StagePlan, TokenizerPlan};
 use crate::world::World;
+use data::StageData;
 
 /// What stages are checked against.
 pub struct Checking<'a, 't> {
@@ -33,6 +36,8 @@ pub struct Checking<'a, 't> {
     pub sound_functions: bool,
     /// Data sets by name; none where one has a mistake.
     pub datasets: &'a BTreeMap<String, Option<Dataset>>,
+    /// Mixtures by name; none where one or a data set in it has a mistake.
+    pub mixtures: &'a BTreeMap<String, Option<Mixture>>,
     /// Tokenizers by name; none where one has a mistake.
     pub tokenizers: &'a BTreeMap<String, Option<TokenizerPlan>>,
     /// Files.
@@ -80,8 +85,10 @@ fn check(
             .declaration(&STAGE, &item.name, fields, item.from.is_none());
     let before = checking.diagnostics.len();
     let data_name = record.declaration("data");
-    let data = data_name.and_then(|name| checking.datasets.get(name)?.as_ref());
+    let stage_data = data_name.and_then(|name| StageData::find(name, checking));
+    let data = stage_data.as_ref();
     let tokenizer = record.optional("tokenizer", Read::declaration);
+    data::objective(&record, data, checking.diagnostics);
     consistency::data_and_tokenizer(item, &record, data, checking);
     consistency::held_out(item, &record, data, checking.diagnostics);
     consistency::without_effect(item, &record, checking.diagnostics);
@@ -102,6 +109,9 @@ fn check(
     let batch = batch::check(&record, checking.diagnostics);
     consistency::row_length(&record, data, checking.diagnostics);
     let steps = batch.and_then(|batch| duration::budget(&record, batch, data, checking.diagnostics));
+    if let (Some(batch), Some(steps), Some(data)) = (batch, steps, data) {
+        data::repeats(&record, data, batch, steps, checking.diagnostics);
+    }
     let timed = batch.zip(steps).map(|(batch, steps)| {
         (
             schedule::schedule(&record, batch, steps, checking.diagnostics),
@@ -142,7 +152,7 @@ fn check(
 }
 
 /// Nothing after a mistake; `Some(None)` where nothing is sampled.
-fn sample(record: &Record, data: &Dataset) -> Option<Option<SamplePlan>> {
+fn sample(record: &Record, data: &StageData<'_>) -> Option<Option<SamplePlan>> {
     let Some(call) = record.optional("sample", Read::call)?.filter(|_| !data.is_tokens()) else {
         return Some(None);
     };

@@ -27,7 +27,7 @@ const fn sample(default: &'static str, doc: &'static str) -> Field {
 }
 
 const fn dataset(name: &'static str, doc: &'static str, example: &'static str) -> Field {
-    Field { name, ty: Type::Declaration("dataset"), presence: Presence::Required, doc, example }
+    Field { name, ty: Type::Declaration(&["dataset"]), presence: Presence::Required, doc, example }
 }
 
 static TRAIN_CLASSIFIER: Form = Form {

@@ -5,15 +5,18 @@
 
 mod curation;
 mod data;
+mod mixture;
 mod objective;
 mod process;
 mod range;
 mod scaling;
+mod source;
 mod spellings;
 mod stage;
 mod tokenizer;
 
 pub use data::DATASET;
+pub use mixture::MIXTURE;
 use process::STEPS;
 pub use range::Range;
 pub use scaling::SCALINGS;
@@ -106,8 +109,8 @@ pub enum Type {
     Pair(Range),
     /// A number with a unit of one of these dimensions; the range is in base units (one token, one byte, the whole).
     Quantity(&'static [Dimension], Range),
-    /// The name of a declaration of this kind.
-    Declaration(&'static str),
+    /// The name of a declaration of one of these kinds.
+    Declaration(&'static [&'static str]),
     /// A model, by name or called with its constant arguments.
     Model,
     /// One of these calls; a call whose arguments may all be left out may also be written as a bare name.
@@ -125,7 +128,7 @@ pub enum Type {
 }
 
 /// Every kind of declaration whose fields are fixed. (`huggingface` takes the keys of a `config.json`.)
-pub static KINDS: [&Form; 3] = [&DATASET, &TOKENIZER, &STAGE];
+pub static KINDS: [&Form; 4] = [&DATASET, &MIXTURE, &TOKENIZER, &STAGE];
 
 /// Kinds whose fields are free.
 pub static OPEN_KINDS: [&str; 1] = ["huggingface"];
@@ -190,7 +193,7 @@ impl Type {
                 }
                 alternatives(&described)
             }
-            Type::Declaration(kind) => format!("the name of a {kind}"),
+            Type::Declaration(kinds) => format!("the name of a {}", kinds.join(" or ")),
             Type::Model => "a model".to_owned(),
             Type::Call(calls) => alternatives(&call_names(calls)),
             Type::OneOrMore(inner) => format!("{}, or a list of them", inner.describe()),

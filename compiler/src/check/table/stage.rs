@@ -23,14 +23,14 @@ pub static STAGE: Form = Form {
         },
         Field {
             name: "data",
-            ty: Type::Declaration("dataset"),
+            ty: Type::Declaration(&["dataset", "mixture"]),
             presence: Presence::Required,
-            doc: "The dataset to train on.",
+            doc: "The dataset or mixture to train on.",
             example: "rust",
         },
         Field {
             name: "tokenizer",
-            ty: Type::Declaration("tokenizer"),
+            ty: Type::Declaration(&["tokenizer"]),
             presence: Presence::Optional("the data is token ids already"),
             doc: "The tokenizer; its vocabulary must be the model's. Needed for text.",
             example: "bpe",

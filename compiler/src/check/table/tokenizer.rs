@@ -90,7 +90,7 @@ const fn vocab(least: f64, doc: &'static str) -> Field {
 
 const ON: Field = Field {
     name: "on",
-    ty: Type::Declaration("dataset"),
+    ty: Type::Declaration(&["dataset"]),
     presence: Presence::Required,
     doc: "The dataset to train on.",
     example: "rust",

@@ -10,6 +10,7 @@ use super::super::words::{chosen, mixed};
 use super::super::{Document, Outcome, Step, StepReport, recalled, state};
 use super::company::{Company, Watch};
 use super::swap::swapped;
+use crate::record::Record;
 use crate::split::document_key;
 
 /// Exchanges terms in a share of the documents.
@@ -36,27 +37,41 @@ impl Counterfactual {
         }
     }
 
-    /// What becomes of a text, and its company before and after.
-    fn exchange(&self, text: &str) -> (Outcome, Company, Company) {
+    /// What becomes of a document, and its company before and after.
+    fn exchange(&self, document: &Document) -> (Outcome, Company, Company) {
+        let text = document.text.as_str();
         let before = self.watch.look(text);
         let key = mixed(document_key(text.as_bytes()) ^ mixed(self.seed));
         if before.terms == [0; 2] || !chosen(key, self.share) {
             return (Outcome::Kept, before.clone(), before);
         }
-        let (text, count) = swapped(text, &self.watch.pairs);
+        let (text, record, count) = self.counterpart(document);
         let found = BTreeMap::from([("terms", count)]);
         let mut after = self.watch.look(&text);
         if self.keep_original {
             after.add(&before);
-            return (Outcome::Joined { copies: vec![text], found }, before, after);
+            return (Outcome::Joined { copies: vec![(text, record)], found }, before, after);
         }
-        (Outcome::Changed { text, found }, before, after)
+        (Outcome::Changed { text, record, found }, before, after)
+    }
+
+    /// The text with its terms exchanged, of a record all its texts, and how many terms there were.
+    fn counterpart(&self, document: &Document) -> (String, Option<Record>, u64) {
+        let Some(record) = &document.record else {
+            let (text, count) = swapped(&document.text, &self.watch.pairs);
+            return (text, None, count);
+        };
+        let exchanged = record.texts().into_iter().map(|(_, text)| swapped(text, &self.watch.pairs));
+        let (texts, counts): (Vec<String>, Vec<u64>) = exchanged.unzip();
+        let mut record = record.clone();
+        record.replace(texts);
+        (record.joined(), Some(record), counts.iter().sum())
     }
 }
 
 impl Step for Counterfactual {
     fn decide(&mut self, batch: &[Document]) -> Vec<Outcome> {
-        let exchanged: Vec<_> = batch.par_iter().map(|document| self.exchange(&document.text)).collect();
+        let exchanged: Vec<_> = batch.par_iter().map(|document| self.exchange(document)).collect();
         let count = |(outcome, before, after): (Outcome, Company, Company)| {
             self.before.add(&before);
             self.after.add(&after);

@@ -167,8 +167,8 @@ mod tests {
             6 | 7 => format!("She is doctor number {number}."),
             _ => format!("It is number {number}."),
         };
-        let origin = |position| Origin { source: "a".to_owned(), position };
-        let document = |number| Document { text: text(number), origin: origin(number), done: Vec::new() };
+        let origin = |position| Origin::new("a", position);
+        let document = |number| Document { text: text(number), origin: origin(number), done: Vec::new(), record: None };
         let documents: Vec<Document> = (0..1000).map(document).collect();
         let mut groups = Reweighting::new(&plan, &Resources::default());
         documents.chunks(7).for_each(|batch| groups.add(batch));

@@ -2,6 +2,7 @@
 
 use llmc_grammar::diagnostic::Diagnostic;
 
+use super::super::Document;
 use super::super::words::{chosen, mixed};
 use crate::documents::cut_point;
 use crate::split::{Survey, document_key};
@@ -30,15 +31,15 @@ impl Sample {
     /// # Errors
     /// The first of the documents that cannot be read.
     pub fn take(
-        documents: impl Iterator<Item = Result<String, Diagnostic>>,
+        documents: impl Iterator<Item = Result<Document, Diagnostic>>,
         survey: &Survey,
         limit: u64,
     ) -> Result<Sample, Diagnostic> {
-        let share = limit as f64 / survey.bytes.max(1) as f64;
+        let share = limit as f64 / survey.all.bytes.max(1) as f64;
         let mut sample = Sample::default();
         let mut left = limit as usize;
-        for text in documents {
-            let text = text?;
+        for document in documents {
+            let text = document?.text;
             if left == 0 {
                 break;
             }
@@ -54,7 +55,7 @@ impl Sample {
                     continue;
                 }
                 left = left.saturating_sub(piece.len());
-                let side = if survey.documents >= DOCUMENTS { mixed(key) } else { mixed(piece_key) };
+                let side = if survey.all.documents >= DOCUMENTS { mixed(key) } else { mixed(piece_key) };
                 let side = if chosen(side, HELD_OUT) { &mut sample.heldout } else { &mut sample.train };
                 side.push(piece.to_owned());
             }

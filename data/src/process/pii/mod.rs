@@ -114,12 +114,14 @@ impl Redaction {
         };
         match self.replace {
             Replacement::Drop => Outcome::Dropped { reason: first.kind.name(), found },
-            Replacement::Tag => {
-                Outcome::Changed { text: replaced(text, &findings, |kind, _| tag(kind).to_owned()), found }
-            }
+            Replacement::Tag => Outcome::Changed {
+                text: replaced(text, &findings, |kind, _| tag(kind).to_owned()),
+                record: None,
+                found,
+            },
             Replacement::Fake => {
                 let fake = |kind, value: &str| self.fakes.of(kind, value);
-                Outcome::Changed { text: replaced(text, &findings, fake), found }
+                Outcome::Changed { text: replaced(text, &findings, fake), record: None, found }
             }
         }
     }

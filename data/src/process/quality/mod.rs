@@ -39,7 +39,7 @@ impl Filter {
         match cleaned {
             None => Outcome::Kept,
             Some(text) if text.trim().is_empty() => Outcome::Dropped { reason: "nothing_left", found: BTreeMap::new() },
-            Some(text) => Outcome::Changed { text, found },
+            Some(text) => Outcome::Changed { text, record: None, found },
         }
     }
 }

@@ -77,7 +77,7 @@ fn cleaning_removes_lines_and_says_why() {
         ("boilerplate_lines", 1),
     ]);
     let cleaned = "This line is good.\nSo is \"this one.\"\n".to_owned();
-    assert_eq!(filter.judge(text), Outcome::Changed { text: cleaned.clone(), found });
+    assert_eq!(filter.judge(text), Outcome::Changed { text: cleaned.clone(), record: None, found });
     assert_eq!(filter.judge(&cleaned), Outcome::Kept);
     assert_eq!(filter.judge("Home\n"), Outcome::dropped("nothing_left"));
 }

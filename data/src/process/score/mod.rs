@@ -123,8 +123,9 @@ mod tests {
         let plan = ScorePlan { formula, quality: None, fluency: None, language: Vec::new() };
         let document = |text: &str| Document {
             text: text.to_owned(),
-            origin: Origin { source: "a".to_owned(), position: 1 },
+            origin: Origin::new("a", 1),
             done: Vec::new(),
+            record: None,
         };
         // Components 1 and 0; 1 and 1; 0.5 and 0: the last sum is the limit itself.
         let documents = ["all are words", "ALL ARE CAPITALS", "half 12"].map(document);

@@ -47,7 +47,7 @@ fn attempt(directory: &Path, most: usize) -> Result<Finished, WriteError> {
     let rest = (most < texts().len()).then(broken);
     let cache = Cache::new(directory);
     let place = Place { cache: &cache, entry: "documents", part_bytes: 4000 };
-    run(place, (&steps(), &Resources::default()), &mut Reading::new(all.chain(rest), |_| (0, false), &|_| {}))
+    run(place, (&steps(), &Resources::default()), &mut Reading::new(all.chain(rest), |_| (Vec::new(), false), &|_| {}))
 }
 
 fn files(directory: &Path) -> BTreeMap<String, (Vec<u8>, SystemTime)> {

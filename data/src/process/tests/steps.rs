@@ -7,9 +7,12 @@ use crate::cache::Cache;
 
 /// Texts as the lines of a file.
 pub fn documents(texts: &[String]) -> Vec<Document> {
-    let origin = |position| Origin { source: "a.jsonl".to_owned(), position };
-    let document =
-        |(text, position): (&String, u64)| Document { text: text.clone(), origin: origin(position), done: Vec::new() };
+    let document = |(text, position): (&String, u64)| Document {
+        text: text.clone(),
+        origin: Origin::new("a.jsonl", position),
+        done: Vec::new(),
+        record: None,
+    };
     texts.iter().zip(1..).map(document).collect()
 }
 
@@ -17,7 +20,7 @@ pub fn documents(texts: &[String]) -> Vec<Document> {
 pub fn processed(steps: &[ProcessPlan], texts: &[String]) -> (Vec<Document>, ProcessReport) {
     let directory = tempfile::tempdir().unwrap();
     let cache = Cache::new(directory.path());
-    let mut input = Reading::new(documents(texts).into_iter().map(Ok), |_| (0, false), &|_| {});
+    let mut input = Reading::new(documents(texts).into_iter().map(Ok), |_| (Vec::new(), false), &|_| {});
     let place = Place { cache: &cache, entry: "documents", part_bytes: PART_BYTES };
     let finished = run(place, (steps, &models::Resources::default()), &mut input).unwrap();
     let left: Vec<Document> = finished.documents().collect::<Result<_, _>>().unwrap();

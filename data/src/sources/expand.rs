@@ -6,12 +6,14 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
+use llmc_grammar::codes;
+use llmc_grammar::diagnostic::Diagnostic;
 use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
 
-/// A compressed file may always expand to this many bytes ...
-const ALWAYS_ALLOWED: u64 = 1 << 30;
+use super::faults::{Fault, Trouble};
 
-/// ... and to this many times its own size. Text seldom exceeds 20, and what exceeds both limits is a decompression bomb.
+/// A compressed file may always expand to this many times its own size. Text seldom exceeds 20, and what exceeds both this and
+/// [`Bounds::expanded`](super::Bounds) is a decompression bomb.
 const LARGEST_RATIO: u64 = 200;
 
 /// The content of a file.
@@ -28,11 +30,11 @@ impl fmt::Debug for Content {
 }
 
 impl Content {
-    /// Opens a file; the end of its name says how it is compressed.
-    pub fn open(path: &Path) -> io::Result<Content> {
+    /// Opens a file; the end of its name says how it is compressed. It may always expand to `expanded` bytes.
+    pub fn open(path: &Path, expanded: u64) -> io::Result<Content> {
         let file = File::open(path)?;
         let size = file.metadata()?.len();
-        let allowed = ALWAYS_ALLOWED.max(size.saturating_mul(LARGEST_RATIO));
+        let allowed = expanded.max(size.saturating_mul(LARGEST_RATIO));
         let buffered = BufReader::with_capacity(1 << 16, file);
         Ok(match compression(path) {
             None => Content { reader: Box::new(buffered), allowed: u64::MAX },
@@ -40,20 +42,13 @@ impl Content {
             Some(Compression::Zstd) => Content { reader: Box::new(Frames::Between(Some(buffered))), allowed },
         })
     }
-
-    /// All bytes of the file at `path`.
-    pub fn of(path: &Path) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        Content::open(path)?.read_to_end(&mut bytes)?;
-        Ok(bytes)
-    }
 }
 
 impl Read for Content {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.reader.read(buffer)?;
         self.allowed = self.allowed.checked_sub(count as u64).ok_or_else(|| {
-            let reason = format!("it expands to more than 1 GiB and {LARGEST_RATIO} times its size");
+            let reason = format!("it expands to more than {LARGEST_RATIO} times its size");
             io::Error::new(io::ErrorKind::InvalidData, reason)
         })?;
         Ok(count)
@@ -78,6 +73,34 @@ fn compression(path: &Path) -> Option<Compression> {
 /// Whether the file's name says that it is compressed.
 pub fn is_compressed(path: &Path) -> bool {
     compression(path).is_some()
+}
+
+/// A file that cannot be opened.
+pub fn unreadable(path: &Path, error: &io::Error) -> Trouble {
+    Trouble::end(Fault::Unreadable, diagnostic(path, error))
+}
+
+/// A file that can be read no further.
+pub fn broken(path: &Path, error: &io::Error) -> Trouble {
+    Trouble::end(Fault::Damaged, diagnostic(path, error))
+}
+
+/// The diagnostic for a file that cannot be read.
+pub fn diagnostic(path: &Path, error: &io::Error) -> Diagnostic {
+    let shown = path.display();
+    let message = match error.kind() {
+        io::ErrorKind::NotFound => format!("`{shown}` does not exist"),
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput
+            if is_compressed(path) =>
+        {
+            let message = format!("`{shown}` cannot be expanded: {error}");
+            return Diagnostic::error(codes::DATA_UNREADABLE, message)
+                .help("the archive is cut off, damaged or not one at all: copy it again; or write `on_error = skip`");
+        }
+        _ => format!("`{shown}` cannot be read: {error}"),
+    };
+    Diagnostic::error(codes::DATA_UNREADABLE, message)
+        .help("relative paths start at the recipe's directory; `--set` can point the recipe at another file")
 }
 
 type Decoder = StreamingDecoder<BufReader<File>, FrameDecoder>;
@@ -144,7 +167,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join(name);
         fs::write(&path, bytes).unwrap();
-        Content::of(&path)
+        let mut content = Vec::new();
+        Content::open(&path, 1 << 30)?.read_to_end(&mut content)?;
+        Ok(content)
     }
 
     #[test]
@@ -165,13 +190,16 @@ mod tests {
 
     #[test]
     fn a_decompression_bomb_ends_early() {
-        let bomb = gzip(&vec![0; 64 << 20]);
-        // Two members of 64 MiB each stay under the limit; twenty do not.
-        assert_eq!(read("x.gz", &bomb.repeat(2)).unwrap().len(), 128 << 20);
+        let bomb = gzip(&vec![0; 4 << 20]);
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("x.gz");
-        fs::write(&path, bomb.repeat(20)).unwrap();
-        let error = io::copy(&mut Content::open(&path).unwrap(), &mut io::sink()).unwrap_err();
-        assert!(error.to_string().contains("1 GiB"), "{error}");
+        let expand = |members: usize| {
+            fs::write(&path, bomb.repeat(members)).unwrap();
+            io::copy(&mut Content::open(&path, 16 << 20).unwrap(), &mut io::sink())
+        };
+        // Three members of 4 MiB stay under the bound; twenty do not.
+        assert_eq!(expand(3).unwrap(), 12 << 20);
+        let error = expand(20).unwrap_err();
+        assert!(error.to_string().contains("200 times"), "{error}");
     }
 }

@@ -126,7 +126,7 @@ fn preparing_data_is_timed_part_by_part() {
     place.write(
         "a.recipe",
         "import \"std/gpt2\"\n\
-         dataset d { source = files(\"*.txt\")  process = [dedup_exact, dedup_near, pii] }\n\
+         dataset d { source = files(\"text-*.txt\")  process = [dedup_exact, dedup_near, pii] }\n\
          tokenizer t { train = byte_bpe(vocab: 300, on: d) }\n\
          stage s { model = gpt2(vocab: t.vocab, width: 32, depth: 1, heads: 1, context: 32)  data = d  tokenizer = t\n  \
          objective = causal_lm  optimizer = adamw(learning_rate: 1e-3)\n  \

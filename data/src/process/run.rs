@@ -88,7 +88,7 @@ pub fn run(
         let (made, done) = match between.take() {
             None => this.run(input)?,
             Some(Between::Near(groups)) => this.run(&mut Survivors::new(&parts, &groups)?)?,
-            Some(Between::Reweight(groups)) => this.run(&mut Reweighted::new(&parts, groups))?,
+            Some(Between::Reweight(groups)) => this.run(&mut Reweighted::new(&parts, *groups))?,
         };
         if let Some(end) = made.last().map(Part::trailer) {
             reports.extend(end.progressed.report.clone());
@@ -106,7 +106,7 @@ pub fn run(
                 for batch in batches(&parts) {
                     groups.add(&batch?);
                 }
-                Some(Between::Reweight(groups))
+                Some(Between::Reweight(Box::new(groups)))
             }
             (_, Some(near)) => {
                 let name = format!("{entry}.{pass}-groups");
@@ -146,7 +146,7 @@ fn sees_all_first(plan: &ProcessPlan) -> bool {
 /// What such a step has found in the parts of the pass before it.
 enum Between {
     Near(Groups),
-    Reweight(Reweighting),
+    Reweight(Box<Reweighting>),
 }
 
 /// The documents of parts in batches.

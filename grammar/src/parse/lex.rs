@@ -205,7 +205,7 @@ impl<'a> Lexer<'a> {
 
     /// Whether a dot stands just before here, and a name before it.
     fn follows_name_and_dot(&self) -> bool {
-        let before = self.source.text()[..self.position].as_bytes();
+        let before = &self.source.text().as_bytes()[..self.position];
         matches!(before, [.., last, b'.'] if is_word_byte(*last))
     }
 

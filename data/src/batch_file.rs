@@ -8,6 +8,9 @@ use safetensors::{Dtype, SafeTensors};
 
 use super::batch::Batch;
 
+/// Whole numbers and their shape.
+type Numbers = ([usize; 2], Vec<i32>);
+
 impl Batch {
     /// The batch of a safetensors file: `tokens` and `targets` `[B, T]`, and whatever else models read, as whole numbers.
     ///
@@ -20,7 +23,7 @@ impl Batch {
         };
         let bytes = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
         let tensors = SafeTensors::deserialize(&bytes).map_err(|error| wrong(error.to_string()))?;
-        let read = |name: &str| -> Result<Option<([usize; 2], Vec<i32>)>, Diagnostic> {
+        let read = |name: &str| -> Result<Option<Numbers>, Diagnostic> {
             let Ok(view) = tensors.tensor(name) else { return Ok(None) };
             let &[rows, length] = view.shape() else {
                 return Err(wrong(format!("`{name}` has the shape {:?}", view.shape())));

@@ -3,7 +3,7 @@
 //! Documents stream through the steps in batches, in the order of the sources. Each step looks at the documents of a
 //! batch on all cores and then decides in order, so that the result depends neither on the number of threads nor on
 //! the size of a batch. Between a step that must have seen every document before it can decide ([`near`]) and those
-//! before it lies the disk (see [`run`](self::run)).
+//! before it lies the disk (see `run.rs`).
 
 mod bias;
 mod decontaminate;

@@ -1,7 +1,7 @@
 //! Files of documents, opened and read row by row within bounded memory.
 //!
 //! What cannot be read comes up as a [`Trouble`]: a diagnostic for who wants it, and what is to be counted for who
-//! goes on. Nothing here panics on any file: library code that may is called under [`caught`](panics::caught).
+//! goes on. Nothing here panics on any file: library code that may is called under `panics::caught`.
 
 pub mod csv;
 pub mod expand;

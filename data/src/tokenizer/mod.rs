@@ -1,7 +1,7 @@
 //! Tokenizers: trained byte-level BPE, Hugging Face files and plain bytes, all through the
 //! `tokenizers` crate, so that each can be saved as a `tokenizer.json`.
 //!
-//! Documents of byte-level BPE go through an encoder of our own ([`encode`]), which gives the same ids faster.
+//! Documents of byte-level BPE go through an encoder of our own (`encode`), which gives the same ids faster.
 
 mod byte_level;
 mod encode;

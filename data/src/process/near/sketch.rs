@@ -57,7 +57,7 @@ impl Signer {
     }
 
     /// Writes one hash for each of the [`Signer::bands`] of the MinHash values of a set of well-mixed hashes;
-    /// [`EMPTY`] for the empty set. Order and repetitions change nothing. `bins` is memory that is used again.
+    /// All ones for the empty set. Order and repetitions change nothing. `bins` is memory that is used again.
     /// Gives two bits of each of the first values (Li and König 2010).
     pub fn sign(&self, set: &[u64], bins: &mut Vec<u64>, bands: &mut [u32]) -> u128 {
         if set.is_empty() {

@@ -93,6 +93,9 @@ pub struct StagePlan {
     pub micro_batch: u64,
     /// Micro-batches of one optimizer step.
     pub accumulation: u64,
+    /// How often each part of the data is read; empty where that is known only after it is tokenized.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub epochs: Vec<PartEpochs>,
     /// Optimizer steps.
     pub steps: u64,
     /// Steps between held-out evaluations (none: only at the end).
@@ -112,6 +115,15 @@ pub struct StagePlan {
     pub seed: u64,
     /// Text to sample from at the end, if any.
     pub sample: Option<SamplePlan>,
+}
+
+/// How often a stage reads a part of its data.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PartEpochs {
+    /// The data set, or a source of it that has a weight.
+    pub part: String,
+    /// Times, the last perhaps not whole.
+    pub epochs: f64,
 }
 
 impl StagePlan {

@@ -118,6 +118,7 @@ fn stage(is_tokens: bool) -> StagePlan {
         target_length: None,
         micro_batch: 3,
         accumulation: 2,
+        epochs: Vec::new(),
         steps: 10,
         evaluate_every: None,
         evaluate_rows: 100,

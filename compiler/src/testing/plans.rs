@@ -219,6 +219,7 @@ pub(crate) fn stage(model: ModelPlan, micro_batch: u64, sequence_length: u64, ac
         target_length: None,
         micro_batch,
         accumulation,
+        epochs: Vec::new(),
         steps: 10,
         evaluate_every: None,
         evaluate_rows: 8,

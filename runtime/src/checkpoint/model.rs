@@ -216,6 +216,7 @@ fn stage_of(model: ModelPlan, config: &Value) -> StagePlan {
         target_length: None,
         micro_batch: 1,
         accumulation: 1,
+        epochs: Vec::new(),
         steps: 1,
         evaluate_every: None,
         evaluate_rows: 0,

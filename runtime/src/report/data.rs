@@ -47,20 +47,36 @@ fn steps(dataset: &str, report: Option<&ProcessReport>) -> String {
     let mut text = String::new();
     let read = (report.documents_read, report.bytes_read);
     text.push_str(&format!("{:<24}{:>14}{:>14}{:>12}{:>12}\n", dataset, "documents", "text", "dropped", "changed"));
-    text.push_str(&format!("  {:<22}{:>14}{:>14}\n", "read", grouped(read.0), bytes(read.1)));
+    let bar = |kept: u64| bar(kept, read.1);
+    text.push_str(&format!(
+        "  {:<22}{:>14}{:>14}{:>24}  {}\n",
+        "read",
+        grouped(read.0),
+        bytes(read.1),
+        "",
+        bar(read.1)
+    ));
     for step in &report.steps {
         text.push_str(&format!(
-            "  {:<22}{:>14}{:>14}{:>12}{:>12}\n",
+            "  {:<22}{:>14}{:>14}{:>12}{:>12}  {}\n",
             step.step,
             grouped(step.documents_kept),
             bytes(step.bytes_kept),
             grouped(step.dropped_documents()),
-            grouped(step.changed)
+            grouped(step.changed),
+            bar(step.bytes_kept)
         ));
     }
     text.push('\n');
     report.steps.iter().for_each(|step| text.push_str(&details(step)));
     text
+}
+
+/// A plot of what is left of the text that was read, a block for each twentieth.
+fn bar(kept: u64, read: u64) -> String {
+    let share = kept as f64 / read.max(1) as f64;
+    let blocks = ((share * 20.0).round() as usize).min(20);
+    format!("{}{} {:.1}%", "█".repeat(blocks), "·".repeat(20 - blocks), share * 100.0)
 }
 
 /// What was read of every source, where there is more to say than the sums do.

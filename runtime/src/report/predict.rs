@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use llmc_compiler::plan::StagePlan;
+use llmc_compiler::plan::{PartEpochs, StagePlan};
 use llmc_compiler::program::{MemoryKind, Program, StagePrograms};
 
 use crate::checkpoint::contents::{model_layout, optimizer_layout};
@@ -98,6 +98,9 @@ impl Prediction {
         row("tokens per step", grouped(self.tokens_per_step), batch);
         row("steps", grouped(stage.steps), String::new());
         row("tokens", grouped(stage.tokens()), count(stage.tokens()));
+        for PartEpochs { part, epochs } in &stage.epochs {
+            row(&format!("  epochs of {part}"), format!("{epochs:.2}"), String::new());
+        }
         let total = self.flops_per_step as f64 * stage.steps as f64;
         row("FLOPs", format!("{total:.3e}"), flops(total));
         let resident = self.resident_bytes();

@@ -10,7 +10,7 @@ use super::super::dataset::Dataset;
 use super::super::record::Record;
 use super::Checking;
 use super::batch::Batch;
-use crate::plan::{Plan, REPEATS_WORTH_IT, Shares, repeats as repeats_of};
+use crate::plan::{PartEpochs, Plan, REPEATS_WORTH_IT, Shares, repeats as repeats_of};
 use crate::world::SourceFacts;
 
 /// A data set, or the data sets of a mixture: all of one type.
@@ -108,15 +108,23 @@ pub fn objective(record: &Record, data: Option<&StageData<'_>>, diagnostics: &mu
     );
 }
 
-/// Warns where the budget needs data more often than it is worth.
-pub fn repeats(record: &Record, data: &StageData<'_>, batch: Batch, steps: u64, diagnostics: &mut Diagnostics) {
-    let Some(rows) = data.rows(batch.sequence_length) else {
-        return;
+/// How often the budget reads each part of the data, where the recipe tells its size; a warning where that is more than it is
+/// worth.
+pub fn repeats(
+    record: &Record,
+    data: &StageData<'_>,
+    batch: Batch,
+    steps: u64,
+    diagnostics: &mut Diagnostics,
+) -> Vec<PartEpochs> {
+    let (Some(rows), Some(total)) = (data.rows(batch.sequence_length), steps.checked_mul(batch.rows())) else {
+        return Vec::new();
     };
     let blend = data.shares.blend(&rows);
-    let Some(total) = steps.checked_mul(batch.rows()) else { return };
     let repeated = repeats_of(&blend, &rows, total);
+    let mut read = Vec::new();
     for (part, epochs) in data.shares.parts.iter().zip(repeated) {
+        read.push(PartEpochs { part: part.name.clone(), epochs });
         if epochs > REPEATS_WORTH_IT {
             diagnostics.push(
                 Diagnostic::warning(REPEATED_DATA, format!("`{}` is read {epochs:.1} times", part.name))
@@ -126,4 +134,5 @@ pub fn repeats(record: &Record, data: &StageData<'_>, batch: Batch, steps: u64, 
             );
         }
     }
+    read
 }

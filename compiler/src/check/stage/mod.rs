@@ -109,9 +109,10 @@ fn check(
     let batch = batch::check(&record, checking.diagnostics);
     consistency::row_length(&record, data, checking.diagnostics);
     let steps = batch.and_then(|batch| duration::budget(&record, batch, data, checking.diagnostics));
-    if let (Some(batch), Some(steps), Some(data)) = (batch, steps, data) {
-        data::repeats(&record, data, batch, steps, checking.diagnostics);
-    }
+    let epochs = match (batch, steps, data) {
+        (Some(batch), Some(steps), Some(data)) => data::repeats(&record, data, batch, steps, checking.diagnostics),
+        _ => Vec::new(),
+    };
     let timed = batch.zip(steps).map(|(batch, steps)| {
         (
             schedule::schedule(&record, batch, steps, checking.diagnostics),
@@ -139,6 +140,7 @@ fn check(
         target_length: lengths.map(|(_, target)| target),
         micro_batch: batch.micro_batch,
         accumulation: batch.accumulation,
+        epochs,
         steps: steps?,
         evaluate_every: evaluate_every?,
         evaluate_rows: record.quantity("evaluate_on")?.whole_in_base()?,

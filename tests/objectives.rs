@@ -265,9 +265,14 @@ fn objectives_agree_with_pytorch_on_the_reference_device() {
 /// frequencies of single tokens.
 #[test]
 fn objectives_learn() {
-    for (objective, steps) in
-        [("masked", 1200), ("prefix", 200), ("spans", 300), ("permutation", 350), ("mixture", 350)]
-    {
+    // Of this text the entropy of single tokens is about 5.2 nats; the bounds lie a little above what was measured.
+    for (objective, steps, bound) in [
+        ("masked", 1200, 4.9),
+        ("prefix", 200, 3.7),
+        ("spans", 300, 4.3),
+        ("permutation", 350, 4.4),
+        ("mixture", 350, 4.4),
+    ] {
         let place = tempfile::tempdir().expect("a temporary folder");
         let files = root().join("compiler/src/**/*.rs");
         let output = Command::new(env!("CARGO_BIN_EXE_llmc"))
@@ -286,8 +291,8 @@ fn objectives_learn() {
             .lines()
             .rev()
             .find_map(|line| serde_json::from_str::<Value>(line).expect("a JSON line")["heldout_loss"].as_f64());
-        // Of this text the entropy of single tokens is about 5.2 nats.
         let heldout = heldout.expect("an evaluation");
-        assert!(heldout < 4.9, "{objective}: {heldout}");
+        println!("{objective}: {heldout:.3} after {steps} steps");
+        assert!(heldout < bound, "{objective}: {heldout}");
     }
 }

@@ -190,6 +190,20 @@ impl Objective {
         let lengths = self.parts().into_iter().map(of);
         lengths.fold((0, 1), |(tokens, target), (row, decoder)| (tokens.max(row), target.max(decoder)))
     }
+
+    /// The length of an encoder's input that is made from rows of exactly `tokens`, if there is one.
+    pub fn source_length(&self, tokens: u64) -> Option<u64> {
+        // Longer inputs are made from longer rows, and a row is at least as long as its input less the end of text.
+        let (mut below, mut found) = (0, tokens + 1);
+        while found - below > 1 {
+            let middle = below + (found - below) / 2;
+            match self.decoder_lengths(middle).0 < tokens {
+                true => below = middle,
+                false => found = middle,
+            }
+        }
+        (self.decoder_lengths(found).0 == tokens).then_some(found)
+    }
 }
 
 #[cfg(test)]
@@ -210,5 +224,9 @@ mod tests {
         assert_eq!(corruption(0.5, 3.0).lengths(32), (22, 22));
         assert_eq!(corruption(0.5, 32.0).lengths(32), (18, 18));
         assert_eq!(usual.noise(2), (1, 1));
+        let spans = Objective::SpanCorruption(usual);
+        assert_eq!((spans.decoder_lengths(512), spans.source_length(568)), ((568, 114), Some(512)));
+        let missed: Vec<u64> = (2..100).filter(|row| spans.source_length(*row).is_none()).collect();
+        assert!(missed.iter().all(|row| (1..100).all(|length| spans.decoder_lengths(length).0 != *row)), "{missed:?}");
     }
 }

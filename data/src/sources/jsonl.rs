@@ -1,77 +1,50 @@
 //! One JSON object a line.
 
-use std::io::BufReader;
 use std::path::PathBuf;
 
 use llmc_grammar::codes;
 use llmc_grammar::diagnostic::Diagnostic;
 use serde_json::{Map, Value};
 
-use super::expand::{Content, broken, unreadable};
 use super::faults::{Fault, Trouble};
-use super::lines::{Line, read_line};
-use super::text::{not_text, too_long};
+use super::lines::{LineReader, TextLine};
 use super::{Bounds, Row, Rows};
 
 /// The lines of a `.jsonl` file; blank ones are left out.
 #[derive(Debug)]
-pub struct Records {
-    path: PathBuf,
-    reader: BufReader<Content>,
-    bytes: Vec<u8>,
-    line: u64,
-    largest: usize,
-    replace: bool,
-}
+pub struct Records(LineReader);
 
 impl Records {
     /// Opens the file at `path`.
     pub fn open(path: PathBuf, bounds: Bounds, replace: bool) -> Result<Records, Trouble> {
-        let file = Content::open(&path, bounds.expanded).map_err(|error| unreadable(&path, &error))?;
-        let reader = BufReader::with_capacity(1 << 20, file);
-        Ok(Records { path, reader, bytes: Vec::new(), line: 0, largest: bounds.largest, replace })
-    }
-
-    fn parse(&self, line: &str) -> Result<Map<String, Value>, Trouble> {
-        let wrong = |reason: String| {
-            let message = format!("{}, line {}: {reason}", self.path.display(), self.line);
-            let diagnostic = Diagnostic::error(codes::RECORD, message)
-                .help("every line is one JSON object, such as `{\"text\": \"...\"}`");
-            Trouble::here(Fault::Malformed, diagnostic)
-        };
-        match serde_json::from_str(line) {
-            Ok(Value::Object(record)) => Ok(record),
-            Ok(other) => Err(wrong(format!("{} instead of an object", kind_of(&other)))),
-            Err(error) => {
-                let end = if error.is_eof() { "; the line ends too early: is the file cut off?" } else { "" };
-                Err(wrong(format!("not JSON at column {}{end}", error.column())))
-            }
-        }
+        LineReader::open(path, bounds, replace).map(Records)
     }
 }
 
 impl Rows for Records {
     fn next_row(&mut self) -> Result<Option<Row>, Trouble> {
-        loop {
-            self.line += 1;
-            let mut bytes = std::mem::take(&mut self.bytes);
-            let state = read_line(&mut self.reader, &mut bytes, self.largest);
-            self.bytes = bytes;
-            match state.map_err(|error| broken(&self.path, &error))? {
-                Line::End => return Ok(None),
-                Line::Cut => return Err(too_long(&self.path, &format!("line {}", self.line), self.largest, false)),
-                Line::Whole => {}
+        let Some(TextLine { number, text, repaired }) = self.0.next_line(false)? else {
+            return Ok(None);
+        };
+        match parse(&text) {
+            Ok(fields) => Ok(Some(Row { position: number, fields, repaired })),
+            Err(reason) => {
+                let message = format!("{}, line {number}: {reason}", self.0.path().display());
+                let diagnostic = Diagnostic::error(codes::RECORD, message)
+                    .help("every line is one JSON object, such as `{\"text\": \"...\"}`");
+                Err(Trouble::here(Fault::Malformed, diagnostic))
             }
-            let (fields, repaired) = match std::str::from_utf8(&self.bytes) {
-                Ok(line) if line.trim().is_empty() => continue,
-                Ok(line) => (self.parse(line)?, false),
-                Err(_) if self.replace => (self.parse(&String::from_utf8_lossy(&self.bytes))?, true),
-                Err(error) => {
-                    let place = format!("line {}, ", self.line);
-                    return Err(Trouble::here(Fault::NotText, not_text(&self.path, &place, error.valid_up_to())));
-                }
-            };
-            return Ok(Some(Row { position: self.line, fields, repaired }));
+        }
+    }
+}
+
+fn parse(line: &str) -> Result<Map<String, Value>, String> {
+    match serde_json::from_str(line) {
+        Ok(Value::Object(record)) => Ok(record),
+        Ok(other) => Err(format!("{} instead of an object", kind_of(&other))),
+        Err(error) => {
+            let end = if error.is_eof() { "; the line ends too early: is the file cut off?" } else { "" };
+            Err(format!("not JSON at column {}{end}", error.column()))
         }
     }
 }

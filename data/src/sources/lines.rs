@@ -1,6 +1,76 @@
 //! Lines within bounded memory.
 
-use std::io::{self, BufRead};
+use std::borrow::Cow;
+use std::io::{self, BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use super::Bounds;
+use super::expand::{Content, broken, unreadable};
+use super::faults::{Fault, Trouble};
+use super::text::{character_end, not_text, too_long};
+
+/// The lines of a file, archives expanded.
+#[derive(Debug)]
+pub struct LineReader {
+    path: PathBuf,
+    reader: BufReader<Content>,
+    bytes: Vec<u8>,
+    number: u64,
+    largest: usize,
+    replace: bool,
+}
+
+/// A line that is not blank.
+#[derive(Debug)]
+pub struct TextLine<'a> {
+    /// From 1, blank ones counted.
+    pub number: u64,
+    /// Without its end.
+    pub text: Cow<'a, str>,
+    /// Whether bytes were replaced, or the end of the line is left out.
+    pub repaired: bool,
+}
+
+impl LineReader {
+    /// Opens the file at `path`. With `replace`, bytes that are no text are replaced.
+    pub fn open(path: PathBuf, bounds: Bounds, replace: bool) -> Result<LineReader, Trouble> {
+        let file = Content::open(&path, bounds.expanded).map_err(|error| unreadable(&path, &error))?;
+        let reader = BufReader::with_capacity(1 << 20, file);
+        Ok(LineReader { path, reader, bytes: Vec::new(), number: 0, largest: bounds.largest, replace })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The next line that is not blank, none at the end. A line over the bound is trouble, or, with `keep_cut`, its start.
+    pub fn next_line(&mut self, keep_cut: bool) -> Result<Option<TextLine<'_>>, Trouble> {
+        let cut = loop {
+            self.number += 1;
+            let state = read_line(&mut self.reader, &mut self.bytes, self.largest);
+            let cut = match state.map_err(|error| broken(&self.path, &error))? {
+                Line::End => return Ok(None),
+                Line::Cut if keep_cut => true,
+                Line::Cut => return Err(too_long(&self.path, &format!("line {}", self.number), self.largest, false)),
+                Line::Whole => false,
+            };
+            if cut {
+                self.bytes.truncate(character_end(&self.bytes, self.largest));
+            }
+            if !String::from_utf8_lossy(&self.bytes).trim().is_empty() {
+                break cut;
+            }
+        };
+        let text = String::from_utf8_lossy(&self.bytes);
+        if let (Cow::Owned(_), false, Err(error)) = (&text, self.replace, std::str::from_utf8(&self.bytes)) {
+            let place = format!("line {}, ", self.number);
+            return Err(Trouble::here(Fault::NotText, not_text(&self.path, &place, error.valid_up_to())));
+        }
+        let repaired = cut || matches!(text, Cow::Owned(_));
+        Ok(Some(TextLine { number: self.number, text, repaired }))
+    }
+}
 
 /// What a line came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Text files: as one document, as pieces of a large one, or line by line.
 
-use std::io::{BufReader, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use llmc_grammar::codes;
@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::expand::{self, Content, broken, unreadable};
 use super::faults::{Fault, Trouble};
-use super::lines::{Line, read_line};
+use super::lines::{LineReader, TextLine};
 use super::{Bounds, Row, Rows};
 use llmc_grammar::number;
 
@@ -172,7 +172,7 @@ impl TextFile {
 }
 
 /// The largest cut of at most `limit` bytes that divides no UTF-8 character.
-fn character_end(bytes: &[u8], limit: usize) -> usize {
+pub fn character_end(bytes: &[u8], limit: usize) -> usize {
     let limit = limit.min(bytes.len());
     let inside = |end: usize| bytes.get(end).is_some_and(|byte| byte & 0b1100_0000 == 0b1000_0000);
     (limit.saturating_sub(3)..=limit).rev().find(|end| *end > 0 && !inside(*end)).unwrap_or(limit)
@@ -181,47 +181,24 @@ fn character_end(bytes: &[u8], limit: usize) -> usize {
 /// Every line that is not blank as a record with the column `text`.
 #[derive(Debug)]
 pub struct TextLines {
-    path: PathBuf,
-    reader: BufReader<Content>,
-    bytes: Vec<u8>,
-    line: u64,
-    largest: usize,
+    lines: LineReader,
     replace: bool,
 }
 
 impl TextLines {
     /// Opens the file at `path`.
     pub fn open(path: PathBuf, bounds: Bounds, replace: bool) -> Result<TextLines, Trouble> {
-        let file = Content::open(&path, bounds.expanded).map_err(|error| unreadable(&path, &error))?;
-        let reader = BufReader::with_capacity(1 << 20, file);
-        Ok(TextLines { path, reader, bytes: Vec::new(), line: 0, largest: bounds.largest, replace })
+        Ok(TextLines { lines: LineReader::open(path, bounds, replace)?, replace })
     }
 }
 
 impl Rows for TextLines {
     fn next_row(&mut self) -> Result<Option<Row>, Trouble> {
-        loop {
-            self.line += 1;
-            let state = read_line(&mut self.reader, &mut self.bytes, self.largest);
-            let cut = match state.map_err(|error| broken(&self.path, &error))? {
-                Line::End => return Ok(None),
-                Line::Cut if self.replace => true,
-                Line::Cut => return Err(too_long(&self.path, &format!("line {}", self.line), self.largest, false)),
-                Line::Whole => false,
-            };
-            let kept = if cut { character_end(&self.bytes, self.largest) } else { self.bytes.len() };
-            let (text, repaired) = match std::str::from_utf8(&self.bytes[..kept]) {
-                Ok(text) if text.trim().is_empty() => continue,
-                Ok(text) => (text.trim_end_matches('\r').to_owned(), cut),
-                Err(_) if self.replace => (String::from_utf8_lossy(&self.bytes[..kept]).into_owned(), true),
-                Err(error) => {
-                    let place = format!("line {}, ", self.line);
-                    return Err(Trouble::here(Fault::NotText, not_text(&self.path, &place, error.valid_up_to())));
-                }
-            };
-            let fields = Map::from_iter([("text".to_owned(), Value::String(text))]);
-            return Ok(Some(Row { position: self.line, fields, repaired }));
-        }
+        let line = self.lines.next_line(self.replace)?;
+        Ok(line.map(|TextLine { number, text, repaired }| {
+            let text = Value::String(text.trim_end_matches('\r').to_owned());
+            Row { position: number, fields: Map::from_iter([("text".to_owned(), text)]), repaired }
+        }))
     }
 }
 

@@ -6,12 +6,17 @@ use llmc_grammar::diagnostic::{Diagnostic, Diagnostics};
 use super::super::record::{Read, Record};
 use super::super::table::alternatives;
 use super::super::units::Dimension;
+use crate::plan::ObjectivePlan;
 
 /// Rows and tokens of one optimizer step.
 #[derive(Debug, Clone, Copy)]
 pub struct Batch {
-    /// Tokens in a row.
+    /// Tokens in a row of the model's input.
     pub sequence_length: u64,
+    /// Tokens of the data that a row is made from: with an encoder perhaps more, where spans are cut out of it.
+    pub row_tokens: u64,
+    /// Tokens in a row of the decoder's targets, where there is an encoder.
+    pub target_length: Option<u64>,
     /// Rows of one pass.
     pub micro_batch: u64,
     /// Passes of one step.
@@ -27,8 +32,8 @@ impl Batch {
     }
 }
 
-/// Divides the global batch into micro-batches of whole rows.
-pub fn check(record: &Record, diagnostics: &mut Diagnostics) -> Option<Batch> {
+/// Divides the global batch into micro-batches of whole rows. `with_encoder` is the objective of a model with an encoder.
+pub fn check(record: &Record, with_encoder: Option<&ObjectivePlan>, diagnostics: &mut Diagnostics) -> Option<Batch> {
     let sequence_length = record.quantity("sequence_length")?.whole_in_base()?;
     let global = record.quantity("global_batch")?;
     let count = global.whole_in_base()?;
@@ -59,7 +64,10 @@ pub fn check(record: &Record, diagnostics: &mut Diagnostics) -> Option<Batch> {
         diagnostics.push(too_large(record, "global_batch"));
         return None;
     };
-    Some(Batch { sequence_length, micro_batch, accumulation: rows / micro_batch, tokens })
+    let lengths = with_encoder.map(|objective| objective.kind.decoder_lengths(sequence_length));
+    let (row_tokens, target_length) =
+        (lengths.map_or(sequence_length, |(row, _)| row), lengths.map(|(_, target)| target));
+    Some(Batch { sequence_length, row_tokens, target_length, micro_batch, accumulation: rows / micro_batch, tokens })
 }
 
 fn sized(tokens: u64, sequence_length: u64) -> String {

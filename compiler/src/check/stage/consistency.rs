@@ -9,8 +9,9 @@ use llmc_grammar::tree::Declaration;
 use super::super::model::rows_looked_up;
 use super::super::record::{Read, Record};
 use super::Checking;
+use super::batch::Batch;
 use super::data::StageData;
-use crate::plan::{ModelPlan, Packing, SourcePlan, TokenizerPlan, TokenizerSource};
+use crate::plan::{ModelPlan, ObjectivePlan, Packing, SourcePlan, TokenizerPlan, TokenizerSource};
 use crate::world::SourceFacts;
 
 /// True if the stage itself (not its base) writes the field, and not as `none`.
@@ -180,24 +181,37 @@ pub fn context(record: &Record, model: &ModelPlan, diagnostics: &mut Diagnostics
     }
 }
 
-/// Finished rows of token ids are trained on as they are.
-pub fn row_length(record: &Record, data: Option<&StageData<'_>>, diagnostics: &mut Diagnostics) {
-    let length = record.quantity("sequence_length").and_then(|quantity| quantity.whole_in_base());
-    let (Some(data), Some(length)) = (data, length) else {
-        return;
-    };
+/// Finished rows of token ids are trained on as they are. `with_encoder` is the objective of a model with an encoder.
+pub fn row_length(
+    record: &Record,
+    data: &StageData<'_>,
+    batch: Batch,
+    with_encoder: Option<&ObjectivePlan>,
+    diagnostics: &mut Diagnostics,
+) {
+    let Batch { sequence_length: length, row_tokens: needed, .. } = batch;
     for (facts, span) in data.datasets.iter().flat_map(|data| data.facts.iter().zip(&data.spans)) {
-        let Some(SourceFacts::Tokens { row_length: Some(row), .. }) = facts else {
+        let Some(&SourceFacts::Tokens { row_length: Some(row), .. }) = facts.as_ref() else {
             continue;
         };
-        if *row != length {
-            diagnostics.push(
-                Diagnostic::error(ROW_LENGTH, format!("rows of {row} token ids, but `sequence_length` is {length}"))
-                    .label(record.place("sequence_length"), format!("{length} tokens in a row"))
-                    .label(span, format!("holds finished rows of {row}"))
-                    .help(format!("write `sequence_length = {row} tokens`")),
-            );
+        if row == needed {
+            continue;
         }
+        let (made, fitting) = match with_encoder {
+            Some(objective) => (
+                format!("an encoder's input of {length} is made from rows of {needed}"),
+                objective.kind.source_length(row),
+            ),
+            None => (format!("{length} tokens in a row"), Some(row)),
+        };
+        let mistake =
+            Diagnostic::error(ROW_LENGTH, format!("rows of {row} token ids, but the stage reads rows of {needed}"))
+                .label(record.place("sequence_length"), made)
+                .label(span, format!("holds finished rows of {row}"));
+        diagnostics.push(match fitting {
+            Some(length) => mistake.help(format!("write `sequence_length = {length} tokens`")),
+            None => mistake.help("store the ids in one dimension to have them cut into rows"),
+        });
     }
 }
 

@@ -67,9 +67,9 @@ impl<'a> StageData<'a> {
     }
 
     /// Rows to train on of each part, where the sizes are known: token ids without a limit. What is held out is taken off.
-    fn rows(&self, sequence_length: u64) -> Option<Vec<u64>> {
+    fn rows(&self, row_tokens: u64) -> Option<Vec<u64>> {
         let rows_of = |facts: &Option<SourceFacts>| match facts {
-            Some(SourceFacts::Tokens { rows, tokens, .. }) => Some(rows.unwrap_or(tokens / sequence_length)),
+            Some(SourceFacts::Tokens { rows, tokens, .. }) => Some(rows.unwrap_or(tokens / row_tokens)),
             _ => None,
         };
         let part = |part: &crate::plan::PartPlan| {
@@ -117,7 +117,7 @@ pub fn repeats(
     steps: u64,
     diagnostics: &mut Diagnostics,
 ) -> Vec<PartEpochs> {
-    let (Some(rows), Some(total)) = (data.rows(batch.sequence_length), steps.checked_mul(batch.rows())) else {
+    let (Some(rows), Some(total)) = (data.rows(batch.row_tokens), steps.checked_mul(batch.rows())) else {
         return Vec::new();
     };
     let blend = data.shares.blend(&rows);

@@ -52,7 +52,7 @@ fn epochs(
     diagnostics: &mut Diagnostics,
 ) -> Option<u64> {
     let name = &data.name.text;
-    let known = data.single().and_then(|data| rows(data, batch.sequence_length));
+    let known = data.single().and_then(|data| rows(data, batch.row_tokens));
     let reason = if data.single().is_none() {
         format!("`{name}` has several parts, each with epochs of its own")
     } else if !data.is_tokens() {
@@ -80,13 +80,13 @@ fn epochs(
     None
 }
 
-fn rows(data: &Dataset, sequence_length: u64) -> Option<u64> {
+fn rows(data: &Dataset, row_tokens: u64) -> Option<u64> {
     let mut sum: u64 = 0;
     for facts in &data.facts {
         let SourceFacts::Tokens { rows, tokens, .. } = facts.as_ref()? else {
             return None;
         };
-        sum = sum.checked_add(rows.unwrap_or(tokens / sequence_length))?;
+        sum = sum.checked_add(rows.unwrap_or(tokens / row_tokens))?;
     }
     Some(sum).filter(|rows| *rows > 0)
 }

@@ -106,8 +106,11 @@ fn check(
         }
     }
     let packing = consistency::packing(item, &record, data, model.as_ref(), checking.diagnostics);
-    let batch = batch::check(&record, checking.diagnostics);
-    consistency::row_length(&record, data, checking.diagnostics);
+    let with_encoder = objective.as_ref().filter(|_| model.as_ref().is_some_and(|model| model.takes("source")));
+    let batch = batch::check(&record, with_encoder, checking.diagnostics);
+    if let (Some(data), Some(batch)) = (data, batch) {
+        consistency::row_length(&record, data, batch, with_encoder, checking.diagnostics);
+    }
     let steps = batch.and_then(|batch| duration::budget(&record, batch, data, checking.diagnostics));
     let epochs = match (batch, steps, data) {
         (Some(batch), Some(steps), Some(data)) => data::repeats(&record, data, batch, steps, checking.diagnostics),
@@ -126,7 +129,6 @@ fn check(
     }
     let (batch, (schedule, evaluate_every, checkpoint_every)) = (batch?, timed?);
     let (data, model, objective) = (data?, model?, objective?);
-    let lengths = model.takes("source").then(|| objective.kind.decoder_lengths(batch.sequence_length));
     Some(StagePlan {
         name: item.name.text.clone(),
         init: init?,
@@ -137,7 +139,7 @@ fn check(
         optimizer: schedule::optimizer(&record)?,
         schedule: schedule?,
         sequence_length: batch.sequence_length,
-        target_length: lengths.map(|(_, target)| target),
+        target_length: batch.target_length,
         micro_batch: batch.micro_batch,
         accumulation: batch.accumulation,
         epochs,

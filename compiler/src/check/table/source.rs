@@ -137,6 +137,10 @@ const SCORE: Field = Field {
     example: "\"stars\"",
 };
 
+/// Of sources of records.
+const RECORD_FIELDS: &[Field] =
+    &[RECORDS_PATH, FIELD, MESSAGES, PROMPT, CONTEXT, RESPONSE, CHOSEN, REJECTED, SCORE, KIND, LICENSE, WEIGHT, NOTES];
+
 static FILES: Form = Form {
     name: "files",
     doc: "Every file that matches a pattern, or lies in a directory, is one document; `.gz` and `.zst` are expanded. A text over 64 MiB is cut into documents of about 1 MiB at line ends.",
@@ -182,21 +186,7 @@ static JSONL: Form = Form {
     doc: "One JSON object a line; one of its fields is the document, or several make a record of the dataset's type. `.gz` and `.zst` are expanded.",
     example: "jsonl(\"docs.jsonl\", field: \"text\")",
     positional: 2,
-    fields: &[
-        RECORDS_PATH,
-        FIELD,
-        MESSAGES,
-        PROMPT,
-        CONTEXT,
-        RESPONSE,
-        CHOSEN,
-        REJECTED,
-        SCORE,
-        KIND,
-        LICENSE,
-        WEIGHT,
-        NOTES,
-    ],
+    fields: RECORD_FIELDS,
 };
 
 static CSV: Form = Form {
@@ -233,21 +223,7 @@ static PARQUET: Form = Form {
     doc: "Apache Parquet, uncompressed, Snappy or gzip. Needs a build with `--features parquet`.",
     example: "parquet(\"docs/*.parquet\", field: \"text\")",
     positional: 2,
-    fields: &[
-        RECORDS_PATH,
-        FIELD,
-        MESSAGES,
-        PROMPT,
-        CONTEXT,
-        RESPONSE,
-        CHOSEN,
-        REJECTED,
-        SCORE,
-        KIND,
-        LICENSE,
-        WEIGHT,
-        NOTES,
-    ],
+    fields: RECORD_FIELDS,
 };
 
 static FOLDER: Form = Form {

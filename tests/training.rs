@@ -5,6 +5,7 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use safetensors::SafeTensors;
 use serde_json::Value;
 
 use crate::support::{RECIPE, Workplace, checkpoint_file};
@@ -171,6 +172,42 @@ fn a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_checkpoint() {
     assert!(text.contains("E0807"), "{text}");
     let latest = fs::read_to_string(place.path("wild/pretrain/checkpoints/latest")).expect("a checkpoint");
     assert!(text.contains(latest.trim()), "{text}");
+}
+
+/// A second stage whose first layer and table stay as they are, with and without accumulation.
+#[test]
+fn frozen_weights_stay_as_they_are() {
+    let place = Workplace::new();
+    let frozen = |path: &str| path == "transformer.wte.weight" || path.starts_with("transformer.h.0.");
+    let more = "\nstage tune from pretrain {\n  freeze = [\"transformer.wte.weight\", \"transformer.h.0.*\"]\n}\n";
+    for (name, recipe) in
+        [("accumulated", RECIPE.to_owned()), ("whole", RECIPE.replace("micro_batch = 4", "micro_batch = 8"))]
+    {
+        place.write("frozen.recipe", &(recipe + more));
+        place.succeed(&["run", "frozen.recipe", "--out", name]);
+        let file = |stage: &str, file: &str| {
+            let path = place.path(name).join(format!("{stage}/checkpoints/step-00000012/{file}.safetensors"));
+            fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+        };
+        let (before, after) = (file("pretrain", "model"), file("tune", "model"));
+        let (before, after) =
+            (SafeTensors::deserialize(&before).expect("weights"), SafeTensors::deserialize(&after).expect("weights"));
+        for (path, weight) in before.iter() {
+            let same = weight.data() == after.tensor(path).expect("the same weights").data();
+            assert_eq!(same, frozen(path), "{path}");
+        }
+        let moments = file("tune", "optimizer");
+        let moments = SafeTensors::deserialize(&moments).expect("moments");
+        let names = moments.names();
+        assert_eq!(names.len(), 2 * before.names().into_iter().filter(|path| !frozen(path)).count());
+        assert!(names.iter().all(|name| !frozen(name.split_once('/').expect("MOMENT/PATH").1)));
+        // It goes on from its own checkpoint to the same bits.
+        let last = place.path(name).join("tune/checkpoints/step-00000012");
+        let whole = fs::read(last.join("optimizer.safetensors")).expect("moments");
+        fs::remove_dir_all(&last).expect("a checkpoint");
+        place.succeed(&["run", "frozen.recipe", "--out", name, "--resume"]);
+        assert!(whole == fs::read(last.join("optimizer.safetensors")).expect("moments"));
+    }
 }
 
 #[test]

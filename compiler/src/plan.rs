@@ -74,6 +74,9 @@ pub struct StagePlan {
     pub init: InitPlan,
     /// The elaborated model.
     pub model: ModelPlan,
+    /// Paths of the weights that stay as they are, in the order of the model.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub frozen: Vec<String>,
     /// The name of the data set or mixture.
     pub data: String,
     /// The tokenizer's name; none when the data is token ids.
@@ -130,6 +133,16 @@ impl StagePlan {
     /// Rows of one optimizer step.
     pub fn global_batch(&self) -> u64 {
         self.micro_batch * self.accumulation
+    }
+
+    /// Whether the weight is trained.
+    pub fn trains(&self, weight: &WeightPlan) -> bool {
+        !self.frozen.contains(&weight.path)
+    }
+
+    /// The weights that are trained, in the order of the model.
+    pub fn trained(&self) -> impl Iterator<Item = &WeightPlan> {
+        self.model.weights.iter().filter(|weight| self.trains(weight))
     }
 
     /// The model's `T`: tokens in a row of logits.

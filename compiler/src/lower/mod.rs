@@ -34,7 +34,7 @@ pub fn lower(stage: &StagePlan) -> Result<StageGraphs, String> {
     let gradients = weight_gradients(&mut trained, stage, &forward, loss)?;
     trained.output(Target::Result("loss".to_owned()), loss);
     let (accumulate, update) = if stage.accumulation > 1 {
-        for (weight, &gradient) in stage.model.weights.iter().zip(&gradients) {
+        for (weight, &gradient) in stage.trained().zip(&gradients) {
             let name = format!("gradient/{}", weight.path);
             let origin = trained.origin(gradient).clone();
             let ty = trained.ty(gradient).clone();
@@ -44,12 +44,12 @@ pub fn lower(stage: &StagePlan) -> Result<StageGraphs, String> {
             trained.output(Target::State(name), sum);
         }
         let mut update = Graph::new();
-        let weights = optimizer::states(&mut update, "weight", &stage.model);
-        let gradients = optimizer::states(&mut update, "gradient", &stage.model);
+        let weights = optimizer::states(&mut update, "weight", stage.trained());
+        let gradients = optimizer::states(&mut update, "gradient", stage.trained());
         optimizer::update(&mut update, stage, &weights, &gradients);
         (Some(trained), update)
     } else {
-        optimizer::update(&mut trained, stage, &forward.weights, &gradients);
+        optimizer::update(&mut trained, stage, &forward.trained(stage), &gradients);
         (None, trained)
     };
     Ok(StageGraphs { accumulate, update, evaluate: lower_evaluate(stage)? })
@@ -83,7 +83,7 @@ pub fn lower_score(stage: &StagePlan, batch: u64, tokens: u64) -> Result<Graph, 
 }
 
 /// Forward and backward of one micro-batch without dropout and without update: `loss`, `logits`, and `gradient/PATH` of
-/// every weight.
+/// every trained weight.
 ///
 /// # Errors
 /// As [`lower`].
@@ -93,7 +93,7 @@ pub fn lower_probe(stage: &StagePlan) -> Result<Graph, String> {
     let gradients = weight_gradients(&mut graph, stage, &forward, loss)?;
     graph.output(Target::Result("loss".to_owned()), loss);
     graph.output(Target::Result("logits".to_owned()), forward.logits);
-    for (weight, gradient) in stage.model.weights.iter().zip(gradients) {
+    for (weight, gradient) in stage.trained().zip(gradients) {
         graph.output(Target::Result(format!("gradient/{}", weight.path)), gradient);
     }
     Ok(graph)
@@ -162,10 +162,10 @@ fn total(graph: &mut Graph, values: Id) -> Id {
     build.reshape(sum, &[])
 }
 
-/// The gradient of every weight.
+/// The gradient of every trained weight.
 fn weight_gradients(graph: &mut Graph, stage: &StagePlan, forward: &Forward, loss: Id) -> Result<Vec<Id>, String> {
-    let found = gradients(graph, loss, &forward.weights);
-    let named = stage.model.weights.iter().zip(found);
+    let found = gradients(graph, loss, &forward.trained(stage), &forward.detached);
+    let named = stage.trained().zip(found);
     named
         .map(|(weight, gradient)| {
             gradient.ok_or_else(|| format!("the loss does not depend on the weight {}", weight.path))
@@ -176,7 +176,7 @@ fn weight_gradients(graph: &mut Graph, stage: &StagePlan, forward: &Forward, los
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Initializer, WeightPlan};
+    use crate::plan::{Initializer, ModelNode, ModelOp, WeightPlan};
     use crate::testing::plans::{gpt2, stage, tiny_stages};
 
     #[test]
@@ -186,6 +186,48 @@ mod tests {
         stage.model.weights.push(idle);
         let reason = lower(&stage).err().unwrap();
         assert_eq!(reason, "the loss does not depend on the weight idle.weight");
+    }
+
+    #[test]
+    fn frozen_weights_take_no_gradient_no_moments_and_no_step() {
+        for micro_batch in [2, 1] {
+            let mut stage = stage(gpt2(8, 2, 11, 6, 0.0), micro_batch, 5, 2 / micro_batch);
+            let path = stage.model.weights[3].path.clone();
+            stage.frozen.push(path.clone());
+            let graphs = lower(&stage).unwrap();
+            let names: Vec<String> = graphs
+                .accumulate
+                .iter()
+                .chain([&graphs.update])
+                .flat_map(|graph| {
+                    let ops = graph.order().into_iter().map(|id| graph.op(id));
+                    ops.filter_map(|op| if let Op::State { name, .. } = op { Some(name.clone()) } else { None })
+                        .collect::<Vec<_>>()
+                })
+                .collect();
+            assert!(names.contains(&format!("weight/{path}")));
+            for state in ["first", "second", "gradient"] {
+                assert!(!names.contains(&format!("{state}/{path}")), "{state}");
+            }
+            let updated = graphs
+                .update
+                .outputs()
+                .iter()
+                .filter(|(target, _)| matches!(target, Target::State(name) if name.starts_with("weight/")));
+            assert_eq!(updated.count(), stage.model.weights.len() - 1);
+        }
+    }
+
+    #[test]
+    fn no_gradient_passes_a_detached_value() {
+        let (_, mut stage) = tiny_stages(1).remove(0);
+        let output = stage.model.output;
+        let detached =
+            ModelNode { op: ModelOp::StopGradient, inputs: vec![output], ..stage.model.nodes[output].clone() };
+        stage.model.nodes.push(detached);
+        stage.model.output += 1;
+        assert!(lower(&stage).err().unwrap().starts_with("the loss does not depend on the weight"));
+        lower_score(&stage, 1, 3).unwrap();
     }
 
     #[test]

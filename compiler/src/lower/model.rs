@@ -67,6 +67,16 @@ pub(super) struct Forward {
     pub(super) logits: Id,
     /// The weights, in the order of the plan.
     pub(super) weights: Vec<Id>,
+    /// Values that no gradient passes.
+    pub(super) detached: Vec<Id>,
+}
+
+impl Forward {
+    /// The weights that the stage trains, in the order of the plan.
+    pub(super) fn trained(&self, stage: &StagePlan) -> Vec<Id> {
+        let weights = stage.model.weights.iter().zip(&self.weights);
+        weights.filter(|(plan, _)| stage.trains(plan)).map(|(_, &weight)| weight).collect()
+    }
 }
 
 /// Adds a model to a graph.
@@ -75,10 +85,19 @@ pub(super) fn forward(graph: &mut Graph, stage: &StagePlan, pass: &Pass) -> Resu
     if pass.context.is_some() {
         decodable(model)?;
     }
-    let weights = super::optimizer::states(graph, "weight", model);
+    let weights = super::optimizer::states(graph, "weight", &model.weights);
     let objective = &stage.objective.kind;
-    let mut lowering =
-        Lowering { graph, pass, model, objective, weights, inputs: BTreeMap::new(), dropouts: 0, attentions: 0 };
+    let mut lowering = Lowering {
+        graph,
+        pass,
+        model,
+        objective,
+        weights,
+        detached: Vec::new(),
+        inputs: BTreeMap::new(),
+        dropouts: 0,
+        attentions: 0,
+    };
     let mut values: Vec<Id> = Vec::with_capacity(model.nodes.len());
     for node in &model.nodes {
         let inputs: Vec<Id> = node.inputs.iter().map(|&input| values[input]).collect();
@@ -91,7 +110,7 @@ pub(super) fn forward(graph: &mut Graph, stage: &StagePlan, pass: &Pass) -> Resu
         }
         values.push(value);
     }
-    Ok(Forward { logits: values[model.output], weights: lowering.weights })
+    Ok(Forward { logits: values[model.output], weights: lowering.weights, detached: lowering.detached })
 }
 
 /// Whether every token of a model sees what is before it alone, so that logits go on with a text.
@@ -131,6 +150,7 @@ struct Lowering<'a> {
     model: &'a ModelPlan,
     objective: &'a Objective,
     weights: Vec<Id>,
+    detached: Vec<Id>,
     inputs: BTreeMap<String, Id>,
     dropouts: u64,
     attentions: u64,
@@ -147,6 +167,13 @@ impl Lowering<'_> {
                 return Ok(self.input(name, Type { shape, dtype: DType::I32 }, origin));
             }
             ModelOp::Weight(index) => return Ok(self.weights[*index]),
+            ModelOp::StopGradient => {
+                // A node of its own: the operand may be read elsewhere, with its gradient.
+                let same = Op::Reshape(pass.shape(&node.shape, origin)?);
+                let value = self.graph.add(same, inputs, origin);
+                self.detached.push(value);
+                return Ok(value);
+            }
             ModelOp::MatMul { transpose_right } => {
                 return Ok(self.matmul(inputs, *transpose_right, origin));
             }

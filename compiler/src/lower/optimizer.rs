@@ -2,16 +2,20 @@
 
 use crate::graph::{Builder, Graph, Id, Target};
 use crate::op::{AdamConstants, AdamOutput, Op, Type};
-use crate::plan::{BinaryFunction, ModelPlan, OptimizerPlan, Origin, StagePlan, UnaryFunction};
+use crate::plan::{BinaryFunction, OptimizerPlan, Origin, StagePlan, UnaryFunction, WeightPlan};
 
 /// Scalars that one [`Op::AddScalars`] adds.
 const SCALARS_AT_ONCE: usize = 64;
 /// Added to the norm before the bound is divided by it, as PyTorch's `clip_grad_norm_` does.
 const NORM_EPSILON: f64 = 1e-6;
 
-/// One state `PREFIX/PATH` for every weight.
-pub(super) fn states(graph: &mut Graph, prefix: &str, model: &ModelPlan) -> Vec<Id> {
-    let weights = model.weights.iter();
+/// One state `PREFIX/PATH` for each of the weights.
+pub(super) fn states<'a>(
+    graph: &mut Graph,
+    prefix: &str,
+    weights: impl IntoIterator<Item = &'a WeightPlan>,
+) -> Vec<Id> {
+    let weights = weights.into_iter();
     weights.map(|weight| state(graph, prefix, &weight.path, &weight.shape)).collect()
 }
 
@@ -21,7 +25,7 @@ fn state(graph: &mut Graph, prefix: &str, path: &str, shape: &[u64]) -> Id {
     graph.add(Op::State { name, ty: Type::f32(shape) }, &[], &origin)
 }
 
-/// Adds the step that updates every weight with its gradient, and the results `grad_norm` and `learning_rate`.
+/// Adds the step that updates every trained weight with its gradient, and the results `grad_norm` and `learning_rate`.
 pub(super) fn update(graph: &mut Graph, stage: &StagePlan, weights: &[Id], gradients: &[Id]) {
     let OptimizerPlan::Adamw { learning_rate, betas, epsilon, weight_decay, decay_all, clip_norm } = stage.optimizer;
     let place = format!("stage {}", stage.name);
@@ -41,7 +45,7 @@ pub(super) fn update(graph: &mut Graph, stage: &StagePlan, weights: &[Id], gradi
     };
     let schedule = stage.schedule.clone();
     let rate = build.add_op(Op::LearningRate { peak: learning_rate, schedule }, &[step]);
-    for ((plan, &weight), &gradient) in stage.model.weights.iter().zip(weights).zip(gradients) {
+    for ((plan, &weight), &gradient) in stage.trained().zip(weights).zip(gradients) {
         let decays = decay_all || plan.shape.len() >= 2;
         let constants = AdamConstants {
             beta1: betas[0],

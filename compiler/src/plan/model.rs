@@ -215,6 +215,8 @@ pub enum ModelOp {
     /// `(q [B, T, H, K], k [B, S, G, K], v [B, S, G, V], ..) -> [B, T, H, V]`: scaled dot-product attention; query head
     /// `h` reads key/value head `h / (H / G)`. What else is given follows from the settings.
     Attend(AttentionSettings),
+    /// The same value, whose gradient is zero.
+    StopGradient,
     /// Zeroes each element with probability `rate` in training and scales the rest by `1 / (1 - rate)`.
     Dropout {
         /// The probability.

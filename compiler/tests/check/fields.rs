@@ -16,6 +16,7 @@ const CURATION: &str = include_str!("../plans/curation.recipe");
 const TOKENIZERS: &str = include_str!("../plans/tokenizers.recipe");
 const ROTARY: &str = include_str!("../plans/rotary.recipe");
 const MIXTURE: &str = include_str!("../plans/mixture.recipe");
+const FROZEN: &str = include_str!("../plans/frozen.recipe");
 const DIRECTORY: &str = include_str!("../plans/from_directory.recipe");
 
 /// The steps that documents of the recipe `TEXT` go through.
@@ -127,6 +128,7 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
     ("stage.shuffle", TEXT, "shuffle         = none", ""),
     ("stage.packing", TEXT, "packing         = pad", ""),
     ("stage.seed", TEXT, "seed            = 42", ""),
+    ("stage.freeze", FROZEN, "freeze = [\"transformer.wte.weight\", \"transformer.h.0.*\"]", ""),
     ("stage.init", DIRECTORY, "init            = hf(\"models/tiny\")", ""),
     ("gguf.file", DIRECTORY, "hf(\"models/tiny\")", "gguf(\"models/tiny\")"),
     ("hf.directory", DIRECTORY, "models/tiny", "models/tiny/"),

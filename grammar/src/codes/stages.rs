@@ -90,6 +90,36 @@ Each objective fills certain inputs of the model and asks something of its atten
 
 Wrong:  model = gpt2(...)   objective = span_corruption
 Right:  model = t5(...)     objective = span_corruption";
+    NO_GRADIENT = "E0625", "a weight that nothing trains", "\
+Every weight must have a gradient, or be declared frozen. Here something between the weight and the loss lets no gradient \
+through: `stop_gradient`, or a factor of 0. The optimizer would only let the weight decay.
+
+Wrong:  x = x + stop_gradient(mlp(h))
+Right:  x = x + mlp(h)
+Right:  freeze = [\"layers.*.mlp.*\"]";
+    FREEZE_UNFIT = "E0626", "nothing to freeze, or nothing left to train", "\
+`freeze` names weights by their paths in the checkpoint; `*` stands for any characters. A pattern that matches no weight \
+is a slip, and so is one that leaves nothing to train. `llmc check` tells near names; `llmc compile` writes all paths to \
+`plan.yaml`.
+
+Wrong:  freeze = \"transformer.h.0\"
+Right:  freeze = \"transformer.h.0.*\"";
+    NUMBERS_BREAK = "E0627", "a number that is none", "\
+The compiler follows the least and the largest value of every operation. Here the result is never a finite number, \
+whatever the weights are: a division by 0, the logarithm of what is never positive, the root of what is negative.
+
+Wrong:  x / (relu(x) * 0.0)
+Right:  x / (relu(x) + 1e-6)";
+    FROZEN_AT_RANDOM = "W0625", "frozen at its first random value", "\
+The weight is frozen, but the stage starts from random weights: it will never have learned anything. Continue another stage \
+(`stage b from a`), start from a directory (`init = hf(...)`), or train it.";
+    NUMBERS_MAY_BREAK = "W0627", "a number that can become infinite", "\
+The compiler follows the least and the largest value of every operation. Here a value that can be exactly 0, such as a \
+sum of squares or the result of `relu`, is divided by, or its logarithm is taken, or its square root, whose slope is \
+infinite at 0. One such element makes the loss, or all gradients, not a number. Add a small constant first.
+
+Wrong:  x * rsqrt(mean(square(x)))
+Right:  x * rsqrt(mean(square(x)) + 1e-6)";
     PART_WEIGHTS = "E0621", "weights for some parts of a mixture only", "\
 A mixture's rows are divided by the weights of its parts, or, where none has a weight, by their sizes. The two cannot be \
 compared.

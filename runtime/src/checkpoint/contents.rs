@@ -49,11 +49,10 @@ pub fn model_layout(model: &ModelPlan) -> Layout {
     Layout::new(model.weights.iter().map(|weight| (weight.path.clone(), weight.shape.as_slice())))
 }
 
-/// `optimizer.safetensors`: both moments of every weight.
-pub fn optimizer_layout(model: &ModelPlan) -> Layout {
+/// `optimizer.safetensors`: both moments of every trained weight.
+pub fn optimizer_layout(stage: &StagePlan) -> Layout {
     Layout::new(["first", "second"].into_iter().flat_map(|moment| {
-        let weights = model.weights.iter();
-        weights.map(move |weight| (format!("{moment}/{}", weight.path), weight.shape.as_slice()))
+        stage.trained().map(move |weight| (format!("{moment}/{}", weight.path), weight.shape.as_slice()))
     }))
 }
 
@@ -83,7 +82,7 @@ impl Contents<'_> {
         model_layout(model).write(&directory.join("model.safetensors"), |path, start, count| {
             Ok(device.read_state_part(&format!("weight/{path}"), start, count)?)
         })?;
-        optimizer_layout(model).write(&directory.join("optimizer.safetensors"), |name, start, count| {
+        optimizer_layout(self.stage).write(&directory.join("optimizer.safetensors"), |name, start, count| {
             Ok(device.read_state_part(name, start, count)?)
         })?;
         for (name, content) in self.small_files() {

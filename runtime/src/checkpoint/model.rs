@@ -199,6 +199,7 @@ fn stage_of(model: ModelPlan, config: &Value) -> StagePlan {
     StagePlan {
         name: "model".to_owned(),
         init: InitPlan::Random,
+        frozen: Vec::new(),
         model,
         data: String::new(),
         tokenizer: None,

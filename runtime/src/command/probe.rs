@@ -103,7 +103,7 @@ fn write(path: &Path, stage: &StagePlan, batch: &Batch, device: &dyn Device) -> 
     };
     add("logits", "logits", vec![rows[0], rows[1], stage.model.vocab as usize])?;
     add("loss", "loss", Vec::new())?;
-    for weight in &stage.model.weights {
+    for weight in stage.trained() {
         let shape = weight.shape.iter().map(|&size| size as usize).collect();
         add(&weight.path, &format!("gradient/{}", weight.path), shape)?;
     }

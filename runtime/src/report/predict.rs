@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use llmc_compiler::plan::{PartEpochs, StagePlan};
+use llmc_compiler::plan::{PartEpochs, StagePlan, WeightPlan};
 use llmc_compiler::program::{MemoryKind, Program, StagePrograms};
 
 use crate::checkpoint::contents::{model_layout, optimizer_layout};
@@ -17,8 +17,10 @@ const LATER_BYTES: u64 = 3 << 19;
 /// The prediction for one stage. All sizes are exact bytes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prediction {
-    /// Trained values.
+    /// Values of all weights.
     pub parameters: u64,
+    /// Values of the weights that are not frozen.
+    pub trained: u64,
     /// Floating-point operations of one optimizer step; a multiply-add is two.
     pub flops_per_step: u128,
     /// Tokens of one optimizer step.
@@ -59,6 +61,7 @@ impl Prediction {
         let accumulated = programs.accumulate.as_ref().map_or(0, |program| program.flops);
         Prediction {
             parameters: stage.model.weights.iter().map(|weight| weight.elements()).sum(),
+            trained: stage.trained().map(WeightPlan::elements).sum(),
             flops_per_step: u128::from(accumulated) * u128::from(stage.accumulation)
                 + u128::from(programs.update.flops),
             tokens_per_step: stage.global_batch() * stage.sequence_length,
@@ -66,7 +69,7 @@ impl Prediction {
             process_bytes: space::resident().map(|now| now + working_bytes(&all, threads) + LATER_BYTES),
             peak_by_kind,
             model_bytes: model_layout(&stage.model).bytes(),
-            optimizer_bytes: optimizer_layout(&stage.model).bytes(),
+            optimizer_bytes: optimizer_layout(stage).bytes(),
         }
     }
 
@@ -94,6 +97,9 @@ impl Prediction {
         );
         row("model", stage.model.name.clone(), String::new());
         row("parameters", grouped(self.parameters), count(self.parameters));
+        if self.trained < self.parameters {
+            row("  trained", grouped(self.trained), count(self.trained));
+        }
         row("FLOPs per token", grouped(per_token), flops(per_token as f64));
         row("tokens per step", grouped(self.tokens_per_step), batch);
         row("steps", grouped(stage.steps), String::new());

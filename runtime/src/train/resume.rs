@@ -127,7 +127,7 @@ pub fn restore(device: &mut dyn Device, stage: &StagePlan, checkpoint: &Path) ->
     for weight in &stage.model.weights {
         let path = &weight.path;
         device.write_state(&format!("weight/{path}"), &weights.read(path)?)?;
-        for moment in ["first", "second"] {
+        for moment in ["first", "second"].into_iter().filter(|_| stage.trains(weight)) {
             let name = format!("{moment}/{path}");
             device.write_state(&name, &moments.read(&name)?)?;
         }

@@ -8,6 +8,7 @@ use llmc_grammar::codes::{LABEL_LEAKS, LEAK_UNPROVED, OBJECTIVE_UNFIT};
 use llmc_grammar::diagnostic::{Diagnostic, Diagnostics};
 
 use super::super::record::Record;
+use super::training::place;
 use crate::dim::Dim;
 use crate::plan::{AttentionSettings, ModelNode, ModelOp, ModelPlan, Objective, ObjectivePlan, OrderRule};
 
@@ -195,10 +196,7 @@ fn holds_time(size: &Dim) -> bool {
 
 fn leak(record: &Record, objective: &Objective, model: &ModelPlan, logits: Known) -> Diagnostic {
     let node = &model.nodes[logits.cause];
-    let place = match node.origin.path.as_str() {
-        "" => node.origin.place.clone(),
-        path => format!("`{path}` ({})", node.origin.place),
-    };
+    let place = place(node);
     let label = match objective {
         Objective::PermutationLm(_) => "predicts a token from those before it in the order",
         _ => "predicts the next token",

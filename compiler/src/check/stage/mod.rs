@@ -5,9 +5,11 @@ mod consistency;
 mod data;
 mod duration;
 mod leak;
+mod numbers;
 mod objective;
 mod order;
 mod schedule;
+mod training;
 mod weights;
 
 use std::collections::BTreeMap;
@@ -124,6 +126,16 @@ fn check(
         )
     });
     let init = model.as_ref().and_then(|model| weights::init(&record, parent, model, checking));
+    let frozen = model.as_ref().and_then(|model| training::frozen(&record, model, checking.diagnostics));
+    if let (Some(model), Some(frozen)) = (&model, &frozen) {
+        training::check(&record, model, frozen, checking.diagnostics);
+        if let Some(init) = &init {
+            training::frozen_at_random(&record, frozen, init, checking.diagnostics);
+        }
+    }
+    if let Some(model) = &model {
+        numbers::check(&record, model, checking.diagnostics);
+    }
     if checking.diagnostics[before..].iter().any(Diagnostic::is_error) {
         return None;
     }
@@ -133,6 +145,7 @@ fn check(
         name: item.name.text.clone(),
         init: init?,
         model,
+        frozen: frozen?,
         data: data_name?.to_owned(),
         tokenizer: tokenizer?.filter(|_| !data.is_tokens()).map(str::to_owned),
         objective,

@@ -143,6 +143,14 @@ pub static STAGE: Form = Form {
             example: "hf(\"models/gpt2\")",
         },
         Field {
+            name: "freeze",
+            ty: Type::OneOrMore(&Type::Text),
+            presence: Presence::Optional("every weight is trained"),
+            doc: "Weights that stay as they are, by their paths; `*` stands for any characters. They take no gradient, no moments \
+                  and no step.",
+            example: "[\"transformer.wte.*\", \"transformer.h.0.*\"]",
+        },
+        Field {
             name: "sample",
             ty: Type::Call(&[&SAMPLE]),
             presence: Presence::Optional("no sample is drawn"),

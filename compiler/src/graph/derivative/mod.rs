@@ -12,12 +12,13 @@ use super::{Builder, Graph, Id, Operands};
 use crate::op::Op;
 use slices::Part;
 
-/// The gradients of the scalar `loss` with respect to each of `wrt`; none where the loss does not depend on it.
+/// The gradients of the scalar `loss` with respect to each of `wrt`; none where the loss does not depend on it. No gradient
+/// passes the values of `detached`.
 ///
 /// # Panics
 /// If the loss depends on one of `wrt` through an operator that has no derivative (a gradient, an optimizer step, a
 /// cache): the lowering never asks for that.
-pub fn gradients(graph: &mut Graph, loss: Id, wrt: &[Id]) -> Vec<Option<Id>> {
+pub fn gradients(graph: &mut Graph, loss: Id, wrt: &[Id], detached: &[Id]) -> Vec<Option<Id>> {
     let order = graph.order();
     let mut needed = vec![false; graph.bound()];
     for id in wrt {
@@ -25,7 +26,7 @@ pub fn gradients(graph: &mut Graph, loss: Id, wrt: &[Id]) -> Vec<Option<Id>> {
     }
     for &id in &order {
         let inputs = graph.inputs(id);
-        if !stops(graph.op(id)) && inputs.iter().any(|input| needed[input.index()]) {
+        if !stops(graph.op(id)) && !detached.contains(&id) && inputs.iter().any(|input| needed[input.index()]) {
             needed[id.index()] = true;
         }
     }

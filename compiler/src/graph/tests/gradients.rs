@@ -74,7 +74,7 @@ fn check(op: &Op, operands: &[Operand]) {
         total(&mut build, product)
     };
     bound.insert("mixture".to_owned(), weights.clone());
-    let gradients = gradients(&mut graph, loss, &wrt);
+    let gradients = gradients(&mut graph, loss, &wrt, &[]);
     graph.verify().unwrap_or_else(|reason| panic!("{op:?}: {reason}"));
     let varying = (0..inputs.len()).filter(|&i| operands[i].varies());
     for (operand, gradient) in varying.zip(gradients) {
@@ -167,7 +167,7 @@ fn a_whole_model_agrees_with_finite_differences() {
     let logits = build.matmul(second, false, table, true);
     let losses = build.add_op(Op::CrossEntropy(LossPlan::default()), &[logits, targets]);
     let loss = total(&mut build, losses);
-    let gradients = gradients(&mut graph, loss, &weights);
+    let gradients = gradients(&mut graph, loss, &weights, &[]);
     graph.verify().expect("well-formed");
     for (operand, gradient) in gradients.into_iter().enumerate() {
         let gradient = gradient.expect("the loss depends on every weight");
@@ -191,7 +191,7 @@ fn slices_that_cover_an_axis_give_one_concatenation() {
         .to_vec();
     let squares: Vec<Id> = parts.iter().map(|&part| build.add_op(Op::SumSquares, &[part])).collect();
     let loss = build.add_op(Op::AddScalars, &squares);
-    let gradient = gradients(&mut graph, loss, &[x])[0].expect("the loss depends on x");
+    let gradient = gradients(&mut graph, loss, &[x], &[])[0].expect("the loss depends on x");
     assert_eq!(*graph.op(gradient), Op::Concat { axis: 1 });
     assert!(!graph.summary().contains("pad"), "{}", graph.summary());
     let values: Vec<f32> = (0..12).map(|i| i as f32).collect();
@@ -213,7 +213,7 @@ fn slices_that_overlap_repeat_and_leave_gaps_are_added_up() {
     terms.push(build.reshape(last, &[]));
     let totals: Vec<Id> = terms.iter().map(|&term| total(&mut build, term)).collect();
     let loss = build.add_op(Op::AddScalars, &totals);
-    let gradient = gradients(&mut graph, loss, &[x])[0].expect("the loss depends on x");
+    let gradient = gradients(&mut graph, loss, &[x], &[])[0].expect("the loss depends on x");
     let bound = Named::from([("0".to_owned(), Tensor::f32(&[7], vec![0.5; 7]))]);
     let computed = graph.evaluate(&bound, &Named::new(), &[gradient]).expect("valid")[0].to_f32();
     assert_eq!(computed, [3.0, 3.0, 1.0, 2.0, 0.0, 1.0, 1.0]);
@@ -228,7 +228,7 @@ fn gradients_that_nobody_asked_for_are_not_built() {
     let mut build = Builder::new(&mut graph, origin());
     let hidden = build.matmul(x, false, w, false);
     let loss = total(&mut build, hidden);
-    let found = gradients(&mut graph, loss, &[w, unrelated]);
+    let found = gradients(&mut graph, loss, &[w, unrelated], &[]);
     assert!(found[0].is_some());
     assert_eq!(found[1], None);
     // The product itself and the one for `w`, none for `x`.

@@ -16,7 +16,7 @@ fn value(op: &Op, operands: &[Tensor]) -> Result<Vec<f32>, String> {
 fn slopes(op: &Op, operands: &[Tensor]) -> Vec<Vec<f32>> {
     let (mut graph, inputs, value, bound) = single(op, operands);
     let loss = total(&mut Builder::new(&mut graph, origin()), value);
-    let gradients: Vec<Id> = gradients(&mut graph, loss, &inputs).into_iter().flatten().collect();
+    let gradients: Vec<Id> = gradients(&mut graph, loss, &inputs, &[]).into_iter().flatten().collect();
     let values = graph.evaluate(&bound, &Named::new(), &gradients).expect("the sample is valid");
     values.iter().map(Tensor::to_f32).collect()
 }
@@ -131,7 +131,7 @@ fn a_value_read_in_several_places_gets_the_sum() {
     let exponential = build.unary(UnaryFunction::Exp, x);
     let sum = build.add(square, exponential);
     let loss = total(&mut build, sum);
-    let gradient = gradients(&mut graph, loss, &[x])[0].expect("the loss depends on x");
+    let gradient = gradients(&mut graph, loss, &[x], &[])[0].expect("the loss depends on x");
     let bound = Named::from([("x".to_owned(), list(&[0.0, 1.0]))]);
     let values = graph.evaluate(&bound, &Named::new(), &[gradient]).expect("valid");
     assert_eq!(values[0], list(&[1.0, 2.0 + std::f32::consts::E]));

@@ -56,7 +56,7 @@ fn graph(sizes: [u64; 3], transposed: bool, wanted: [bool; 2], total: impl Fn(&m
     let loss = total(&mut build, &head);
     let operands = [("dx", head.x), ("dw", head.w)].into_iter().zip(wanted);
     let (names, wrt): (Vec<_>, Vec<_>) = operands.filter(|(_, wanted)| *wanted).map(|(operand, _)| operand).unzip();
-    let found = gradients(&mut graph, loss, &wrt);
+    let found = gradients(&mut graph, loss, &wrt, &[]);
     give(&mut graph, "loss", loss);
     for (name, gradient) in names.into_iter().zip(found) {
         give(&mut graph, name, gradient.unwrap());
@@ -173,7 +173,7 @@ fn every_chunk_adds_to_the_accumulated_gradient() {
     for transposed in [false, true] {
         let mut graph = graph(LARGE, transposed, [false, false], |build, head| scaled_sum(build, head.losses));
         let (loss, w) = (graph.outputs()[0].1, named(&graph, "w"));
-        let dw = gradients(&mut graph, loss, &[w])[0].unwrap();
+        let dw = gradients(&mut graph, loss, &[w], &[])[0].unwrap();
         let shape = graph.ty(w).shape.clone();
         let mut build = Builder::new(&mut graph, Origin::default());
         let so_far = state(&mut build, "gradient/w", &shape);

@@ -80,3 +80,10 @@ pub(in super::super) fn dropout(inputs: &Inputs) -> Result<Vec<Made>, Stop> {
         dtype: Some(DType::F32),
     }])
 }
+
+/// `stop_gradient(x)`
+pub(in super::super) fn stop_gradient(inputs: &Inputs) -> Result<Vec<Made>, Stop> {
+    let x = inputs.tensor(0)?;
+    let (shape, dtype) = (x.shape.clone(), Some(DType::F32));
+    Ok(vec![Made { op: ModelOp::StopGradient, inputs: vec![x.node], shape, dtype }])
+}

@@ -34,14 +34,25 @@ fn every_recipe_compiles_to_what_it_did() {
 }
 
 #[test]
+fn every_objective_compiles_to_the_graph_that_it_did() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../recipes/objectives");
+    for name in ["masked", "prefix", "spans", "permutation", "mixture"] {
+        let recipe = folder.join(format!("{name}.recipe"));
+        let source = fs::read_to_string(&recipe).expect("the recipe is there");
+        let text = format!("{source}\n==== optimised, one layer\n{}", emit(&recipe, "update", "dead"));
+        insta::assert_snapshot!(format!("objective_{name}"), text.replace(&format!("{}/", folder.display()), ""));
+    }
+}
+
+#[test]
 fn every_recipe_is_laid_out_canonically() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../recipes");
     let mut paths = Vec::new();
-    for folder in [folder.clone(), folder.join("std"), folder.join("bench")] {
+    for folder in [folder.clone(), folder.join("std"), folder.join("bench"), folder.join("objectives")] {
         let entries = fs::read_dir(folder).expect("a folder of recipes").map(|entry| entry.expect("an entry").path());
         paths.extend(entries.filter(|path| path.extension().is_some_and(|extension| extension == "recipe")));
     }
-    assert!(paths.len() >= 13);
+    assert!(paths.len() >= 25);
     let output = Command::new(env!("CARGO_BIN_EXE_llmc")).args(["fmt", "--check"]).args(paths).output();
     let output = output.expect("llmc starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

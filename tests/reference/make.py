@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Make the reference values of tests/reference with PyTorch and transformers, in float64.
 
-usage: python tests/reference/make.py [GPT2|LLAMA ...]     (pip install torch transformers safetensors)
+usage: python tests/reference/make.py [gpt2|llama|bloom|mistral_swa|qwen3|gemma2 ...]     (pip install torch transformers safetensors)
 
 For each small model NAME it writes tests/reference/NAME/:
   config.json, model.safetensors   the initial weights in Hugging Face layout
@@ -36,6 +36,27 @@ MODELS = {
         num_attention_heads=6, num_key_value_heads=2, head_dim=12, max_position_embeddings=64,
         rms_norm_eps=1e-5, rope_theta=500000.0, tie_word_embeddings=False,
         bos_token_id=1, eos_token_id=2)),
+    # Scores by distance (ALiBi), a normalisation of the embeddings, queries, keys and values interleaved by head.
+    "bloom": lambda: transformers.BloomForCausalLM(transformers.BloomConfig(
+        vocab_size=131, hidden_size=24, n_layer=2, n_head=4, hidden_dropout=0.0, attention_dropout=0.0,
+        bos_token_id=1, eos_token_id=2, pad_token_id=3)),
+    # A window that is shorter than the rows.
+    "mistral_swa": lambda: transformers.MistralForCausalLM(transformers.MistralConfig(
+        vocab_size=131, hidden_size=32, intermediate_size=56, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, head_dim=8, max_position_embeddings=64, sliding_window=7,
+        tie_word_embeddings=False, bos_token_id=1, eos_token_id=2)),
+    # Queries and keys normalised by head, a head size that is not width / heads, one table.
+    "qwen3": lambda: transformers.Qwen3ForCausalLM(transformers.Qwen3Config(
+        vocab_size=131, hidden_size=32, intermediate_size=56, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, head_dim=12, max_position_embeddings=64, tie_word_embeddings=True,
+        bos_token_id=1, eos_token_id=2)),
+    # Soft caps on scores and logits, a window in every other layer, norms before and after each part.
+    "gemma2": lambda: transformers.Gemma2ForCausalLM(transformers.Gemma2Config(
+        vocab_size=131, hidden_size=32, intermediate_size=56, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, head_dim=12, max_position_embeddings=64, sliding_window=7, query_pre_attn_scalar=20,
+        attn_logit_softcapping=5.0, final_logit_softcapping=4.0, attention_dropout=0.0,
+        # A padding token's row of the table would take no gradient.
+        bos_token_id=1, eos_token_id=2, pad_token_id=None, attn_implementation="eager")),
 }
 
 

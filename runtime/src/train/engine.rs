@@ -85,6 +85,14 @@ impl Engine {
     /// Of the device.
     pub fn step(&mut self, loader: &Loader, step: u64) -> Result<StepResult, Failure> {
         let batches: Vec<Batch> = (0..self.accumulation).map(|micro| loader.batch(step, micro)).collect();
+        self.step_on(&batches, step)
+    }
+
+    /// Optimizer step `step` with these micro-batches, as many as the stage accumulates.
+    ///
+    /// # Errors
+    /// Of the device.
+    pub fn step_on(&mut self, batches: &[Batch], step: u64) -> Result<StepResult, Failure> {
         let targets: u64 = batches.iter().map(Batch::target_tokens).sum();
         let loss_scale = 1.0 / targets.max(1) as f32;
         let mut loss = 0.0;

@@ -16,3 +16,4 @@ mod scoring;
 mod sources;
 mod support;
 mod training;
+mod weights;

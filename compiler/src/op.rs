@@ -105,7 +105,7 @@ pub enum Reduction {
 pub enum Op {
     // Sources: no inputs.
     /// What the host supplies each run: `tokens`, `targets`, `positions`, `documents` (`[B, T]`, i32),
-    /// `loss_scale` (scalar: 1 / target tokens of the global batch), `step` (scalar, from 0), `length` (scalar, decoding).
+    /// `loss_weights` (`[B, T]`, f32), `loss_scale` (scalar: 1 / sum of the weights of the global batch's targets), `step` (scalar, from 0), `length` (scalar, decoding).
     Input {
         /// Its name.
         name: String,

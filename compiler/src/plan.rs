@@ -81,6 +81,9 @@ pub struct StagePlan {
     pub data: String,
     /// The tokenizer's name; none when the data is token ids.
     pub tokenizer: Option<String>,
+    /// Whether the data says how much the loss of each token counts.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub weighted: bool,
     /// What is minimised.
     pub objective: ObjectivePlan,
     /// The update rule.

@@ -4,7 +4,7 @@
 pub const IGNORED: i32 = -100;
 
 /// Rows of tokens with what is to be predicted. Every vector holds `rows * row_length` values, row by row.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
     /// Number of rows, `B`.
     pub rows: usize,
@@ -14,6 +14,8 @@ pub struct Batch {
     pub tokens: Vec<i32>,
     /// The id that follows each token, or [`IGNORED`].
     pub targets: Vec<i32>,
+    /// How much the loss of each target counts; 1 where the data says nothing.
+    pub weights: Vec<f32>,
     /// Position of each token, from 0: in its document where the model is told documents apart, else in its row.
     pub positions: Vec<i32>,
     /// The number of each token's document within its row, from 0. A document ends after its end-of-text.
@@ -39,6 +41,7 @@ impl Batch {
             row_length,
             tokens: values(),
             targets: values(),
+            weights: Vec::with_capacity(rows * row_length),
             positions: values(),
             documents: values(),
             order: values(),
@@ -79,6 +82,7 @@ impl Batch {
         }
         self.documents.resize(end, 0);
         self.segments.resize(end, 0);
+        self.weights.resize(end, 1.0);
     }
 
     /// The inputs of a model by their names, with the tokens of a row each.
@@ -99,6 +103,12 @@ impl Batch {
     /// Number of tokens that are to be predicted.
     pub fn target_tokens(&self) -> u64 {
         self.targets.iter().filter(|&&target| target != IGNORED).count() as u64
+    }
+
+    /// What the losses of all targets count together: the divisor of the loss.
+    pub fn target_weight(&self) -> f64 {
+        let predicted = self.targets.iter().zip(&self.weights).filter(|(target, _)| **target != IGNORED);
+        predicted.map(|(_, weight)| f64::from(*weight)).sum()
     }
 
     /// UTF-8 bytes of the tokens that are to be predicted, by each id's

@@ -47,6 +47,12 @@ impl Batch {
         for _ in 0..rows {
             batch.finish_row();
         }
+        if let Ok(view) = tensors.tensor("loss_weights") {
+            if view.dtype() != Dtype::F32 || *view.shape() != [rows, row_length] {
+                return Err(wrong(format!("`loss_weights` is no tensor of 32-bit floats {:?}", [rows, row_length])));
+            }
+            batch.weights = view.data().as_chunks().0.iter().map(|value| f32::from_le_bytes(*value)).collect();
+        }
         batch.source_documents = vec![0; rows * source_length];
         batch.tokens = tokens;
         batch.targets = needed("targets")?.1;

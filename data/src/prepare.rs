@@ -30,7 +30,7 @@ use super::{DataHashes, DataStats, DatasetReport, Phase, Prepared, Progress, par
 use crate::tokenizer::{END_OF_TEXT, Tokenizer, train};
 
 /// Changes whenever the same inputs would be prepared differently.
-const FORMAT: &str = "llmc data 3";
+const FORMAT: &str = "llmc data 4";
 
 /// Prepares the data of `stage` with the user's cache. Relative paths start at `base`.
 ///
@@ -344,7 +344,7 @@ impl<'a> Preparation<'a> {
             (Ok(document), Some(source)) => document.origin.index as usize == source,
             _ => true,
         };
-        let store = self.store(&key, vocab, None, |writer| {
+        let store = self.store(&key, (vocab, false), None, |writer| {
             encoder.write(writer, &mut corpus.documents().filter(of_part), &progress)
         })?;
         Ok(Opened::stored(survey, key, store))
@@ -356,10 +356,13 @@ impl<'a> Preparation<'a> {
         let survey = self.survey(listing, || Ok(rows.survey()))?;
         let row_length = rows.row_length();
         let inputs = format!("{FORMAT} tokens {} {row_length:?} {}", dataset.holdout, stage.model.vocab);
-        let key = key(&inputs, &[survey.content]);
+        // The survey knows the ids alone.
+        let weights = rows.is_weighted().then(|| *listing.as_bytes());
+        let hashes: Vec<[u8; 32]> = std::iter::once(survey.content).chain(weights).collect();
+        let key = key(&inputs, &hashes);
         let holdout = Holdout::new(dataset.holdout, &survey.all);
         let vocab = stage.model.vocab;
-        let store = self.store(&key, vocab, row_length, |writer| {
+        let store = self.store(&key, (vocab, rows.is_weighted()), row_length, |writer| {
             writer.shard(|shard| {
                 rows.write(shard, holdout, vocab)?;
                 Ok(ShardEnd { documents: survey.all.documents, bytes: survey.all.bytes, last: true })
@@ -369,11 +372,11 @@ impl<'a> Preparation<'a> {
         Ok(Opened::stored(survey, key, store))
     }
 
-    /// Opens the store under `key`, or makes it.
+    /// Opens the store under `key`, or makes it, of ids under a bound that may have weights.
     fn store(
         &mut self,
         key: &str,
-        vocab: u64,
+        (vocab, weighted): (u64, bool),
         row_length: Option<u64>,
         fill: impl FnOnce(&mut StoreWriter<'_>) -> Result<(), Diagnostic>,
     ) -> Result<Store, Diagnostic> {
@@ -383,7 +386,7 @@ impl<'a> Preparation<'a> {
             Err(Unopened::Damaged) => self.warnings.push(self.cache.rebuilt(&name)),
             Err(Unopened::Missing) => {}
         }
-        let mut writer = StoreWriter::new(self.cache, &name, vocab);
+        let mut writer = StoreWriter::new(self.cache, &name, vocab, weighted);
         fill(&mut writer)?;
         writer.finish(row_length)?;
         Store::open(self.cache, &name).map_err(|_| self.unreadable_again(&name))

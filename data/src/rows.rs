@@ -166,6 +166,7 @@ impl Rows {
     fn add_tokens(&self, first: u64, inputs: u64, targets: u64, batch: &mut Batch) {
         self.stream.read(first..first + inputs, &mut batch.tokens);
         self.stream.read(first + 1..first + 1 + targets, &mut batch.targets);
+        self.stream.read_weights(first + 1..first + 1 + targets, &mut batch.weights);
         let first_document = self.stream.document_of(first);
         let (mut document, mut origin) = (first_document, first);
         let mut end = self.stream.document_end(document);
@@ -188,6 +189,7 @@ impl Rows {
         let pairs = u64::from(piece.pairs);
         self.stream.read(piece.first..piece.first + pairs, &mut batch.tokens);
         self.stream.read(piece.first + 1..piece.first + 1 + pairs, &mut batch.targets);
+        self.stream.read_weights(piece.first + 1..piece.first + 1 + pairs, &mut batch.weights);
         let origin = if self.restart { 0 } else { filled as i32 };
         let document = if filled == 0 { 0 } else { batch.documents.last().map_or(0, |last| last + 1) };
         batch.positions.extend(origin..origin + piece.pairs as i32);

@@ -2,7 +2,8 @@
 //!
 //! A shard is an entry of the cache. Payload: the ids of the training split, of the held-out split (2 or 4 bytes each),
 //! the ends of the documents of both (8 bytes each, counted in tokens of the shard), then the [`Header`] as JSON and its
-//! length (8 bytes). All numbers are little-endian.
+//! length (8 bytes). In weighted shards each id has 4 bytes and its weight, a 32-bit float, follows it. All numbers are
+//! little-endian.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -31,10 +32,32 @@ impl Split {
 /// What a shard holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Header {
-    wide: bool,
+    ids: IdWidth,
     end: ShardEnd,
     train: Section,
     heldout: Section,
+}
+
+/// What a shard keeps of a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IdWidth {
+    /// Its id in 16 bits.
+    Narrow,
+    /// Its id in 32 bits.
+    Wide,
+    /// Its id in 32 bits, and how much its loss counts.
+    Weighted,
+}
+
+impl IdWidth {
+    fn bytes(self) -> usize {
+        match self {
+            IdWidth::Narrow => 2,
+            IdWidth::Wide => 4,
+            IdWidth::Weighted => 8,
+        }
+    }
 }
 
 /// How far the documents had been read when a shard was done.
@@ -104,7 +127,7 @@ impl Shard {
         let length = u64::from_le_bytes(payload[end..].try_into().ok()?);
         let start = end.checked_sub(usize::try_from(length).ok()?)?;
         let header: Header = serde_json::from_slice(&payload[start..end]).ok()?;
-        let width = if header.wide { 4 } else { 2 };
+        let width = header.ids.bytes() as u64;
         let ids = header.train.tokens.checked_add(header.heldout.tokens)?.checked_mul(width)?;
         let ends = header.train.documents.checked_add(header.heldout.documents)?.checked_mul(8)?;
         (ids.checked_add(ends)? == start as u64).then_some(Shard { payload, header })
@@ -112,13 +135,30 @@ impl Shard {
 
     /// Appends the ids of `range`, which must lie in the split of the shard, to `ids`.
     pub fn read(&self, split: Split, range: Range<u64>, ids: &mut Vec<i32>) {
-        let (width, first) = (self.id_width(), self.first_id(split));
-        let bytes = &self.payload[first + range.start as usize * width..first + range.end as usize * width];
-        if width == 2 {
-            ids.extend(bytes.chunks_exact(2).map(|id| i32::from(u16::from_le_bytes([id[0], id[1]]))));
-        } else {
-            ids.extend(bytes.chunks_exact(4).map(|id| i32::from_le_bytes([id[0], id[1], id[2], id[3]])));
+        let bytes = self.tokens(split, range);
+        match self.header.ids {
+            IdWidth::Narrow => ids.extend(bytes.as_chunks().0.iter().map(|id| i32::from(u16::from_le_bytes(*id)))),
+            IdWidth::Wide => ids.extend(bytes.as_chunks().0.iter().map(|id| i32::from_le_bytes(*id))),
+            IdWidth::Weighted => {
+                let pairs = bytes.as_chunks::<8>().0.iter();
+                ids.extend(pairs.map(|[a, b, c, d, ..]| i32::from_le_bytes([*a, *b, *c, *d])));
+            }
         }
+    }
+
+    /// Appends how much the losses of these tokens count.
+    pub fn read_weights(&self, split: Split, range: Range<u64>, weights: &mut Vec<f32>) {
+        if self.header.ids != IdWidth::Weighted {
+            weights.extend(range.map(|_| 1.0));
+            return;
+        }
+        let pairs = self.tokens(split, range).as_chunks::<8>().0.iter();
+        weights.extend(pairs.map(|[.., a, b, c, d]| f32::from_le_bytes([*a, *b, *c, *d])));
+    }
+
+    fn tokens(&self, split: Split, range: Range<u64>) -> &[u8] {
+        let (width, first) = (self.header.ids.bytes(), self.first_id(split));
+        &self.payload[first + range.start as usize * width..first + range.end as usize * width]
     }
 
     /// One past the last token of a split's document, which must be in the shard.
@@ -136,16 +176,12 @@ impl Shard {
         }
     }
 
-    fn id_width(&self) -> usize {
-        if self.header.wide { 4 } else { 2 }
-    }
-
     fn first_id(&self, split: Split) -> usize {
-        if split == Split::Train { 0 } else { self.header.train.tokens as usize * self.id_width() }
+        if split == Split::Train { 0 } else { self.header.train.tokens as usize * self.header.ids.bytes() }
     }
 
     fn first_end(&self, split: Split) -> usize {
-        let ids = self.first_id(Split::Heldout) + self.header.heldout.tokens as usize * self.id_width();
+        let ids = self.first_id(Split::Heldout) + self.header.heldout.tokens as usize * self.header.ids.bytes();
         if split == Split::Train { ids } else { ids + self.header.train.documents as usize * 8 }
     }
 }
@@ -161,22 +197,21 @@ pub struct ShardWriter<'a> {
 }
 
 impl ShardWriter<'_> {
-    /// Writes the shard `name` of `cache`, whose ids are wide where they need more than 16 bits. `fill` adds documents
-    /// and says how far it came.
+    /// Writes the shard `name` of `cache`. `fill` adds documents and says how far it came.
     ///
     /// # Errors
     /// What `fill` fails with, and what the disk refuses.
     pub fn write(
         cache: &Cache,
         name: &str,
-        wide: bool,
+        ids: IdWidth,
         fill: impl FnOnce(&mut ShardWriter<'_>) -> Result<ShardEnd, WriteError>,
     ) -> Result<ShardEnd, Diagnostic> {
         let heldout_path = cache.temporary_path(name);
         let mut end = ShardEnd::default();
         let result = cache.write(name, |train| {
             let heldout = BufWriter::with_capacity(1 << 20, File::create(&heldout_path)?);
-            let header = Header { wide, end, train: Section::default(), heldout: Section::default() };
+            let header = Header { ids, end, train: Section::default(), heldout: Section::default() };
             let ends = [Vec::new(), Vec::new()];
             let mut writer = ShardWriter { train, heldout, heldout_path: heldout_path.clone(), ends, header };
             end = fill(&mut writer)?;
@@ -190,16 +225,24 @@ impl ShardWriter<'_> {
 
     /// Appends ids, which stand for `text_bytes` bytes of text, to the last document of a split.
     pub fn append(&mut self, split: Split, ids: &[u32], text_bytes: u64) -> io::Result<()> {
-        let wide = self.header.wide;
+        self.append_weighted(split, ids, &[], text_bytes)
+    }
+
+    /// As [`ShardWriter::append`], with how much the loss of each token counts; where nothing is said, 1.
+    pub fn append_weighted(&mut self, split: Split, ids: &[u32], weights: &[f32], text_bytes: u64) -> io::Result<()> {
+        let width = self.header.ids;
         let (section, writer) = match split {
             Split::Train => (&mut self.header.train, &mut *self.train),
             Split::Heldout => (&mut self.header.heldout, &mut self.heldout),
         };
-        for &id in ids {
-            if wide {
-                writer.write_all(&id.to_le_bytes())?;
-            } else {
-                writer.write_all(&(id as u16).to_le_bytes())?;
+        for (index, &id) in ids.iter().enumerate() {
+            match width {
+                IdWidth::Narrow => writer.write_all(&(id as u16).to_le_bytes())?,
+                IdWidth::Wide => writer.write_all(&id.to_le_bytes())?,
+                IdWidth::Weighted => {
+                    writer.write_all(&id.to_le_bytes())?;
+                    writer.write_all(&weights.get(index).unwrap_or(&1.0).to_le_bytes())?;
+                }
             }
             let id = id as usize;
             if id >= section.counts.len() {

@@ -9,7 +9,7 @@ use llmc_grammar::diagnostic::Diagnostic;
 use serde::{Deserialize, Serialize};
 
 use super::cache::{Cache, Lookup, WriteError};
-use super::shard::{Section, Shard, ShardEnd, ShardWriter, Split};
+use super::shard::{IdWidth, Section, Shard, ShardEnd, ShardWriter, Split};
 
 /// What makes up a store.
 #[derive(Debug, Serialize, Deserialize)]
@@ -96,6 +96,16 @@ impl Store {
 
     /// Appends the ids of `range`, which must lie in the split, to `ids`.
     pub fn read(&self, split: Split, range: Range<u64>, ids: &mut Vec<i32>) {
+        self.in_shards(split, range, |shard, range| shard.read(split, range, ids));
+    }
+
+    /// Appends how much the losses of these tokens count.
+    pub fn read_weights(&self, split: Split, range: Range<u64>, weights: &mut Vec<f32>) {
+        self.in_shards(split, range, |shard, range| shard.read_weights(split, range, weights));
+    }
+
+    /// The shards that hold a range, each with its part.
+    fn in_shards(&self, split: Split, range: Range<u64>, mut each: impl FnMut(&Shard, Range<u64>)) {
         let firsts = &self.whole(split).tokens;
         let mut at = range.start;
         while at < range.end {
@@ -104,7 +114,7 @@ impl Store {
             let shard = &self.shards[number];
             let (first, held) = (firsts[number], shard.section(split).tokens);
             let end = range.end.min(first + held);
-            shard.read(split, at - first..end - first, ids);
+            each(shard, at - first..end - first);
             at = end;
         }
     }
@@ -135,14 +145,19 @@ pub enum Unopened {
 pub struct StoreWriter<'a> {
     cache: &'a Cache,
     name: &'a str,
-    wide: bool,
+    ids: IdWidth,
     shards: usize,
 }
 
 impl<'a> StoreWriter<'a> {
-    /// A store `name` of `cache` of no shards yet, whose ids are all under `vocab`.
-    pub fn new(cache: &'a Cache, name: &'a str, vocab: u64) -> StoreWriter<'a> {
-        StoreWriter { cache, name, wide: vocab > 1 << 16, shards: 0 }
+    /// A store `name` of `cache` of no shards yet, whose ids are all under `vocab` and may have weights.
+    pub fn new(cache: &'a Cache, name: &'a str, vocab: u64, weighted: bool) -> StoreWriter<'a> {
+        let ids = match weighted {
+            true => IdWidth::Weighted,
+            false if vocab > 1 << 16 => IdWidth::Wide,
+            false => IdWidth::Narrow,
+        };
+        StoreWriter { cache, name, ids, shards: 0 }
     }
 
     /// Takes over the next shard where an interrupted run has finished it.
@@ -162,7 +177,7 @@ impl<'a> StoreWriter<'a> {
     ) -> Result<ShardEnd, Diagnostic> {
         let name = shard_name(self.name, self.shards);
         self.shards += 1;
-        ShardWriter::write(self.cache, &name, self.wide, fill)
+        ShardWriter::write(self.cache, &name, self.ids, fill)
     }
 
     /// Ends the store, which holds rows where `row_length` is given.
@@ -195,7 +210,7 @@ mod tests {
         // Three documents, none, five; interrupted after each shard.
         let shards = [&documents[..3], &[], &documents[3..]];
         for (attempt, documents) in shards.iter().enumerate() {
-            let mut writer = StoreWriter::new(&cache, "store", 100);
+            let mut writer = StoreWriter::new(&cache, "store", 100, false);
             for _ in 0..attempt {
                 assert!(writer.finished().is_some());
             }

@@ -98,6 +98,15 @@ impl TokenStream {
         }
     }
 
+    /// Appends how much the losses of these tokens count. The range must lie in `0..len`.
+    pub fn read_weights(&self, range: Range<u64>, weights: &mut Vec<f32>) {
+        assert!(range.start <= range.end && range.end <= self.len(), "{range:?} of {}", self.len());
+        match &self.0 {
+            Ids::Stored { store, split } => store.read_weights(*split, range, weights),
+            Ids::Random { .. } => weights.extend(range.map(|_| 1.0)),
+        }
+    }
+
     /// One past the last token of a document.
     pub fn document_end(&self, document: u64) -> u64 {
         assert!(document < self.documents(), "document {document} of {}", self.documents());

@@ -47,7 +47,7 @@ impl Project {
     }
 
     fn tokens(path: &str, holdout: f64) -> Project {
-        Project::new(vec![SourcePlan::Tokens { path: path.to_owned(), tensor: None }], holdout)
+        Project::new(vec![SourcePlan::Tokens { path: path.to_owned(), tensor: None, weights: None }], holdout)
     }
 
     fn path(&self) -> &Path {
@@ -109,6 +109,7 @@ fn stage(is_tokens: bool) -> StagePlan {
         name: "pretrain".to_owned(),
         init: InitPlan::Random,
         frozen: Vec::new(),
+        weighted: false,
         model,
         data: "text".to_owned(),
         tokenizer: (!is_tokens).then(|| "tokens".to_owned()),

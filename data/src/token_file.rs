@@ -62,6 +62,8 @@ pub struct TokenFile {
     bytes: Mapped,
     layout: Layout,
     tensors: Vec<String>,
+    /// First byte of the weights, 32-bit floats, one for each id.
+    weights: Option<usize>,
 }
 
 impl TokenFile {
@@ -95,7 +97,46 @@ impl TokenFile {
                 return Err(unusable(path, &reason));
             }
         }
-        Ok(TokenFile { path: path.to_owned(), bytes, layout, tensors })
+        Ok(TokenFile { path: path.to_owned(), bytes, layout, tensors, weights: None })
+    }
+
+    /// The same file with a tensor that says how much the loss of each token counts.
+    ///
+    /// # Errors
+    /// If it is no safetensors file, or the tensor is missing, of another type or of another shape than the ids.
+    pub fn with_weights(mut self, tensor: &str) -> Result<TokenFile, Diagnostic> {
+        let wrong = |reason: String| {
+            let message = format!("`{}` holds no weights `{tensor}`: {reason}", self.path.display());
+            Diagnostic::error(codes::TOKEN_FILE, message)
+                .help("weights are a safetensors tensor of 32-bit floats, of the shape of the ids")
+        };
+        if !self.path.extension().is_some_and(|extension| extension == "safetensors") {
+            return Err(wrong("it is no safetensors file".to_owned()));
+        }
+        let file = SafeTensors::deserialize(&self.bytes).map_err(|error| wrong(error.to_string()))?;
+        let view = file.tensor(tensor).map_err(|error| wrong(error.to_string()))?;
+        let shape: Vec<u64> = view.shape().iter().map(|&size| size as u64).collect();
+        if view.dtype() != Dtype::F32 || shape != self.layout.shape {
+            let (dtype, ids) = (view.dtype(), &self.layout.shape);
+            return Err(wrong(format!("it is of type {dtype:?} and shape {shape:?}, the ids of shape {ids:?}")));
+        }
+        let offset = view.data().as_ptr() as usize - self.bytes.as_ptr() as usize;
+        let values = view.data().as_chunks().0.iter().map(|value| f32::from_le_bytes(*value));
+        if let Some((place, value)) = values.enumerate().find(|(_, value)| !(value.is_finite() && *value >= 0.0)) {
+            return Err(wrong(format!("number {place} is {value}, but a weight is at least 0 and finite")));
+        }
+        self.weights = Some(offset);
+        Ok(self)
+    }
+
+    /// How much the losses of the ids of a part of a document count; nothing where nothing is said. `bytes` is as for
+    /// [`TokenFile::decode`].
+    pub fn weights(&self, bytes: &[u8]) -> Vec<f32> {
+        let Some(weights) = self.weights else { return Vec::new() };
+        let width = self.id_bytes();
+        let first = (bytes.as_ptr() as usize - self.bytes.as_ptr() as usize - self.layout.offset) / width;
+        let values = &self.bytes[weights + 4 * first..][..4 * (bytes.len() / width)];
+        values.as_chunks().0.iter().map(|value| f32::from_le_bytes(*value)).collect()
     }
 
     /// Number of ids.

@@ -20,7 +20,9 @@ const BLOCK_IDS: usize = 1 << 20;
 #[derive(Debug)]
 pub struct TokenRows {
     files: Vec<TokenFile>,
-    names: Vec<Option<String>>,
+    /// The tensors of ids and weights of each.
+    names: Vec<(Option<String>, Option<String>)>,
+    weighted: bool,
     limit_bytes: u64,
 }
 
@@ -29,19 +31,29 @@ impl TokenRows {
     pub fn open(dataset: &DatasetPlan, base: &Path) -> Result<TokenRows, Diagnostic> {
         let mut files: Vec<TokenFile> = Vec::new();
         let mut names = Vec::new();
+        let mut weighted = false;
         for source in &dataset.sources {
-            let SourcePlan::Tokens { path, tensor } = &source.place else {
+            let SourcePlan::Tokens { path, tensor, weights } = &source.place else {
                 return Err(Diagnostic::error(codes::MIXED_SOURCES, "text stands beside token ids in one data set")
                     .help("make two data sets: one of text, one of token ids"));
             };
-            let file = TokenFile::open(&paths::resolve(path, base)?, tensor.as_deref())?;
+            let mut file = TokenFile::open(&paths::resolve(path, base)?, tensor.as_deref())?;
+            if let Some(weights) = weights {
+                file = file.with_weights(weights)?;
+            }
+            weighted |= weights.is_some();
             if let Some(first) = files.first().filter(|first| first.row_length() != file.row_length()) {
                 return Err(unequal(first, &file));
             }
             files.push(file);
-            names.push(tensor.clone());
+            names.push((tensor.clone(), weights.clone()));
         }
-        Ok(TokenRows { files, names, limit_bytes: dataset.limit_bytes.unwrap_or(u64::MAX) })
+        Ok(TokenRows { files, names, weighted, limit_bytes: dataset.limit_bytes.unwrap_or(u64::MAX) })
+    }
+
+    /// Whether a file says how much the loss of each token counts.
+    pub fn is_weighted(&self) -> bool {
+        self.weighted
     }
 
     /// The length of a row; none for streams.
@@ -53,8 +65,11 @@ impl TokenRows {
     pub fn listing_hash(&self) -> Result<blake3::Hash, Diagnostic> {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&self.limit_bytes.to_le_bytes());
-        for (file, tensor) in self.files.iter().zip(&self.names) {
+        for (file, (tensor, weights)) in self.files.iter().zip(&self.names) {
             hasher.update(format!("{}\0{tensor:?}\n", file_facts(file.path())?).as_bytes());
+            if let Some(weights) = weights {
+                hasher.update(format!("weights {weights:?}\n").as_bytes());
+            }
         }
         Ok(hasher.finalize())
     }
@@ -91,7 +106,7 @@ impl TokenRows {
                     continue;
                 }
                 for block in bytes.chunks(BLOCK_IDS * file.id_bytes()) {
-                    writer.append(split, &file.decode(block, vocab)?, 0)?;
+                    writer.append_weighted(split, &file.decode(block, vocab)?, &file.weights(block), 0)?;
                 }
                 writer.end_document(split);
             }

@@ -95,7 +95,7 @@ impl Files {
                     fields: record.keys().cloned().collect(),
                 })
             }
-            SourcePlan::Tokens { path, tensor } => {
+            SourcePlan::Tokens { path, tensor, .. } => {
                 let file = TokenFile::open(&resolve(path, &self.base)?, tensor.as_deref())?;
                 let row_length = file.row_length();
                 Ok(SourceFacts::Tokens {
@@ -168,7 +168,7 @@ mod tests {
         let records =
             SourceFacts::Records { text_fields: vec!["a".to_owned()], fields: vec!["a".to_owned(), "b".to_owned()] };
         assert_eq!(files.source(&jsonl).unwrap(), records);
-        let tokens = SourcePlan::Tokens { path: "x.bin".to_owned(), tensor: None };
+        let tokens = SourcePlan::Tokens { path: "x.bin".to_owned(), tensor: None, weights: None };
         let facts = SourceFacts::Tokens { rows: None, row_length: None, tokens: 2, tensors: vec![] };
         assert_eq!(files.source(&tokens).unwrap(), facts);
         assert_eq!(files.source(&SourcePlan::Files { pattern: "*.txt".to_owned() }).unwrap(), SourceFacts::Text);

@@ -40,7 +40,11 @@ fn place(call: &Record, delimiter: Option<char>) -> Option<SourcePlan> {
             count: call.quantity("count")?.whole_in_base()?,
             seed: call.integer("seed")?,
         },
-        _ => SourcePlan::Tokens { path: call.text("path")?, tensor: call.optional("tensor", Read::text)? },
+        _ => SourcePlan::Tokens {
+            path: call.text("path")?,
+            tensor: call.optional("tensor", Read::text)?,
+            weights: call.optional("weights", Read::text)?,
+        },
     })
 }
 
@@ -121,14 +125,19 @@ pub fn ask(
             compare(call, source, content, place, text_fields, fields)?;
             Ok(Some(facts))
         }
-        (SourcePlan::Tokens { path, tensor: Some(tensor) }, SourceFacts::Tokens { tensors, .. })
-            if !tensors.is_empty() && !tensors.contains(tensor) =>
+        (SourcePlan::Tokens { path, tensor, weights }, SourceFacts::Tokens { tensors, .. })
+            if [tensor, weights].into_iter().flatten().any(|name| !tensors.contains(name))
+                && (weights.is_some() || !tensors.is_empty()) =>
         {
             let known: Vec<&str> = tensors.iter().map(String::as_str).collect();
-            let message = format!("`{path}` has no tensor `{tensor}`");
-            Err(unfit(call.place("tensor"), message, "not in the file", tensor, &known))
+            let named = [("tensor", tensor), ("weights", weights)].into_iter();
+            let mut named = named.filter_map(|(field, name)| Some((field, name.as_ref()?)));
+            let missing = named.find(|(_, name)| !tensors.contains(name));
+            let Some((field, name)) = missing else { return Ok(Some(facts)) };
+            let message = format!("`{path}` has no tensor `{name}`");
+            Err(unfit(call.place(field), message, "not in the file", name, &known))
         }
-        (SourcePlan::Tokens { path, tensor: None }, SourceFacts::Tokens { tensors, .. }) if tensors.len() > 1 => {
+        (SourcePlan::Tokens { path, tensor: None, .. }, SourceFacts::Tokens { tensors, .. }) if tensors.len() > 1 => {
             let known: Vec<&str> = tensors.iter().map(String::as_str).collect();
             Err(Box::new(
                 Diagnostic::error(SOURCE_UNFIT, format!("`{path}` has {} tensors", tensors.len()))

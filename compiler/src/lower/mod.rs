@@ -61,6 +61,7 @@ fn lower_evaluate(stage: &StagePlan) -> Result<Graph, String> {
     let pass = Pass::training(stage);
     let forward = model::forward(&mut graph, stage, &pass)?;
     let losses = token_losses(&mut graph, stage, LossPlan::default(), forward.logits);
+    let losses = weighted(&mut graph, stage, losses, forward.logits);
     let sum = total(&mut graph, losses);
     graph.output(Target::Result("loss_sum".to_owned()), sum);
     Ok(graph)
@@ -133,6 +134,7 @@ fn training_loss(graph: &mut Graph, stage: &StagePlan, dropout: bool) -> Result<
     pass.dropout = dropout.then_some(stage.seed);
     let forward = model::forward(graph, stage, &pass)?;
     let losses = token_losses(graph, stage, stage.objective.loss, forward.logits);
+    let losses = weighted(graph, stage, losses, forward.logits);
     let sum = total(graph, losses);
     let origin = graph.origin(losses).clone();
     let mut build = Builder::new(graph, origin);
@@ -152,6 +154,19 @@ fn token_losses(graph: &mut Graph, stage: &StagePlan, plan: LossPlan, logits: Id
     let targets = build.reshape(targets, &[rows]);
     let logits = build.reshape(logits, &[rows, shape[2]]);
     build.add_op(Op::CrossEntropy(plan), &[logits, targets])
+}
+
+/// The losses times how much each counts, where the data says that.
+fn weighted(graph: &mut Graph, stage: &StagePlan, losses: Id, logits: Id) -> Id {
+    if !stage.weighted {
+        return losses;
+    }
+    let shape = graph.ty(logits).shape.clone();
+    let origin = graph.origin(losses).clone();
+    let mut build = Builder::new(graph, origin);
+    let weights = build.add_op(Op::Input { name: "loss_weights".to_owned(), ty: Type::f32(&shape[..2]) }, &[]);
+    let weights = build.reshape(weights, &[shape[0] * shape[1]]);
+    build.multiply(losses, weights)
 }
 
 /// The sum of a vector, a scalar.

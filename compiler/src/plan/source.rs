@@ -123,6 +123,9 @@ pub enum SourcePlan {
         path: String,
         /// The tensor's name, for safetensors.
         tensor: Option<String>,
+        /// The tensor that says how much the loss of each token counts, if any.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        weights: Option<String>,
     },
     /// Token ids drawn uniformly and independently: nothing can be learned from them, but a step costs what it costs.
     RandomTokens {
@@ -139,6 +142,11 @@ impl SourcePlan {
     /// True for sources of token ids rather than text.
     pub fn is_tokens(&self) -> bool {
         matches!(self, SourcePlan::Tokens { .. } | SourcePlan::RandomTokens { .. })
+    }
+
+    /// True where the source says how much the loss of each token counts.
+    pub fn is_weighted(&self) -> bool {
+        matches!(self, SourcePlan::Tokens { weights: Some(_), .. })
     }
 
     /// True for sources whose documents are records with named columns.

@@ -203,6 +203,7 @@ pub(crate) fn stage(model: ModelPlan, micro_batch: u64, sequence_length: u64, ac
         name: "pretrain".to_owned(),
         init: InitPlan::Random,
         frozen: Vec::new(),
+        weighted: false,
         model,
         data: "text".to_owned(),
         tokenizer: None,

@@ -16,6 +16,7 @@ const CURATION: &str = include_str!("../plans/curation.recipe");
 const TOKENIZERS: &str = include_str!("../plans/tokenizers.recipe");
 const ROTARY: &str = include_str!("../plans/rotary.recipe");
 const MIXTURE: &str = include_str!("../plans/mixture.recipe");
+const WEIGHTED: &str = include_str!("../plans/token_weights.recipe");
 const FROZEN: &str = include_str!("../plans/frozen.recipe");
 const DIRECTORY: &str = include_str!("../plans/from_directory.recipe");
 
@@ -42,6 +43,7 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
     ("parquet.path", MIXTURE, "parquet(\"chats\"", "parquet(\"chats2\""),
     ("folder.path", MIXTURE, "folder(\"chats\"", "folder(\"chats2\""),
     ("tokens.path", TOKENS, "tokens(\"ids.safetensors\"", "tokens(\"more.safetensors\""),
+    ("tokens.weights", WEIGHTED, ", weights: \"loss_weights\"", ""),
     ("tokens.tensor", TOKENS, ", tensor: \"input_ids\"", ""),
     ("random_tokens.vocab", RANDOM, "vocab: 100", "vocab: 101"),
     ("random_tokens.count", RANDOM, "count: 4_000 tokens", "count: 8_000 tokens"),
@@ -267,7 +269,7 @@ fn process_edit(form: &Form, row: &Field) -> Option<(String, String)> {
 /// For a source: recipes with this argument and without, in a dataset of a type that has a use for it.
 fn source_edit(form: &Form, row: &Field) -> Option<(String, String)> {
     let sources = DATASET.field("source")?.ty.calls();
-    let own = ["pattern", "path", "tensor", "vocab", "count", "seed"];
+    let own = ["pattern", "path", "tensor", "weights", "vocab", "count", "seed"];
     if !sources.iter().any(|source| std::ptr::eq(*source, form)) || own.contains(&row.name) && form.name != "csv" {
         return None;
     }

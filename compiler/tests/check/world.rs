@@ -83,8 +83,11 @@ impl World for Files {
                 (path, SourceFacts::Tokens { rows: None, row_length: None, tokens: 100_000, tensors: Vec::new() })
             }
             SourcePlan::Tokens { path, .. } => {
-                let tensors =
-                    if path == "two.safetensors" { names(&["first", "second"]) } else { names(&["input_ids"]) };
+                let tensors = match path.as_str() {
+                    "two.safetensors" => names(&["first", "second"]),
+                    "weighted.safetensors" => names(&["input_ids", "loss_weights"]),
+                    _ => names(&["input_ids"]),
+                };
                 (path, SourceFacts::Tokens { rows: Some(80), row_length: Some(32), tokens: 80 * 32, tensors })
             }
         };
@@ -98,6 +101,7 @@ impl World for Files {
             "chats",
             "ids.bin",
             "ids.safetensors",
+            "weighted.safetensors",
             "more.safetensors",
             "two.safetensors",
         ];

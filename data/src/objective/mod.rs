@@ -89,6 +89,8 @@ impl Shaper {
             let mut draws = Draws { stream, used: 0 };
             if self.lengths.is_none() {
                 shaped.positions.extend_from_slice(&batch.positions[place.clone()]);
+                // Where weights are not all 1, the objective leaves every target at its place.
+                shaped.weights.extend_from_slice(&batch.weights[place.clone()]);
             }
             self.row(self.chosen(&mut draws), &row_of, &mut draws, &mut shaped);
             shaped.finish_row();

@@ -7,7 +7,7 @@ use crate::{Evaluation, Loader};
 /// Two data sets of ids: 0.. in 100 rows and 1000.. in 20 rows of 8 tokens; a mixture of them.
 fn mixed(weights: [Option<f64>; 2], epochs: [Option<f64>; 2], holdout: f64) -> Project {
     let mut project = Project::tokens("many.u32.bin", holdout);
-    let few = SourcePlan::Tokens { path: "few.u32.bin".to_owned(), tensor: None };
+    let few = SourcePlan::Tokens { path: "few.u32.bin".to_owned(), tensor: None, weights: None };
     project.plan.datasets.insert("few".to_owned(), DatasetPlan { holdout, ..DatasetPlan::of(vec![few]) });
     let part = |index: usize, dataset: &str| MixturePart {
         dataset: dataset.to_owned(),

@@ -200,6 +200,7 @@ fn stage_of(model: ModelPlan, config: &Value) -> StagePlan {
         name: "model".to_owned(),
         init: InitPlan::Random,
         frozen: Vec::new(),
+        weighted: false,
         model,
         data: String::new(),
         tokenizer: None,

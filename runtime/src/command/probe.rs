@@ -17,7 +17,7 @@ use crate::failure::Failure;
 use crate::report::progress::DataProgress;
 use crate::report::terminal::Terminal;
 use crate::train::compile::{Compiled, not_lowered};
-use crate::train::engine::{Engine, run};
+use crate::train::engine::{Engine, loss_scale, run};
 use crate::train::initial_weights;
 use llmc_data::{Batch, Loader, prepare};
 
@@ -74,7 +74,7 @@ impl Probe {
         let mut device = self.device.machine().open(&states, bytes, vec![program], vec![graph])?;
         let out = out_directory(None, &loaded.plan);
         initial_weights(device.as_mut(), &stage, &loaded.base, &out)?;
-        let loss_scale = 1.0 / batch.target_tokens().max(1) as f32;
+        let loss_scale = loss_scale(std::slice::from_ref(&batch));
         run(device.as_mut(), PROBE, &batch, loss_scale, 0.0)?;
         write(&self.out, &stage, &batch, device.as_ref())
     }
@@ -180,6 +180,9 @@ fn write(path: &Path, stage: &StagePlan, batch: &Batch, device: &dyn Device) -> 
             let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
             tensors.0.push((name.to_owned(), Dtype::I32, vec![batch.rows, length], bytes));
         }
+    }
+    if stage.weighted {
+        tensors.floats("loss_weights", &[batch.rows as u64, batch.row_length as u64], &batch.weights);
     }
     let logits = [batch.rows as u64, batch.row_length as u64, stage.model.vocab];
     tensors.floats("logits", &logits, &device.read_output(PROBE, "logits")?);

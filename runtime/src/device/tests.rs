@@ -92,7 +92,7 @@ fn training_step(with_logits: bool) -> Graph {
     let sum = b.reshape(sum, &[]);
     let loss = b.multiply(sum, loss_scale);
 
-    let slopes: Vec<Id> = gradients(&mut graph, loss, &weights).into_iter().flatten().collect();
+    let slopes: Vec<Id> = gradients(&mut graph, loss, &weights, &[]).into_iter().flatten().collect();
     assert_eq!(slopes.len(), weights.len());
     let mut b = Builder::new(&mut graph, Origin::default());
     let squares: Vec<Id> = slopes.iter().map(|&slope| b.add_op(Op::SumSquares, &[slope])).collect();

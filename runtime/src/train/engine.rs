@@ -93,8 +93,7 @@ impl Engine {
     /// # Errors
     /// Of the device.
     pub fn step_on(&mut self, batches: &[Batch], step: u64) -> Result<StepResult, Failure> {
-        let targets: u64 = batches.iter().map(Batch::target_tokens).sum();
-        let loss_scale = 1.0 / targets.max(1) as f32;
+        let loss_scale = loss_scale(batches);
         let mut loss = 0.0;
         if let Some(accumulate) = self.accumulate {
             self.device.zero_states("gradient/");
@@ -125,7 +124,7 @@ impl Engine {
         heldout: &[(String, Evaluation)],
         byte_lengths: Option<&[u32]>,
     ) -> Result<Heldout, Failure> {
-        let (mut loss, mut targets, mut bytes) = (0.0, 0, 0);
+        let (mut loss, mut targets, mut bytes) = (0.0, 0.0, 0);
         let mut parts = BTreeMap::new();
         for (name, rows) in heldout {
             let (loss_before, targets_before) = (loss, targets);
@@ -133,19 +132,29 @@ impl Engine {
                 let batch = rows.batch(index);
                 run(self.device.as_mut(), self.evaluate, &batch, 1.0, 0.0)?;
                 loss += scalar(self.device.as_ref(), self.evaluate, "loss_sum")?;
-                targets += batch.target_tokens();
+                targets += batch.target_weight();
                 bytes += byte_lengths.map_or(0, |lengths| batch.target_bytes(lengths));
             }
             if heldout.len() > 1 {
-                parts.insert(name.clone(), (loss - loss_before) / (targets - targets_before).max(1) as f64);
+                parts.insert(name.clone(), mean(loss - loss_before, targets - targets_before));
             }
         }
         Ok(Heldout {
-            loss: loss / targets.max(1) as f64,
+            loss: mean(loss, targets),
             bits_per_byte: (bytes > 0).then(|| loss / std::f64::consts::LN_2 / bytes as f64),
             parts,
         })
     }
+}
+
+/// One over what all targets of these batches count together.
+pub fn loss_scale(batches: &[Batch]) -> f32 {
+    mean(1.0, batches.iter().map(Batch::target_weight).sum()) as f32
+}
+
+/// A sum over its weight; the sum itself where nothing counts.
+fn mean(sum: f64, weight: f64) -> f64 {
+    if weight > 0.0 { sum / weight } else { sum }
 }
 
 /// Runs a program on a batch; the device takes of the inputs what the program has.
@@ -158,6 +167,7 @@ pub fn run(
 ) -> Result<(), Failure> {
     let mut inputs: SmallVec<[(&str, HostTensor<'_>); 10]> =
         batch.inputs().into_iter().map(|(name, _, values)| (name, HostTensor::I32(values))).collect();
+    inputs.push(("loss_weights", HostTensor::F32(&batch.weights)));
     inputs.push(("loss_scale", HostTensor::F32(std::slice::from_ref(&loss_scale))));
     inputs.push(("step", HostTensor::F32(std::slice::from_ref(&step))));
     Ok(device.run(program, &inputs)?)

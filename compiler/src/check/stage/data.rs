@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use llmc_grammar::codes::{DATA_KIND, REPEATED_DATA};
+use llmc_grammar::codes::{DATA_KIND, NO_EFFECT, REPEATED_DATA};
 use llmc_grammar::diagnostic::{Diagnostic, Diagnostics};
 use llmc_grammar::tree::Name;
 
@@ -10,7 +10,9 @@ use super::super::dataset::Dataset;
 use super::super::record::Record;
 use super::Checking;
 use super::batch::Batch;
-use crate::plan::{PartEpochs, Plan, REPEATS_WORTH_IT, Shares, repeats as repeats_of};
+use crate::plan::{
+    ModelPlan, Objective, ObjectivePlan, PartEpochs, Plan, REPEATS_WORTH_IT, Shares, repeats as repeats_of,
+};
 use crate::world::SourceFacts;
 
 /// A data set, or the data sets of a mixture: all of one type.
@@ -58,6 +60,11 @@ impl<'a> StageData<'a> {
         self.datasets[0].is_tokens()
     }
 
+    /// True where a source says how much the loss of each token counts.
+    pub fn is_weighted(&self) -> bool {
+        self.datasets.iter().any(|data| data.plan.sources.iter().any(|source| source.place.is_weighted()))
+    }
+
     /// The data set, where it is one alone that is read from one end to the other.
     pub fn single(&self) -> Option<&'a Dataset> {
         match (self.datasets.as_slice(), self.shares.parts.len()) {
@@ -85,6 +92,30 @@ impl<'a> StageData<'a> {
         };
         self.shares.parts.iter().map(part).collect()
     }
+}
+
+/// Weights belong to tokens that are predicted from those before them.
+pub fn weights(
+    record: &Record,
+    data: &StageData<'_>,
+    objective: &ObjectivePlan,
+    model: &ModelPlan,
+    diagnostics: &mut Diagnostics,
+) {
+    let keeps_places = |part: &Objective| matches!(part, Objective::CausalLm | Objective::PrefixLm(_));
+    if !data.is_weighted() || (objective.kind.parts().into_iter().all(keeps_places) && !model.takes("source")) {
+        return;
+    }
+    let span = data.datasets.iter().flat_map(|data| data.plan.sources.iter().zip(&data.spans));
+    let weighted = span.filter(|(source, _)| source.place.is_weighted()).map(|(_, span)| span).next();
+    let mut mistake = Diagnostic::error(NO_EFFECT, "these losses have no weights")
+        .label(record.place("objective"), "makes other rows of the data than the weights are for");
+    if let Some(span) = weighted {
+        mistake = mistake.label(span, "says how much the loss of each token counts");
+    }
+    diagnostics.push(
+        mistake.help("weights go with `causal_lm`, and with `prefix_lm` without an encoder; leave `weights` out"),
+    );
 }
 
 /// Every objective takes data of its type.

@@ -107,6 +107,9 @@ fn check(
             leak::check(&record, objective, model, checking.diagnostics);
         }
     }
+    if let (Some(data), Some(objective), Some(model)) = (data, &objective, &model) {
+        data::weights(&record, data, objective, model, checking.diagnostics);
+    }
     let packing = consistency::packing(item, &record, data, model.as_ref(), checking.diagnostics);
     let with_encoder = objective.as_ref().filter(|_| model.as_ref().is_some_and(|model| model.takes("source")));
     let batch = batch::check(&record, with_encoder, checking.diagnostics);
@@ -148,6 +151,7 @@ fn check(
         frozen: frozen?,
         data: data_name?.to_owned(),
         tokenizer: tokenizer?.filter(|_| !data.is_tokens()).map(str::to_owned),
+        weighted: data.is_weighted(),
         objective,
         optimizer: schedule::optimizer(&record)?,
         schedule: schedule?,

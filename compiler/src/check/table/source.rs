@@ -274,6 +274,15 @@ static TOKENS: Form = Form {
             doc: "The tensor's name in a safetensors file.",
             example: "\"input_ids\"",
         },
+        Field {
+            name: "weights",
+            ty: Type::Text,
+            presence: Presence::Optional("every token counts 1"),
+            doc: "A tensor of 32-bit floats in the same safetensors file and of the same shape: how much the loss of predicting each \
+                  token counts, 0 for not at all. The loss is divided by the sum of the weights. For `causal_lm` and `prefix_lm` \
+                  without an encoder.",
+            example: "\"loss_weights\"",
+        },
         KIND,
         LICENSE,
         NOTES,

@@ -28,7 +28,7 @@ fn graph([rows, vocab, width]: Sizes, transposed: bool) -> Graph {
     let sum = build.reduce(Reduction::Sum, vec![0], losses);
     let sum = build.reshape(sum, &[]);
     let loss = build.multiply(sum, scale);
-    let found = gradients(&mut graph, loss, &[x, w]);
+    let found = gradients(&mut graph, loss, &[x, w], &[]);
     let [Some(dx), Some(dw)] = found[..] else { unreachable!("the loss depends on both") };
     let sum = Builder::new(&mut graph, Origin::default()).add(so_far, dw);
     for (name, value) in [("losses", losses), ("dx", dx)] {

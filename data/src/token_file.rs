@@ -110,7 +110,7 @@ impl TokenFile {
             Diagnostic::error(codes::TOKEN_FILE, message)
                 .help("weights are a safetensors tensor of 32-bit floats, of the shape of the ids")
         };
-        if !self.path.extension().is_some_and(|extension| extension == "safetensors") {
+        if self.path.extension().is_none_or(|extension| extension != "safetensors") {
             return Err(wrong("it is no safetensors file".to_owned()));
         }
         let file = SafeTensors::deserialize(&self.bytes).map_err(|error| wrong(error.to_string()))?;

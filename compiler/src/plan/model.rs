@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{AttentionSettings, Buckets, Rotary};
+use super::{AttentionSettings, Buckets, Einsum, Rotary};
 use crate::dim::Dim;
 
 /// A model after elaboration: a list of typed operations, calls inlined and repeats unrolled.
@@ -197,6 +197,32 @@ pub enum ModelOp {
         kind: ReduceFunction,
         /// Over which axis.
         axis: usize,
+    },
+    /// `(x [.., N]) -> [.., count]`: the largest elements of the last axis, the largest first; of equal ones the first comes first.
+    TopK {
+        /// How many.
+        count: u64,
+        /// Their places, of [`DType::I32`], instead of their values.
+        places: bool,
+    },
+    /// `(x [.., N], ids [.., K]) -> [.., K]`: elements of the last axis.
+    Pick,
+    /// `(updates [.., K], ids [.., K]) -> [.., size]`: elements added up by id along the last axis.
+    Place {
+        /// Size of the result's last axis.
+        size: Dim,
+    },
+    /// Products of two tensors, summed over dimensions.
+    Einsum(Einsum),
+    /// `(x [.., D] or [.., K, D], ids [.., K], w [E, D, N]) -> [.., K, N]`: each row times the matrix that its id names.
+    RoutedMatMul {
+        /// The matrices are `[E, N, D]`.
+        transpose_right: bool,
+    },
+    /// `(x, value) -> x`: `weight * value` is added to the training loss.
+    AddLoss {
+        /// The factor.
+        weight: f64,
     },
     /// Softmax over the last axis.
     Softmax,

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use llmc_compiler::lower::lower_probe;
+use llmc_compiler::lower::{AUXILIARY_LOSS, lower_probe};
 use llmc_compiler::optimise::optimise;
 use llmc_compiler::plan::StagePlan;
 use llmc_compiler::schedule::{persistent, schedule_single};
@@ -30,7 +30,7 @@ pub struct Probe {
     stage: StageOption,
     #[command(flatten)]
     device: DeviceOptions,
-    /// The safetensors file: the model's inputs, targets, logits, loss, and gradients under the weights' names
+    /// The safetensors file: the model's inputs, targets, logits, loss (what the model adds to it as `auxiliary_loss`, too), and gradients under the weights' names
     #[arg(long, value_name = "FILE.safetensors")]
     out: PathBuf,
     /// The optimizer step whose first micro-batch is taken, from 0
@@ -86,6 +86,11 @@ impl Probe {
     }
 }
 
+/// Little-endian bytes.
+fn bytes(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
 fn write(path: &Path, stage: &StagePlan, batch: &Batch, device: &dyn Device) -> Result<(), Failure> {
     let rows = [batch.rows, batch.row_length];
     let mut tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = Vec::new();
@@ -96,16 +101,21 @@ fn write(path: &Path, stage: &StagePlan, batch: &Batch, device: &dyn Device) -> 
         }
     }
     let mut add = |name: &str, output: &str, shape: Vec<usize>| -> Result<(), Failure> {
-        let values = device.read_output(PROBE, output)?;
-        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        tensors.push((name.to_owned(), Dtype::F32, shape, bytes));
+        tensors.push((name.to_owned(), Dtype::F32, shape, bytes(&device.read_output(PROBE, output)?)));
         Ok(())
     };
     add("logits", "logits", vec![rows[0], rows[1], stage.model.vocab as usize])?;
     add("loss", "loss", Vec::new())?;
+    if stage.model.adds_loss() {
+        add(AUXILIARY_LOSS, AUXILIARY_LOSS, Vec::new())?;
+    }
     for weight in &stage.model.weights {
-        let shape = weight.shape.iter().map(|&size| size as usize).collect();
-        add(&weight.path, &format!("gradient/{}", weight.path), shape)?;
+        let shape: Vec<usize> = weight.stored_shape().iter().map(|&size| size as usize).collect();
+        let size = 4 * shape.iter().product::<usize>();
+        let bytes = bytes(&device.read_output(PROBE, &format!("gradient/{}", weight.path))?);
+        for (name, part) in weight.stored_names().into_iter().zip(bytes.chunks_exact(size)) {
+            tensors.push((name, Dtype::F32, shape.clone(), part.to_vec()));
+        }
     }
     let views: Result<Vec<(&str, TensorView<'_>)>, _> = tensors
         .iter()

@@ -66,7 +66,9 @@ pub fn bytes(program: &Program, step: &Step) -> u64 {
             let (all, named) = (matrices.shape[0], matrices.shape[0].min(ids.elements()));
             used(&[x.clone(), ids.clone()]) + used(std::slice::from_ref(matrices)) / all * named + used(&step.writes)
         }
-        (Kernel::MatMul { accumulate: true } | Kernel::RoutedOuter { accumulate: true } | Kernel::AdamW(_), ..) => used(&step.reads) + 2 * used(&step.writes),
+        (Kernel::MatMul { accumulate: true } | Kernel::RoutedOuter { accumulate: true } | Kernel::AdamW(_), ..) => {
+            used(&step.reads) + 2 * used(&step.writes)
+        }
         _ => used(&step.reads) + used(&step.writes),
     }
 }

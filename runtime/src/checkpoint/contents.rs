@@ -47,9 +47,12 @@ pub struct RunState {
 
 /// `model.safetensors`: every weight under its path, a stacked one as a tensor for each place along its first axis.
 pub fn model_layout(model: &ModelPlan) -> Layout {
-    Layout::new(model.weights.iter().flat_map(|weight| {
-        weight.stored_names().into_iter().map(|name| (name, weight.stored_shape()))
-    }))
+    Layout::new(
+        model
+            .weights
+            .iter()
+            .flat_map(|weight| weight.stored_names().into_iter().map(|name| (name, weight.stored_shape()))),
+    )
 }
 
 /// Where each tensor of [`model_layout`] lies on a device: its weight's path and the first of its values.

@@ -100,10 +100,13 @@ impl Elaborator<'_, '_> {
                 .into());
         }
         if shape.len() < 2 {
-            return Err(Diagnostic::error(WRONG_RANK, format!("`*` names the places of the first of several dimensions, found {}", show(shape)))
-                .label(span, format!("this is {}", show(shape)))
-                .help("a weight `[E, F, D] as experts.*.weight` is `E` tensors `[F, D]` in a checkpoint")
-                .into());
+            return Err(Diagnostic::error(
+                WRONG_RANK,
+                format!("`*` names the places of the first of several dimensions, found {}", show(shape)),
+            )
+            .label(span, format!("this is {}", show(shape)))
+            .help("a weight `[E, F, D] as experts.*.weight` is `E` tensors `[F, D]` in a checkpoint")
+            .into());
         }
         Ok(())
     }

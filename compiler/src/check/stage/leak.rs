@@ -164,14 +164,15 @@ fn along_time(model: &ModelPlan, node: &ModelNode, known: &[Known], by_order: bo
         ModelOp::RelativeShift => None,
         ModelOp::Reduce { axis, .. } => holds_time(&shape(0)[*axis]).then_some(Reach::Everywhere),
         ModelOp::Softmax | ModelOp::TopK { .. } | ModelOp::Pick | ModelOp::Place { .. } => {
-            let across = [&model.nodes[node.inputs[0]].shape, &node.shape].into_iter().any(|shape| {
-                shape.last().is_some_and(holds_time)
-            });
+            let across = [&model.nodes[node.inputs[0]].shape, &node.shape]
+                .into_iter()
+                .any(|shape| shape.last().is_some_and(holds_time));
             across.then_some(Reach::Unknown)
         }
         // A row meets one matrix after another, and keeps its place.
         ModelOp::RoutedMatMul { .. } => {
-            let across = shape(0).last().is_some_and(holds_time) || (shape(2).iter().any(holds_time) && reach(2) != Reach::Nowhere);
+            let across = shape(0).last().is_some_and(holds_time)
+                || (shape(2).iter().any(holds_time) && reach(2) != Reach::Nowhere);
             across.then_some(Reach::Unknown)
         }
         ModelOp::Einsum(einsum) => {

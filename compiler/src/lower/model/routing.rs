@@ -86,8 +86,7 @@ impl Named {
 
     /// The dimensions in this order, which has all of them.
     fn ordered(&self, build: &mut Builder<'_>, order: &[usize]) -> Id {
-        let axes: Vec<usize> =
-            order.iter().filter_map(|dim| self.dims.iter().position(|known| known == dim)).collect();
+        let axes: Vec<usize> = order.iter().filter_map(|dim| self.dims.iter().position(|known| known == dim)).collect();
         if axes.is_sorted() { self.value } else { build.add_op(Op::Permute(axes), &[self.value]) }
     }
 

@@ -39,7 +39,10 @@ pub fn check(kernel: &Kernel, bound: &Bound) -> Result<(), String> {
             arity((1, 1))?;
             let (x, out) = (&reads[0], &writes[0]);
             let size = out.layout().is_contiguous() && out.integer && out.shape.len() == x.shape.len();
-            require(rows(x) && size && out.last() as u64 == *count && out.last() <= x.last() && same_leading(x, out), "top k")
+            require(
+                rows(x) && size && out.last() as u64 == *count && out.last() <= x.last() && same_leading(x, out),
+                "top k",
+            )
         }
         Kernel::Pick => {
             arity((2, 1))?;
@@ -64,7 +67,10 @@ pub fn check(kernel: &Kernel, bound: &Bound) -> Result<(), String> {
             arity((3, 1))?;
             let (a, b, out) = (&reads[0], &reads[2], &writes[0]);
             let shapes = out.shape.len() == 3 && !out.integer && out.shape[1..] == [a.last(), b.last()];
-            require(shapes && rows(a) && rows(b) && [a, b].iter().all(|x| are_routed(x, &reads[1])), "routed outer products")
+            require(
+                shapes && rows(a) && rows(b) && [a, b].iter().all(|x| are_routed(x, &reads[1])),
+                "routed outer products",
+            )
         }
         Kernel::Softmax => {
             arity((1, 1))?;

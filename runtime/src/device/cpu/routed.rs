@@ -65,11 +65,7 @@ pub fn matmul(operands: &mut Operands<'_>, pool: &Pool, origin: &Origin) -> Resu
         let (count, (first, width)) = (piece.rows().len(), piece.columns());
         let [block, product] = split(scratch, [count * depth, count * width]);
         gather(&x, each, piece.rows(), (0, depth), block);
-        let matrix = all.at(
-            piece.group() * strides[0] + first * strides[2],
-            (depth, strides[1]),
-            (width, strides[2]),
-        );
+        let matrix = all.at(piece.group() * strides[0] + first * strides[2], (depth, strides[1]), (width, strides[2]));
         let rows = Matrix::from_slice(block, count, depth);
         MatrixMut::from_slice(product, count, width).multiply(false, 1.0, rows, matrix);
         for (row, values) in product.chunks_exact(width).enumerate() {
@@ -80,12 +76,7 @@ pub fn matmul(operands: &mut Operands<'_>, pool: &Pool, origin: &Origin) -> Resu
 }
 
 /// `(a [R, D], ids [M], b [S, N]) -> [E, D, N]`
-pub fn outer(
-    operands: &mut Operands<'_>,
-    pool: &Pool,
-    accumulate: bool,
-    origin: &Origin,
-) -> Result<(), DeviceError> {
+pub fn outer(operands: &mut Operands<'_>, pool: &Pool, accumulate: bool, origin: &Origin) -> Result<(), DeviceError> {
     let (a, ids, b, sums) = (operands.rows(0), operands.integers(1), operands.rows(2), operands.written(0));
     check_ids(&ids, sums.shape[0], origin)?;
     let (each_a, each_b) = (ids.count() / a.count(), ids.count() / b.count());

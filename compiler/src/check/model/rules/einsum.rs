@@ -16,7 +16,8 @@ pub(in super::super) fn einsum(inputs: &Inputs) -> Result<Vec<Made>, Stop> {
     };
     let text = inputs.equation(0)?;
     let parts = text.split_once("->").and_then(|(operands, result)| Some((operands.split_once(',')?, result)));
-    let Some(((left, right), result)) = parts.filter(|((_, right), result)| !right.contains(',') && !result.contains("->"))
+    let Some(((left, right), result)) =
+        parts.filter(|((_, right), result)| !right.contains(',') && !result.contains("->"))
     else {
         let help = "for example `\"b t d, d h k -> b t h k\"`";
         return Err(wrong("an equation is `first, second -> result`".to_owned(), help));
@@ -27,7 +28,8 @@ pub(in super::super) fn einsum(inputs: &Inputs) -> Result<Vec<Made>, Stop> {
         if let Some(name) = part.iter().find(|name| !is_word(name)) {
             return Err(wrong(format!("`{name}` is no name of a dimension"), "names are letters, digits and `_`"));
         }
-        if let Some(name) = part.iter().enumerate().find(|(at, name)| part[..*at].contains(name)).map(|(_, name)| name) {
+        if let Some(name) = part.iter().enumerate().find(|(at, name)| part[..*at].contains(name)).map(|(_, name)| name)
+        {
             return Err(wrong(
                 format!("`{name}` stands twice in one part"),
                 "each dimension of a tensor has a name of its own",

@@ -17,7 +17,12 @@ pub(in super::super) fn top_k(inputs: &Inputs) -> Result<Vec<Made>, Stop> {
     let fits = count.as_constant().zip(size.as_constant()).is_none_or(|(count, size)| (1..=size).contains(&count));
     if !fits || count.as_integer().is_some_and(|count| count < 1) {
         let help = "`k` is at least 1 and at most the last size";
-        return Err(inputs.outside(1, format!("there are no {count} largest of {size} elements"), "too many or none", help));
+        return Err(inputs.outside(
+            1,
+            format!("there are no {count} largest of {size} elements"),
+            "too many or none",
+            help,
+        ));
     }
     let mut shape = x.shape.clone();
     let last = shape.len() - 1;
@@ -97,7 +102,9 @@ pub(in super::super) fn routed_matmul(inputs: &Inputs) -> Result<Vec<Made>, Stop
             true => format!("`transpose_right: {}` would fit", !transpose_right),
             false => format!("the rows end in {width}, the matrices take {inner}"),
         };
-        return Err(mismatch(left, right, "the last size of the rows must be that which the matrices take", help).into());
+        return Err(
+            mismatch(left, right, "the last size of the rows must be that which the matrices take", help).into()
+        );
     }
     let mut shape = ids.shape.clone();
     shape.push(outer.clone());
@@ -113,7 +120,10 @@ pub(in super::super) fn routed_matmul(inputs: &Inputs) -> Result<Vec<Made>, Stop
 pub(in super::super) fn add_loss(inputs: &Inputs) -> Result<Vec<Made>, Stop> {
     let (x, value) = (inputs.tensor(0)?, inputs.tensor(1)?);
     if let Some(size) = value.shape.iter().find(|size| size.as_constant() != Some(1)) {
-        if inputs.alone && size.as_constant().is_none() && !size.symbols().into_iter().any(|name| name == "B" || name == "T") {
+        if inputs.alone
+            && size.as_constant().is_none()
+            && !size.symbols().into_iter().any(|name| name == "B" || name == "T")
+        {
             return Err(Stop::Undetermined);
         }
         let message = format!("a loss is one number, found {}", super::super::tensor::show(&value.shape));

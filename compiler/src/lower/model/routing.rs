@@ -37,12 +37,15 @@ impl Lowering<'_> {
         let [batches, height, width, depth] = [&batch, &rows, &columns, &inner].map(|dims| joined(dims));
         // Of many tiny products the elements are multiplied and added up in one loop.
         if depth == 1 || (batches > 1 && (height == 1 || width == 1)) {
-            let order = [einsum.result.clone(), inner.clone()].concat();
-            let [a, b] = [a.spread(&mut build, &order), b.spread(&mut build, &order)];
-            let product = build.multiply(a, b);
-            let summed: Vec<usize> = (einsum.result.len()..order.len()).collect();
-            let sum = if summed.is_empty() { product } else { build.reduce(Reduction::Sum, summed, product) };
-            return build.reshape(sum, &sizes(&einsum.result));
+            // In the order of the larger operand, whose elements are then read side by side.
+            let (larger, smaller) = if height >= width { (&a, &b) } else { (&b, &a) };
+            let others = smaller.dims.iter().filter(|dim| !larger.dims.contains(dim));
+            let order: Vec<usize> = larger.dims.iter().chain(others).copied().collect();
+            let [x, y] = [larger.spread(&mut build, &order), smaller.spread(&mut build, &order)];
+            let product = build.multiply(x, y);
+            return Named { value: product, shape: sizes(&order), dims: order }
+                .summed(&mut build, |dim| einsum.result.contains(dim))
+                .ordered(&mut build, &einsum.result);
         }
         let leading: &[u64] = if batches > 1 { &[batches] } else { &[] };
         let shaped = |last: [u64; 2]| [leading, &last].concat();
@@ -67,16 +70,19 @@ struct Named {
 impl Named {
     /// An operand, summed over what nothing else needs.
     fn new(build: &mut Builder<'_>, value: Id, dims: &[usize], needed: impl Fn(&usize) -> bool) -> Named {
-        let summed: Vec<usize> = (0..dims.len()).filter(|&axis| !needed(&dims[axis])).collect();
-        let mut named = Named { value, shape: build.shape(value), dims: dims.to_vec() };
-        if !summed.is_empty() {
-            let kept: Vec<usize> = (0..dims.len()).filter(|axis| !summed.contains(axis)).collect();
-            named.shape = kept.iter().map(|&axis| named.shape[axis]).collect();
-            named.dims = kept.iter().map(|&axis| dims[axis]).collect();
-            let sum = build.reduce(Reduction::Sum, summed, value);
-            named.value = build.reshape(sum, &named.shape);
+        Named { value, shape: build.shape(value), dims: dims.to_vec() }.summed(build, needed)
+    }
+
+    /// Summed over what is not needed.
+    fn summed(self, build: &mut Builder<'_>, needed: impl Fn(&usize) -> bool) -> Named {
+        let (kept, summed): (Vec<usize>, Vec<usize>) = (0..self.dims.len()).partition(|&axis| needed(&self.dims[axis]));
+        if summed.is_empty() {
+            return self;
         }
-        named
+        let shape: Shape = kept.iter().map(|&axis| self.shape[axis]).collect();
+        let sum = build.reduce(Reduction::Sum, summed, self.value);
+        let value = build.reshape(sum, &shape);
+        Named { value, shape, dims: kept.iter().map(|&axis| self.dims[axis]).collect() }
     }
 
     fn size(&self, dim: &usize) -> Option<u64> {

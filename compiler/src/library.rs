@@ -6,11 +6,13 @@ use llmc_grammar::source::Source;
 const RECIPES: &[(&str, &str)] = &[
     ("std/bert", include_str!("../../recipes/std/bert.recipe")),
     ("std/bloom", include_str!("../../recipes/std/bloom.recipe")),
+    ("std/deepseek", include_str!("../../recipes/std/deepseek.recipe")),
     ("std/gemma2", include_str!("../../recipes/std/gemma2.recipe")),
     ("std/gpt", include_str!("../../recipes/std/gpt.recipe")),
     ("std/gpt2", include_str!("../../recipes/std/gpt2.recipe")),
     ("std/llama", include_str!("../../recipes/std/llama.recipe")),
     ("std/mistral", include_str!("../../recipes/std/mistral.recipe")),
+    ("std/mixtral", include_str!("../../recipes/std/mixtral.recipe")),
     ("std/nn", include_str!("../../recipes/std/nn.recipe")),
     ("std/qwen3", include_str!("../../recipes/std/qwen3.recipe")),
     ("std/t5", include_str!("../../recipes/std/t5.recipe")),

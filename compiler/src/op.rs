@@ -206,6 +206,32 @@ pub enum Op {
         /// Rows of the result.
         rows: u64,
     },
+    /// `(x [.., N]) -> [.., count] i32`: the places of the largest elements along the last axis, the largest first; of equal ones
+    /// the first comes first.
+    TopK {
+        /// How many.
+        count: u64,
+    },
+    /// `(x [.., N], ids [.., K] i32) -> [.., K]`: elements of the last axis; an id outside `0..N` is an error at run time.
+    Pick,
+    /// `(ids [.., K] i32, updates [.., K]) -> [.., size]`: elements added up by id along the last axis, in order.
+    Place {
+        /// Size of the result's last axis.
+        size: u64,
+    },
+    /// `(x [R, D], ids [M] i32, w [E, D, N]) -> [M, N]` with `M` a multiple of `R`: row `m` is row `m / (M / R)` of `x` times the
+    /// matrix `ids[m]`. A transposed operand is given as `[E, N, D]`. An id outside `0..E` is an error at run time.
+    RoutedMatMul {
+        /// The matrices are `[N, D]`.
+        transpose: bool,
+    },
+    /// `(a [R, D], ids [M] i32, b [S, N]) -> [experts, D, N]` with `M` a multiple of `R` and of `S`: matrix `e` is the sum of the
+    /// outer products of row `m / (M / R)` of `a` and row `m / (M / S)` of `b` over the `m` with `ids[m] = e`, in order: the
+    /// gradient of [`Op::RoutedMatMul`] for its matrices.
+    RoutedOuter {
+        /// Matrices of the result.
+        experts: u64,
+    },
     /// Softmax over the last axis.
     Softmax,
     /// `(x [.., D], scale [D], shift [D])`

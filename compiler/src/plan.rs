@@ -6,6 +6,7 @@ mod attention;
 mod component;
 mod curation;
 mod data;
+mod einsum;
 mod language;
 mod layout;
 mod mixing;
@@ -31,6 +32,7 @@ pub use data::{
     About, Columns, DatasetPlan, MixturePart, MixturePlan, Packing, Source, SourceKind, TiktokenEncoding,
     TokenizerModel, TokenizerPlan, TokenizerSource, TrainedTokenizer,
 };
+pub use einsum::Einsum;
 pub use language::{LANGUAGES, Language};
 pub use layout::{Layout, MissingColumn};
 pub use mixing::{Blend, PartPlan, REPEATS_WORTH_IT, Shares, repeats};

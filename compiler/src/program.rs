@@ -164,6 +164,22 @@ pub enum Kernel {
         /// Add to the write instead of replacing it.
         accumulate: bool,
     },
+    /// `(x [.., N] rows) -> [.., count]`, contiguous whole numbers.
+    TopK {
+        /// How many.
+        count: u64,
+    },
+    /// `(x [.., N] rows, ids [.., K] contiguous) -> [.., K]`, contiguous.
+    Pick,
+    /// `(ids [.., K] contiguous, updates [.., K] rows) -> [.., N] rows`
+    Place,
+    /// `(x [R, D] rows, ids [M] contiguous, matrices [E, D, N] any strides) -> [M, N] rows`
+    RoutedMatMul,
+    /// `(a [R, D] rows, ids [M] contiguous, b [S, N] rows) (+)-> [E, D, N]`, any strides.
+    RoutedOuter {
+        /// Add to the write instead of replacing it.
+        accumulate: bool,
+    },
     /// `(x [.., D] rows) -> [.., D] rows`
     Softmax,
     /// `(x [.., D] rows, scale [D], shift [D]) -> [.., D] rows`
@@ -271,6 +287,11 @@ impl Kernel {
             Kernel::MatMul { .. } => "matmul",
             Kernel::Gather => "gather",
             Kernel::ScatterAdd { .. } => "scatter_add",
+            Kernel::TopK { .. } => "top_k",
+            Kernel::Pick => "pick",
+            Kernel::Place => "place",
+            Kernel::RoutedMatMul => "routed_matmul",
+            Kernel::RoutedOuter { .. } => "routed_outer",
             Kernel::Softmax => "softmax",
             Kernel::LayerNorm { .. } => "layer_norm",
             Kernel::LoopNorm { .. } => "loop_norm",
@@ -294,7 +315,7 @@ impl Kernel {
 
     /// Whether it is a matrix product, alone or with other work at its edges.
     pub fn is_matrix_product(&self) -> bool {
-        matches!(self, Kernel::MatMul { .. })
+        matches!(self, Kernel::MatMul { .. } | Kernel::RoutedMatMul | Kernel::RoutedOuter { .. })
     }
 }
 

@@ -22,7 +22,17 @@ import sys
 import torch
 import transformers
 from safetensors.torch import save_file
+from transformers.models.mixtral.modeling_mixtral import load_balancing_loss_func
 
+# The architecture that is being made.
+ARCHITECTURE = ""
+BIAS_WEIGHT = 0.001
+LATENT = {
+    "vocab_size": 67, "hidden_size": 16, "intermediate_size": 28, "moe_intermediate_size": 12, "num_hidden_layers": 2,
+    "first_k_dense_replace": 1, "num_attention_heads": 2, "num_key_value_heads": 2, "kv_lora_rank": 10,
+    "qk_nope_head_dim": 6, "qk_rope_head_dim": 4, "v_head_dim": 8, "max_position_embeddings": 64, "rms_norm_eps": 1e-6,
+    "tie_word_embeddings": False, "bos_token_id": 1, "eos_token_id": 2,
+}
 ROWS, TOKENS, STEPS, WARMUP, PEAK, LOW = 4, 24, 20, 4, 3e-3, 3e-4
 
 MODELS = {
@@ -57,7 +67,65 @@ MODELS = {
         attn_logit_softcapping=5.0, final_logit_softcapping=4.0, attention_dropout=0.0,
         # A padding token's row of the table would take no gradient.
         bos_token_id=1, eos_token_id=2, pad_token_id=None, attn_implementation="eager")),
+    # Three of five experts: more products than rows, and experts that some batches leave out.
+    "mixtral": lambda: transformers.MixtralForCausalLM(transformers.MixtralConfig(
+        vocab_size=67, hidden_size=16, intermediate_size=20, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2, head_dim=4, max_position_embeddings=64,
+        num_local_experts=5, num_experts_per_tok=3, router_aux_loss_coef=0.02, output_router_logits=True,
+        rms_norm_eps=1e-5, rope_theta=10000.0, tie_word_embeddings=False, sliding_window=None,
+        bos_token_id=1, eos_token_id=2)),
+    # Latent attention without and with a rank of queries; a first layer without experts.
+    "deepseek_v2": lambda: transformers.DeepseekV2ForCausalLM(transformers.DeepseekV2Config(
+        **LATENT, q_lora_rank=None, n_routed_experts=5, num_experts_per_tok=2, n_shared_experts=2,
+        routed_scaling_factor=1.5, topk_method="greedy", aux_loss_alpha=0.0)),
+    "deepseek_v3": lambda: transformers.DeepseekV3ForCausalLM(transformers.DeepseekV3Config(
+        **LATENT, q_lora_rank=12, n_routed_experts=8, num_experts_per_tok=3, n_shared_experts=1,
+        routed_scaling_factor=2.5, n_group=4, topk_group=2, norm_topk_prob=True, num_mtp_layers=0)),
 }
+
+
+def add_losses(model, output):
+    """What is added to the cross-entropy: Mixtral's balance of experts, and for DeepSeek-V3 the products of each bias and the
+    share of choices that its expert has too many, whose gradient is that share."""
+    config = model.config
+    if config.model_type == "mixtral":
+        return config.router_aux_loss_coef * load_balancing_loss_func(
+            output.router_logits, config.num_local_experts, config.num_experts_per_tok)
+    total = 0.0
+    for module in model.modules():
+        if type(module).__name__ == "DeepseekV3TopkRouter":
+            count = torch.bincount(module.chosen.flatten(), minlength=config.n_routed_experts)
+            share = count / count.sum() - 1 / config.n_routed_experts
+            total = total + BIAS_WEIGHT * (module.e_score_correction_bias * share).sum()
+    return total
+
+
+def train_biases(model):
+    """The biases of DeepSeek-V3 become parameters, and each router keeps what it chose."""
+    for module in model.modules():
+        if type(module).__name__ == "DeepseekV3TopkRouter":
+            bias = module.e_score_correction_bias
+            del module.e_score_correction_bias
+            module.e_score_correction_bias = torch.nn.Parameter(bias)
+            module.register_forward_hook(lambda self, _, result: setattr(self, "chosen", result[2]))
+
+
+def as_stored(name, tensor):
+    """Tensors under the names that checkpoints have: one for each expert, gate and up apart."""
+    if ".mlp.gate.weight" in name and "mixtral" in ARCHITECTURE:
+        return {name.replace(".mlp.", ".block_sparse_moe."): tensor}
+    if ".experts.gate_up_proj" not in name and ".experts.down_proj" not in name:
+        return {name: tensor}
+    before, last = name.split(".experts.")
+    names = {"gate": "gate_proj", "up": "up_proj", "down": "down_proj"}
+    if "mixtral" in ARCHITECTURE:
+        before, names = before.replace(".mlp", ".block_sparse_moe"), {"gate": "w1", "up": "w3", "down": "w2"}
+    stored = {}
+    for number, matrix in enumerate(tensor):
+        parts = {"down": matrix} if last == "down_proj" else dict(zip(["gate", "up"], matrix.chunk(2)))
+        for part, values in parts.items():
+            stored[f"{before}.experts.{number}.{names[part]}.weight"] = values.contiguous().clone()
+    return stored
 
 
 def unique(tensors):
@@ -66,7 +134,7 @@ def unique(tensors):
     for name, tensor in tensors:
         if tensor.data_ptr() not in seen:
             seen.add(tensor.data_ptr())
-            kept[name] = tensor.detach().to(torch.float32).contiguous().clone()
+            kept.update(as_stored(name, tensor.detach().to(torch.float32).contiguous().clone()))
     return kept
 
 
@@ -79,11 +147,12 @@ def schedule(step):
 
 
 def next_token_loss(model, ids):
-    """Logits, and mean cross-entropy of each token given those before it.
+    """Logits, mean cross-entropy of each token given those before it, and what is added to it.
     transformers' own loss rounds float64 logits to float32, hence not used."""
-    logits = model(input_ids=ids).logits
+    output = model(input_ids=ids)
     targets = ids[:, 1:].reshape(-1)
-    return logits, torch.nn.functional.cross_entropy(logits[:, :-1].reshape(len(targets), -1), targets)
+    mean = torch.nn.functional.cross_entropy(output.logits[:, :-1].reshape(len(targets), -1), targets)
+    return output.logits, mean, add_losses(model, output)
 
 
 def train(model, batches):
@@ -96,7 +165,8 @@ def train(model, batches):
     for step, ids in enumerate(batches):
         for group in optimizer.param_groups:
             group["lr"] = schedule(step)
-        _, loss = next_token_loss(model, ids)
+        _, mean, added = next_token_loss(model, ids)
+        loss = mean + added
         optimizer.zero_grad()
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(weights, 1.0)
@@ -106,8 +176,13 @@ def train(model, batches):
 
 
 def make(name, folder):
+    global ARCHITECTURE
+    ARCHITECTURE = name
     torch.manual_seed(20)
     single = MODELS[name]().eval()
+    # The fast products of experts take no float64.
+    single.config._experts_implementation = "eager"
+    train_biases(single)
     # Larger than the default 0.02, so that every gradient is far from the rounding noise.
     with torch.no_grad():
         for weight in single.parameters():
@@ -126,11 +201,11 @@ def make(name, folder):
     (folder / "config.json").write_text(json.dumps(config, indent=1, sort_keys=True, default=str) + "\n")
     save_file(unique(model.named_parameters()), folder / "model.safetensors", {"format": "pt"})
 
-    logits, mean = next_token_loss(model, ids)
-    mean.backward()
+    logits, mean, added = next_token_loss(model, ids)
+    (mean + added).backward()
     save_file({"input_ids": ids, "logits": logits.detach().float()}, folder / "io.safetensors")
     save_file(unique((n, w.grad) for n, w in model.named_parameters()), folder / "grads.safetensors")
-    loss = mean.item()
+    loss = (mean + added).item()
 
     save_file({"input_ids": batches}, folder / "batches.safetensors")
     log = train(model, batches)
@@ -139,7 +214,7 @@ def make(name, folder):
     train(single, batches)
     drift = {n: (w - final[n]).abs().max().item() for n, w in unique(single.named_parameters()).items()}
     info = {
-        "loss": loss, "parameters": sum(w.numel() for w in final.values()),
+        "loss": loss, "auxiliary_loss": float(added), "parameters": sum(w.numel() for w in final.values()),
         "warmup": WARMUP, "peak": PEAK, "low": LOW, "steps": STEPS, "rows": ROWS, "tokens": TOKENS,
         "betas": [0.9, 0.95], "epsilon": 1e-8, "weight_decay": 0.1, "clip_norm": 1.0,
         "log": log, "final_max_abs_diff_float32": drift,

@@ -1,6 +1,7 @@
 //! The type of every operator's value from the types of its operands.
 
 mod composite;
+mod routing;
 
 use super::MOST_OPERANDS;
 use crate::op::{Op, Shape, Type};

@@ -149,6 +149,11 @@ pub fn name(op: &Op) -> &'static str {
         Op::MatMul { .. } => "matmul",
         Op::Gather => "gather",
         Op::ScatterAdd { .. } => "scatter_add",
+        Op::TopK { .. } => "top_k",
+        Op::Pick => "pick",
+        Op::Place { .. } => "place",
+        Op::RoutedMatMul { .. } => "routed_matmul",
+        Op::RoutedOuter { .. } => "routed_outer",
         Op::Softmax => "softmax",
         Op::LayerNorm { .. } => "layer_norm",
         Op::LayerNormGrad { .. } => "layer_norm_grad",
@@ -186,6 +191,7 @@ fn write_settings(text: &mut String, op: &Op, separator: &str) -> fmt::Result {
             (false, true) => text.write_str("transpose: right")?,
             (true, true) => text.write_str("transpose: both")?,
         },
+        Op::RoutedMatMul { transpose: true } => text.write_str("transpose: right")?,
         Op::LayerNorm { eps } | Op::RmsNorm { eps } => write!(text, "eps: {eps:?}")?,
         Op::LayerNormGrad { eps, wrt } | Op::RmsNormGrad { eps, wrt } => write!(text, "wrt: {wrt:?}, eps: {eps:?}")?,
         Op::Rotate { rotary: Rotary { theta, scaling, layout }, inverse } => {
@@ -224,6 +230,11 @@ fn write_settings(text: &mut String, op: &Op, separator: &str) -> fmt::Result {
         | Op::Expand(_)
         | Op::Gather
         | Op::ScatterAdd { .. }
+        | Op::TopK { .. }
+        | Op::Pick
+        | Op::Place { .. }
+        | Op::RoutedMatMul { transpose: false }
+        | Op::RoutedOuter { .. }
         | Op::Softmax
         | Op::CacheWrite
         | Op::CrossEntropy(_)

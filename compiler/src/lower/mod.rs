@@ -14,7 +14,7 @@ use model::{Forward, Pass};
 /// The graphs of a training stage.
 pub struct StageGraphs {
     /// With accumulation: forward and backward of one micro-batch. Adds to the states `gradient/PATH` and gives its
-    /// part of the `loss`. Its `step` input, which only dropout reads, must differ from micro-batch to micro-batch:
+    /// part of the `loss` (and of the `auxiliary_loss`, where the model has one). Its `step` input, which only dropout reads, must differ from micro-batch to micro-batch:
     /// `step * accumulation + micro`.
     pub accumulate: Option<Graph>,
     /// One optimizer step: forward, backward and update (results `loss`, `grad_norm`, `learning_rate`); with accumulation only
@@ -31,8 +31,11 @@ pub struct StageGraphs {
 pub fn lower(stage: &StagePlan) -> Result<StageGraphs, String> {
     let mut trained = Graph::new();
     let (forward, loss) = training_loss(&mut trained, stage, true)?;
-    let gradients = weight_gradients(&mut trained, stage, &forward, loss)?;
-    trained.output(Target::Result("loss".to_owned()), loss);
+    let gradients = weight_gradients(&mut trained, stage, &forward, loss.whole)?;
+    trained.output(Target::Result("loss".to_owned()), loss.of_tokens);
+    if let Some(auxiliary) = loss.auxiliary {
+        trained.output(Target::Result(AUXILIARY_LOSS.to_owned()), auxiliary);
+    }
     let (accumulate, update) = if stage.accumulation > 1 {
         for (weight, &gradient) in stage.trained().zip(&gradients) {
             let name = format!("gradient/{}", weight.path);
@@ -83,16 +86,19 @@ pub fn lower_score(stage: &StagePlan, batch: u64, tokens: u64) -> Result<Graph, 
     Ok(graph)
 }
 
-/// Forward and backward of one micro-batch without dropout and without update: `loss`, `logits`, and `gradient/PATH` of
-/// every trained weight.
+/// Forward and backward of one micro-batch without dropout and without update: the whole `loss`, of which the
+/// `auxiliary_loss` is a part where the model has one, `logits`, and `gradient/PATH` of every trained weight.
 ///
 /// # Errors
 /// As [`lower`].
 pub fn lower_probe(stage: &StagePlan) -> Result<Graph, String> {
     let mut graph = Graph::new();
     let (forward, loss) = training_loss(&mut graph, stage, false)?;
-    let gradients = weight_gradients(&mut graph, stage, &forward, loss)?;
-    graph.output(Target::Result("loss".to_owned()), loss);
+    let gradients = weight_gradients(&mut graph, stage, &forward, loss.whole)?;
+    graph.output(Target::Result("loss".to_owned()), loss.whole);
+    if let Some(auxiliary) = loss.auxiliary {
+        graph.output(Target::Result(AUXILIARY_LOSS.to_owned()), auxiliary);
+    }
     graph.output(Target::Result("logits".to_owned()), forward.logits);
     for (weight, gradient) in stage.trained().zip(gradients) {
         graph.output(Target::Result(format!("gradient/{}", weight.path)), gradient);
@@ -128,8 +134,21 @@ pub fn lower_prefill(stage: &StagePlan, batch: u64, tokens: u64, context: u64) -
     Ok(graph)
 }
 
+/// The result that holds what a model adds to its loss.
+pub const AUXILIARY_LOSS: &str = "auxiliary_loss";
+
+/// A micro-batch's share of the loss of the global batch.
+struct Loss {
+    /// Over the target tokens.
+    of_tokens: Id,
+    /// What the model adds to it.
+    auxiliary: Option<Id>,
+    /// Both together.
+    whole: Id,
+}
+
 /// The forward pass of a micro-batch and its share of the loss of the global batch.
-fn training_loss(graph: &mut Graph, stage: &StagePlan, dropout: bool) -> Result<(Forward, Id), String> {
+fn training_loss(graph: &mut Graph, stage: &StagePlan, dropout: bool) -> Result<(Forward, Loss), String> {
     let mut pass = Pass::training(stage);
     pass.dropout = dropout.then_some(stage.seed);
     let forward = model::forward(graph, stage, &pass)?;
@@ -139,8 +158,16 @@ fn training_loss(graph: &mut Graph, stage: &StagePlan, dropout: bool) -> Result<
     let origin = graph.origin(losses).clone();
     let mut build = Builder::new(graph, origin);
     let scale = build.add_op(Op::Input { name: "loss_scale".to_owned(), ty: Type::f32(&[]) }, &[]);
-    let loss = build.multiply(sum, scale);
-    Ok((forward, loss))
+    let of_tokens = build.multiply(sum, scale);
+    // Every micro-batch has one value of its own; their mean counts.
+    let shares = forward.losses.iter().map(|&(value, weight)| {
+        let value = build.reshape(value, &[]);
+        build.scale(value, weight / stage.accumulation as f64)
+    });
+    let shares: Vec<Id> = shares.collect();
+    let auxiliary = shares.into_iter().reduce(|sum, share| build.add(sum, share));
+    let whole = auxiliary.map_or(of_tokens, |auxiliary| build.add(of_tokens, auxiliary));
+    Ok((forward, Loss { of_tokens, auxiliary, whole }))
 }
 
 /// The loss of every token, `[B * T]`.

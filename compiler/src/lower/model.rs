@@ -1,5 +1,7 @@
 //! Operations of a model to operators of the graph, with concrete sizes.
 
+mod routing;
+
 use std::collections::BTreeMap;
 
 use crate::dim::Dim;
@@ -69,6 +71,8 @@ pub(super) struct Forward {
     pub(super) weights: Vec<Id>,
     /// Values that no gradient passes.
     pub(super) detached: Vec<Id>,
+    /// What the model adds to its loss: values of one element, and their factors.
+    pub(super) losses: Vec<(Id, f64)>,
 }
 
 impl Forward {
@@ -94,6 +98,7 @@ pub(super) fn forward(graph: &mut Graph, stage: &StagePlan, pass: &Pass) -> Resu
         objective,
         weights,
         detached: Vec::new(),
+        losses: Vec::new(),
         inputs: BTreeMap::new(),
         dropouts: 0,
         attentions: 0,
@@ -110,7 +115,8 @@ pub(super) fn forward(graph: &mut Graph, stage: &StagePlan, pass: &Pass) -> Resu
         }
         values.push(value);
     }
-    Ok(Forward { logits: values[model.output], weights: lowering.weights, detached: lowering.detached })
+    let Lowering { weights, detached, losses, .. } = lowering;
+    Ok(Forward { logits: values[model.output], weights, detached, losses })
 }
 
 /// Whether every token of a model sees what is before it alone, so that logits go on with a text.
@@ -151,6 +157,7 @@ struct Lowering<'a> {
     objective: &'a Objective,
     weights: Vec<Id>,
     detached: Vec<Id>,
+    losses: Vec<(Id, f64)>,
     inputs: BTreeMap<String, Id>,
     dropouts: u64,
     attentions: u64,
@@ -221,6 +228,20 @@ impl Lowering<'_> {
                 length: pass.size(length, origin)?,
             },
             ModelOp::Concat { axis } => return Ok(self.concat(*axis, inputs, origin)),
+            ModelOp::TopK { count, places } => return Ok(self.top_k(*count, *places, inputs[0], origin)),
+            ModelOp::Pick => Op::Pick,
+            ModelOp::Place { size } => {
+                let op = Op::Place { size: pass.size(size, origin)? };
+                return Ok(self.graph.add(op, &[inputs[1], inputs[0]], origin));
+            }
+            ModelOp::Einsum(einsum) => return Ok(self.einsum(einsum, [inputs[0], inputs[1]], origin)),
+            ModelOp::RoutedMatMul { transpose_right } => {
+                return Ok(self.routed_matmul(inputs, *transpose_right, origin));
+            }
+            ModelOp::AddLoss { weight } => {
+                self.losses.push((inputs[1], *weight));
+                return Ok(inputs[0]);
+            }
             ModelOp::Softmax => Op::Softmax,
             ModelOp::LayerNormalize { eps } => Op::LayerNorm { eps: *eps },
             ModelOp::RmsNormalize { eps } => Op::RmsNorm { eps: *eps },

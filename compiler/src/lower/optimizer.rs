@@ -46,7 +46,7 @@ pub(super) fn update(graph: &mut Graph, stage: &StagePlan, weights: &[Id], gradi
     let schedule = stage.schedule.clone();
     let rate = build.add_op(Op::LearningRate { peak: learning_rate, schedule }, &[step]);
     for ((plan, &weight), &gradient) in stage.trained().zip(weights).zip(gradients) {
-        let decays = decay_all || plan.shape.len() >= 2;
+        let decays = decay_all || plan.stored_shape().len() >= 2;
         let constants = AdamConstants {
             beta1: betas[0],
             beta2: betas[1],

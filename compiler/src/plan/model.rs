@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{AttentionSettings, Buckets, Rotary};
+use super::{AttentionSettings, Buckets, Einsum, Rotary};
 use crate::dim::Dim;
 
 /// A model after elaboration: a list of typed operations, calls inlined and repeats unrolled.
@@ -32,6 +32,11 @@ impl ModelPlan {
         self.inputs().contains(&input)
     }
 
+    /// Whether it adds something to the training loss.
+    pub fn adds_loss(&self) -> bool {
+        self.nodes.iter().any(|node| matches!(node.op, ModelOp::AddLoss { .. }))
+    }
+
     /// The inputs of the batch that it reads, in the order of their use.
     pub fn inputs(&self) -> Vec<&str> {
         let names = self.nodes.iter().filter_map(|node| match &node.op {
@@ -45,7 +50,8 @@ impl ModelPlan {
 /// One trained tensor.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct WeightPlan {
-    /// Dotted path: its name in a checkpoint.
+    /// Dotted path: its name in a checkpoint. With a part `*` a checkpoint holds a tensor for each place along the first axis,
+    /// whose number stands for the `*`.
     pub path: String,
     /// Its shape.
     pub shape: Vec<u64>,
@@ -57,6 +63,27 @@ impl WeightPlan {
     /// Number of values.
     pub fn elements(&self) -> u64 {
         self.shape.iter().product()
+    }
+
+    /// The shape of each of the tensors that a checkpoint holds of it.
+    pub fn stored_shape(&self) -> &[u64] {
+        &self.shape[usize::from(self.is_stacked())..]
+    }
+
+    /// The names of the tensors that a checkpoint holds of it, one after another in the order of their values.
+    pub fn stored_names(&self) -> Vec<String> {
+        if !self.is_stacked() {
+            return vec![self.path.clone()];
+        }
+        let named = |place: u64| {
+            let parts = self.path.split('.').map(|part| if part == "*" { place.to_string() } else { part.to_owned() });
+            parts.collect::<Vec<String>>().join(".")
+        };
+        (0..self.shape.first().copied().unwrap_or(0)).map(named).collect()
+    }
+
+    fn is_stacked(&self) -> bool {
+        self.path.split('.').any(|part| part == "*")
     }
 }
 
@@ -197,6 +224,32 @@ pub enum ModelOp {
         kind: ReduceFunction,
         /// Over which axis.
         axis: usize,
+    },
+    /// `(x [.., N]) -> [.., count]`: the largest elements of the last axis, the largest first; of equal ones the first comes first.
+    TopK {
+        /// How many.
+        count: u64,
+        /// Their places, of [`DType::I32`], instead of their values.
+        places: bool,
+    },
+    /// `(x [.., N], ids [.., K]) -> [.., K]`: elements of the last axis.
+    Pick,
+    /// `(updates [.., K], ids [.., K]) -> [.., size]`: elements added up by id along the last axis.
+    Place {
+        /// Size of the result's last axis.
+        size: Dim,
+    },
+    /// Products of two tensors, summed over dimensions.
+    Einsum(Einsum),
+    /// `(x [.., D] or [.., K, D], ids [.., K], w [E, D, N]) -> [.., K, N]`: each row times the matrix that its id names.
+    RoutedMatMul {
+        /// The matrices are `[E, N, D]`.
+        transpose_right: bool,
+    },
+    /// `(x, value) -> x`: `weight * value` is added to the training loss.
+    AddLoss {
+        /// The factor.
+        weight: f64,
     },
     /// Softmax over the last axis.
     Softmax,

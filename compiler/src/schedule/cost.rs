@@ -14,6 +14,9 @@ pub fn flops(step: &Step) -> u64 {
             let inner = step.reads[0].shape.last().copied().unwrap_or(1);
             2 * step.writes[0].elements() * inner
         }
+        // The matrices that were chosen, whatever their number.
+        Kernel::RoutedMatMul => 2 * step.writes[0].elements() * step.reads[0].shape[1],
+        Kernel::RoutedOuter { .. } => 2 * step.reads[1].elements() * step.reads[0].shape[1] * step.reads[2].shape[1],
         Kernel::Attention { settings, .. } => {
             let [q, k, v] = [&step.reads[0], &step.reads[1], &step.reads[2]];
             seen(product(q, k, q.shape[3]) + product(q, k, v.shape[3]), settings, k.shape[1])
@@ -58,7 +61,14 @@ pub fn bytes(program: &Program, step: &Step) -> u64 {
         (Kernel::ScatterAdd { accumulate: true }, [ids, rows], _) => {
             used(std::slice::from_ref(ids)) + 3 * used(std::slice::from_ref(rows))
         }
-        (Kernel::MatMul { accumulate: true } | Kernel::AdamW(_), ..) => used(&step.reads) + 2 * used(&step.writes),
+        // Of the matrices no more than there are ids.
+        (Kernel::RoutedMatMul, [x, ids, matrices], _) => {
+            let (all, named) = (matrices.shape[0], matrices.shape[0].min(ids.elements()));
+            used(&[x.clone(), ids.clone()]) + used(std::slice::from_ref(matrices)) / all * named + used(&step.writes)
+        }
+        (Kernel::MatMul { accumulate: true } | Kernel::RoutedOuter { accumulate: true } | Kernel::AdamW(_), ..) => {
+            used(&step.reads) + 2 * used(&step.writes)
+        }
         _ => used(&step.reads) + used(&step.writes),
     }
 }

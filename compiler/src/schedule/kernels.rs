@@ -30,6 +30,20 @@ impl Emitter<'_> {
                 let kernel = Kernel::ScatterAdd { accumulate: false };
                 self.plain(id, kernel, &[Contiguous, Rows], Rows);
             }
+            Op::TopK { count } => self.plain(id, Kernel::TopK { count }, &[Rows], Contiguous),
+            Op::Pick => self.plain(id, Kernel::Pick, &[Rows, Contiguous], Contiguous),
+            Op::Place { .. } => self.plain(id, Kernel::Place, &[Contiguous, Rows], Rows),
+            Op::RoutedMatMul { transpose } => {
+                let mut reads = self.operands(id, &[Rows, Contiguous, Any]);
+                if transpose {
+                    reads[2] = reads[2].permute(&[0, 2, 1]);
+                }
+                let write = self.result(id, Rows, &reads, false);
+                self.step(id, Kernel::RoutedMatMul, reads, vec![write]);
+            }
+            Op::RoutedOuter { .. } => {
+                self.plain(id, Kernel::RoutedOuter { accumulate: false }, &[Rows, Contiguous, Rows], Any);
+            }
             Op::Softmax => self.plain(id, Kernel::Softmax, &[Rows], Rows),
             Op::LayerNorm { eps } => {
                 self.plain(id, Kernel::LayerNorm { eps }, &[Rows, Contiguous, Contiguous], Rows);
@@ -112,6 +126,10 @@ impl Emitter<'_> {
         }
         let (kernel, reads) = match flow.op(sum.addend) {
             Op::MatMul { .. } => (Kernel::MatMul { accumulate: true }, self.product_operands(sum.addend)),
+            Op::RoutedOuter { .. } => {
+                let needs = [Need::Rows, Need::Contiguous, Need::Rows];
+                (Kernel::RoutedOuter { accumulate: true }, self.operands(sum.addend, &needs))
+            }
             _ => {
                 let needs = [Need::Contiguous, Need::Rows];
                 (Kernel::ScatterAdd { accumulate: true }, self.operands(sum.addend, &needs))

@@ -1,4 +1,4 @@
-//! Sums whose last term is a matrix product or a scatter: its kernel adds straight onto the memory of the other term.
+//! Sums whose last term is a matrix product, routed or not, or a scatter: its kernel adds straight onto the memory of the other term.
 //!
 //! This is how gradients accumulate into their states, and how the gradient of a value with several uses is summed up.
 
@@ -93,5 +93,5 @@ fn keep_those_written_back(flow: &Flow, at: &mut [Option<Sum>], state: &[Option<
 
 /// Kernels that can add to what they write.
 fn adds(op: &Op) -> bool {
-    matches!(op, Op::MatMul { .. } | Op::ScatterAdd { .. })
+    matches!(op, Op::MatMul { .. } | Op::ScatterAdd { .. } | Op::RoutedOuter { .. })
 }

@@ -156,6 +156,11 @@ fn results(step: &Step, reads: &[Tensor], before: &[Tensor]) -> Vec<Tensor> {
         }
         Kernel::ScatterAdd { accumulate } => added(*accumulate, Op::ScatterAdd { rows: before[0].shape[0] }),
         Kernel::Gather => one(Op::Gather),
+        Kernel::TopK { count } => one(Op::TopK { count: *count }),
+        Kernel::Pick => one(Op::Pick),
+        Kernel::Place => one(Op::Place { size: before[0].shape.last().copied().unwrap_or(1) }),
+        Kernel::RoutedMatMul => one(Op::RoutedMatMul { transpose: false }),
+        Kernel::RoutedOuter { accumulate } => added(*accumulate, Op::RoutedOuter { experts: before[0].shape[0] }),
         Kernel::Softmax => one(Op::Softmax),
         Kernel::LayerNorm { eps } => one(Op::LayerNorm { eps: *eps }),
         Kernel::RmsNorm { eps } => one(Op::RmsNorm { eps: *eps }),

@@ -96,7 +96,8 @@ through: `stop_gradient`, or a factor of 0. The optimizer would only let the wei
 
 Wrong:  x = x + stop_gradient(mlp(h))
 Right:  x = x + mlp(h)
-Right:  freeze = [\"layers.*.mlp.*\"]";
+Right:  freeze = [\"layers.*.mlp.*\"]
+Right:  bias = stop_gradient(weight([experts]) as bias)     // a weight that the model itself never trains";
     FREEZE_UNFIT = "E0626", "nothing to freeze, or nothing left to train", "\
 `freeze` names weights by their paths in the checkpoint; `*` stands for any characters. A pattern that matches no weight \
 is a slip, and so is one that leaves nothing to train. `llmc check` tells near names; `llmc compile` writes all paths to \

@@ -53,8 +53,8 @@ The parameter has a value already: by position, or by the same name earlier in t
     TOO_MANY_ARGUMENTS = "E0516", "too many arguments", "\
 The call gives more values than the function has parameters.";
     WRONG_COUNT = "E0517", "wrong number of names", "\
-`a, b = f(x)` needs as many names as the function gives values. Only `split` gives several: \
-`q, k, v = split(x, 3)`.";
+`a, b = f(x)` needs as many names as the function gives values. Only `split` and `top_k` give \
+several: `q, k, v = split(x, 3)`.";
     ROUNDS_DIFFER = "E0518", "a repeated name changes its shape", "\
 A name that is assigned inside `repeat` and existed before carries its value on to the next round, so its shape and \
 element type must stay the same from round to round.";
@@ -80,6 +80,15 @@ a size of 0.";
     CONFIG_FIELD = "E0527", "wrong field of a `huggingface` declaration", "\
 Its fields become the keys of `config.json`: texts, numbers, lists, `object(...)`, parameters of the model, \
 `ignored(value)` for keys that are written but not read, `checked(value)` for keys that are read but not written.";
+    WRONG_EQUATION = "E0528", "wrong equation", "\
+`einsum` takes an equation of names with spaces between them, a name for every dimension: those of the first tensor, a \
+comma, those of the second, `->`, those of the result. A name stands once in each part; what stands in the result stands in \
+one of the tensors.
+
+Wrong:
+    einsum(\"btd,dhk->bthk\", x, w)
+Right:
+    einsum(\"b t d, d h k -> b t h k\", x, w)";
     UNUSED_BINDING = "W0501", "unused name", "\
 The name is assigned but never used. Remove the assignment, or start the name with `_` if that is meant.";
 }

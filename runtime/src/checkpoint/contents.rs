@@ -1,6 +1,7 @@
 //! What lies in a checkpoint directory besides the tensors themselves, so that `transformers` loads it as it is and llmc
 //! needs nothing but the directory.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use llmc_compiler::plan::{ModelPlan, StagePlan};
@@ -44,9 +45,24 @@ pub struct RunState {
     pub graph: String,
 }
 
-/// `model.safetensors`: every weight under its path.
+/// `model.safetensors`: every weight under its path, a stacked one as a tensor for each place along its first axis.
 pub fn model_layout(model: &ModelPlan) -> Layout {
-    Layout::new(model.weights.iter().map(|weight| (weight.path.clone(), weight.shape.as_slice())))
+    Layout::new(
+        model
+            .weights
+            .iter()
+            .flat_map(|weight| weight.stored_names().into_iter().map(|name| (name, weight.stored_shape()))),
+    )
+}
+
+/// Where each tensor of [`model_layout`] lies on a device: its weight's path and the first of its values.
+fn stored_places(model: &ModelPlan) -> BTreeMap<String, (&str, u64)> {
+    let places = model.weights.iter().flat_map(|weight| {
+        let size: u64 = weight.stored_shape().iter().product();
+        let names = weight.stored_names().into_iter().zip(0..);
+        names.map(move |(name, number)| (name, (weight.path.as_str(), number * size)))
+    });
+    places.collect()
 }
 
 /// `optimizer.safetensors`: both moments of every trained weight.
@@ -79,8 +95,10 @@ impl Contents<'_> {
     /// Of the file system or the device.
     pub fn write(&self, directory: &Path, device: &dyn Device) -> Result<(), Failure> {
         let model = &self.stage.model;
-        model_layout(model).write(&directory.join("model.safetensors"), |path, start, count| {
-            Ok(device.read_state_part(&format!("weight/{path}"), start, count)?)
+        let places = stored_places(model);
+        model_layout(model).write(&directory.join("model.safetensors"), |name, start, count| {
+            let (path, first) = places[name];
+            Ok(device.read_state_part(&format!("weight/{path}"), first + start, count)?)
         })?;
         optimizer_layout(self.stage).write(&directory.join("optimizer.safetensors"), |name, start, count| {
             Ok(device.read_state_part(name, start, count)?)

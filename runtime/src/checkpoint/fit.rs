@@ -1,6 +1,8 @@
 //! Which tensor of a file is which weight of a model.
 
-use llmc_compiler::plan::{ModelPlan, WeightPlan};
+use std::collections::BTreeSet;
+
+use llmc_compiler::plan::ModelPlan;
 use llmc_grammar::codes::WEIGHTS_DO_NOT_FIT;
 
 use super::reader::TensorFiles;
@@ -21,31 +23,52 @@ pub fn load_weights(
     place: &str,
 ) -> Result<(), Failure> {
     let names = match_names(model, files, place)?;
-    for (weight, name) in model.weights.iter().zip(names) {
-        device.write_state(&format!("weight/{}", weight.path), &files.read(&name)?)?;
+    for (weight, names) in model.weights.iter().zip(names) {
+        device.write_state(&format!("weight/{}", weight.path), &read_joined(files, &names)?)?;
     }
     Ok(())
 }
 
-/// For every weight, in order, the tensor's name in the files.
+/// The values of tensors one after another.
+///
+/// # Errors
+/// As [`TensorFiles::read`].
+pub fn read_joined(files: &TensorFiles, names: &[String]) -> Result<Vec<f32>, Failure> {
+    let mut joined = match names.first() {
+        Some(first) => files.read(first)?,
+        None => Vec::new(),
+    };
+    for name in names.iter().skip(1) {
+        joined.extend(files.read(name)?);
+    }
+    Ok(joined)
+}
+
+/// For every weight, in order, the names in the files of the tensors it is made of.
 ///
 /// # Errors
 /// As [`load_weights`].
-pub fn match_names(model: &ModelPlan, files: &TensorFiles, place: &str) -> Result<Vec<String>, Failure> {
+pub fn match_names(model: &ModelPlan, files: &TensorFiles, place: &str) -> Result<Vec<Vec<String>>, Failure> {
     let mut mistakes = Vec::new();
     let mut names = Vec::new();
+    let mut known = BTreeSet::new();
     for weight in &model.weights {
-        match find(weight, files) {
-            Some((name, shape)) if *shape == *weight.shape => names.push(name.to_owned()),
-            Some((name, shape)) => {
-                mistakes.push(format!("`{name}` has shape {shape:?}, the model's has {:?}", weight.shape))
+        let wanted = weight.stored_shape();
+        let mut found = Vec::new();
+        for path in weight.stored_names() {
+            match find(&path, files) {
+                Some((name, shape)) if *shape == *wanted => found.push(name.to_owned()),
+                Some((name, shape)) => {
+                    mistakes.push(format!("`{name}` has shape {shape:?}, the model's has {wanted:?}"))
+                }
+                None => mistakes.push(format!("`{path}` {wanted:?} is missing")),
             }
-            None => mistakes.push(format!("`{}` {:?} is missing", weight.path, weight.shape)),
+            known.extend(path.split_once('.').map(|(_, bare)| bare.to_owned()));
+            known.insert(path);
         }
+        names.push(found);
     }
-    let surplus = files
-        .names()
-        .filter(|name| !model.weights.iter().any(|weight| is(weight, name)) && !is_known_surplus(name, model));
+    let surplus = files.names().filter(|name| !known.contains(*name) && !is_known_surplus(name, model));
     mistakes.extend(surplus.map(|name| format!("`{name}` is not a weight of the model")));
     if mistakes.is_empty() {
         return Ok(names);
@@ -64,13 +87,9 @@ pub fn match_names(model: &ModelPlan, files: &TensorFiles, place: &str) -> Resul
 
 /// The tensor for a weight: under its path, or under its path without the model's own first part, as in files that were
 /// saved from the bare model (`h.0.ln_1.weight` for `transformer.h.0.ln_1.weight`).
-fn find<'f>(weight: &'f WeightPlan, files: &'f TensorFiles) -> Option<(&'f str, &'f [u64])> {
-    let bare = weight.path.split_once('.').map(|(_, rest)| rest);
-    [Some(weight.path.as_str()), bare].into_iter().flatten().find_map(|name| Some((name, files.shape(name)?)))
-}
-
-fn is(weight: &WeightPlan, name: &str) -> bool {
-    weight.path == name || weight.path.split_once('.').is_some_and(|(_, rest)| rest == name)
+fn find<'f>(path: &'f str, files: &'f TensorFiles) -> Option<(&'f str, &'f [u64])> {
+    let bare = path.split_once('.').map(|(_, rest)| rest);
+    [Some(path), bare].into_iter().flatten().find_map(|name| Some((name, files.shape(name)?)))
 }
 
 /// Tensors that old checkpoints carry and no computation needs.
@@ -83,7 +102,7 @@ fn is_known_surplus(name: &str, model: &ModelPlan) -> bool {
 mod tests {
     use super::super::tensors::Layout;
     use super::*;
-    use llmc_compiler::plan::Initializer;
+    use llmc_compiler::plan::{Initializer, WeightPlan};
     use std::collections::BTreeMap;
 
     fn model(weights: &[(&str, &[u64])]) -> ModelPlan {
@@ -122,7 +141,7 @@ mod tests {
             ("h.0.attn.bias", &[1, 1, 4, 4]),
             ("lm_head.weight", &[2, 3]),
         ]);
-        assert_eq!(match_names(&model, &files, "dir").unwrap(), ["wte.weight", "h.0.ln_1.weight"]);
+        assert_eq!(match_names(&model, &files, "dir").unwrap(), [["wte.weight"], ["h.0.ln_1.weight"]]);
     }
 
     #[test]

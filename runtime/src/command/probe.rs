@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use llmc_compiler::lower::lower_probe;
+use llmc_compiler::lower::{AUXILIARY_LOSS, lower_probe};
 use llmc_compiler::optimise::optimise;
-use llmc_compiler::plan::StagePlan;
+use llmc_compiler::plan::{StagePlan, WeightPlan};
 use llmc_compiler::schedule::{persistent, schedule_single};
 use llmc_grammar::codes::{RUN_FILE, TOKEN_FILE};
 use safetensors::Dtype;
@@ -30,7 +30,7 @@ pub struct Probe {
     stage: StageOption,
     #[command(flatten)]
     device: DeviceOptions,
-    /// The safetensors file: the model's inputs, targets, logits, loss, and gradients under the weights' names
+    /// The safetensors file: the model's inputs, targets, logits, loss (what the model adds to it as `auxiliary_loss`, too), and gradients under the weights' names
     #[arg(long, value_name = "FILE.safetensors")]
     out: PathBuf,
     /// The optimizer step whose first micro-batch is taken, from 0
@@ -138,15 +138,16 @@ impl Probe {
         let mut tensors = Tensors::default();
         let of_steps = [
             ("loss", results.iter().map(|step| step.loss as f32).collect::<Vec<f32>>()),
+            (AUXILIARY_LOSS, results.iter().filter_map(|step| step.auxiliary_loss).map(|loss| loss as f32).collect()),
             ("grad_norm", results.iter().map(|step| step.grad_norm as f32).collect()),
             ("learning_rate", results.iter().map(|step| step.learning_rate as f32).collect()),
         ];
-        for (name, values) in of_steps {
+        for (name, values) in of_steps.into_iter().filter(|(_, values)| !values.is_empty()) {
             tensors.floats(name, &[results.len() as u64], &values);
         }
         for weight in &stage.model.weights {
             let values = engine.device().read_state(&format!("weight/{}", weight.path))?;
-            tensors.floats(&weight.path, &weight.shape, &values);
+            tensors.weight(weight, &values);
         }
         tensors.write(&self.out)
     }
@@ -160,6 +161,15 @@ impl Tensors {
     fn floats(&mut self, name: &str, shape: &[u64], values: &[f32]) {
         let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         self.0.push((name.to_owned(), Dtype::F32, shape.iter().map(|&size| size as usize).collect(), bytes));
+    }
+
+    /// Values of a weight, under the names that a checkpoint has for it.
+    fn weight(&mut self, weight: &WeightPlan, values: &[f32]) {
+        let shape = weight.stored_shape();
+        let size = shape.iter().product::<u64>() as usize;
+        for (name, part) in weight.stored_names().iter().zip(values.chunks_exact(size.max(1))) {
+            self.floats(name, shape, part);
+        }
     }
 
     fn write(&self, path: &Path) -> Result<(), Failure> {
@@ -187,9 +197,11 @@ fn write(path: &Path, stage: &StagePlan, batch: &Batch, device: &dyn Device) -> 
     let logits = [batch.rows as u64, batch.row_length as u64, stage.model.vocab];
     tensors.floats("logits", &logits, &device.read_output(PROBE, "logits")?);
     tensors.floats("loss", &[], &device.read_output(PROBE, "loss")?);
+    if stage.model.adds_loss() {
+        tensors.floats(AUXILIARY_LOSS, &[], &device.read_output(PROBE, AUXILIARY_LOSS)?);
+    }
     for weight in stage.trained() {
-        let gradient = device.read_output(PROBE, &format!("gradient/{}", weight.path))?;
-        tensors.floats(&weight.path, &weight.shape, &gradient);
+        tensors.weight(weight, &device.read_output(PROBE, &format!("gradient/{}", weight.path))?);
     }
     tensors.write(path)
 }

@@ -235,6 +235,7 @@ mod tests {
     fn steps(count: u64) -> Vec<StepMetrics> {
         (1..=count)
             .map(|step| StepMetrics {
+                auxiliary_loss: None,
                 step,
                 tokens: step * 64,
                 loss: 2.0 + 4.0 / (step as f64).sqrt() + 0.1 * (step as f64).sin(),

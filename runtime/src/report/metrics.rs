@@ -19,6 +19,9 @@ pub struct StepMetrics {
     pub tokens: u64,
     /// Training loss of the step in nats per target token.
     pub loss: f64,
+    /// What the model adds to it (`add_loss`), where it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auxiliary_loss: Option<f64>,
     /// Learning rate of the step.
     pub lr: f64,
     /// Global gradient norm before clipping.
@@ -92,6 +95,7 @@ mod tests {
             step,
             tokens: step * 64,
             loss: 1.0 / step as f64,
+            auxiliary_loss: step.is_multiple_of(3).then_some(0.02),
             lr: 0.001,
             grad_norm: 0.5,
             tokens_per_s: 1e4,

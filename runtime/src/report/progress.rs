@@ -161,6 +161,7 @@ mod tests {
     #[test]
     fn a_step_is_told_in_one_line() {
         let metrics = StepMetrics {
+            auxiliary_loss: None,
             step: 10,
             tokens: 640,
             loss: 3.21,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use llmc_compiler::lower::AUXILIARY_LOSS;
 use llmc_compiler::plan::StagePlan;
 use smallvec::SmallVec;
 
@@ -18,6 +19,7 @@ pub struct Engine {
     update: ProgramId,
     evaluate: ProgramId,
     accumulation: u64,
+    adds_loss: bool,
 }
 
 /// What one optimizer step gave.
@@ -25,6 +27,8 @@ pub struct Engine {
 pub struct StepResult {
     /// Mean loss of the step's target tokens, in nats.
     pub loss: f64,
+    /// What the model added to it, where it does.
+    pub auxiliary_loss: Option<f64>,
     /// Global gradient norm before clipping.
     pub grad_norm: f64,
     /// Learning rate of the step.
@@ -60,6 +64,7 @@ impl Engine {
             update: first,
             evaluate: first + 1,
             accumulation: stage.accumulation,
+            adds_loss: stage.model.adds_loss(),
         })
     }
 
@@ -94,25 +99,35 @@ impl Engine {
     /// Of the device.
     pub fn step_on(&mut self, batches: &[Batch], step: u64) -> Result<StepResult, Failure> {
         let loss_scale = loss_scale(batches);
-        let mut loss = 0.0;
+        let mut losses = [0.0; 2];
         if let Some(accumulate) = self.accumulate {
             self.device.zero_states("gradient/");
             for (micro, batch) in batches.iter().enumerate() {
                 let number = (step * self.accumulation + micro as u64) as f32;
                 run(self.device.as_mut(), accumulate, batch, loss_scale, number)?;
-                loss += scalar(self.device.as_ref(), accumulate, "loss")?;
+                self.add_losses(accumulate, &mut losses)?;
             }
         }
         // Without accumulation the update is the whole step; with it, the batch is not among its inputs.
         run(self.device.as_mut(), self.update, &batches[0], loss_scale, step as f32)?;
         if self.accumulate.is_none() {
-            loss = scalar(self.device.as_ref(), self.update, "loss")?;
+            self.add_losses(self.update, &mut losses)?;
         }
         Ok(StepResult {
-            loss,
+            loss: losses[0],
+            auxiliary_loss: self.adds_loss.then_some(losses[1]),
             grad_norm: scalar(self.device.as_ref(), self.update, "grad_norm")?,
             learning_rate: scalar(self.device.as_ref(), self.update, "learning_rate")?,
         })
+    }
+
+    /// Adds what a program gave: the loss of its tokens, and what the model adds to it.
+    fn add_losses(&self, program: ProgramId, losses: &mut [f64; 2]) -> Result<(), Failure> {
+        losses[0] += scalar(self.device.as_ref(), program, "loss")?;
+        if self.adds_loss {
+            losses[1] += scalar(self.device.as_ref(), program, AUXILIARY_LOSS)?;
+        }
+        Ok(())
     }
 
     /// The loss of the held-out rows of every part, and over all of them.

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::checkpoint::compare::differences;
 use crate::checkpoint::contents::{RECIPE, RunState, STATE};
 use crate::checkpoint::directory::Checkpoints;
+use crate::checkpoint::fit::read_joined;
 use crate::checkpoint::model::read_json;
 use crate::checkpoint::reader::TensorFiles;
 use crate::checkpoint::recipe::RecordedRecipe;
@@ -126,7 +127,7 @@ pub fn restore(device: &mut dyn Device, stage: &StagePlan, checkpoint: &Path) ->
     let moments = TensorFiles::open(&[checkpoint.join("optimizer.safetensors")])?;
     for weight in &stage.model.weights {
         let path = &weight.path;
-        device.write_state(&format!("weight/{path}"), &weights.read(path)?)?;
+        device.write_state(&format!("weight/{path}"), &read_joined(&weights, &weight.stored_names())?)?;
         for moment in ["first", "second"].into_iter().filter(|_| stage.trains(weight)) {
             let name = format!("{moment}/{path}");
             device.write_state(&name, &moments.read(&name)?)?;

@@ -111,6 +111,7 @@ impl Training<'_> {
             step: state.step,
             tokens: state.tokens,
             loss: result.loss,
+            auxiliary_loss: result.auxiliary_loss,
             lr: result.learning_rate,
             grad_norm: result.grad_norm,
             tokens_per_s: tokens as f64 / seconds.max(1e-9),

@@ -171,7 +171,7 @@ impl<'a> Elaborator<'a, '_> {
             Rule::Reduce(kind) => reduce::over_axis(&inputs, kind)?,
             Rule::Binary(_) => return Err(Stop::Undetermined), // handled above
         };
-        let several = function.name == "split";
+        let several = matches!(function.name, "split" | "top_k");
         let mut tensors: Vec<Tensor> = Vec::with_capacity(made.len());
         for each in made {
             if each.shape.iter().any(|size| size.as_constant() == Some(0)) {

@@ -22,6 +22,9 @@ pub(super) const IGNORED: &str = "ignored";
 /// Values that a config that is read must not contradict, and that are not written.
 pub(super) const CHECKED: &str = "checked";
 
+/// Sizes that are 0 where the model has no such thing, which a config says as null.
+pub(super) const NONZERO: &str = "nonzero";
+
 /// Constants of a model, then those of the recipe.
 pub(super) struct ModelScope<'a> {
     pub library: &'a Library<'a>,
@@ -146,10 +149,14 @@ fn call_json(call: &Call, span: &Span, scope: &ModelScope<'_>) -> Result<Option<
         }
         (IGNORED, [only]) if only.name.is_none() => json(&only.value, scope),
         (CHECKED, [only]) if only.name.is_none() => json(&only.value, scope).map(|_| None),
-        (IGNORED | CHECKED, _) => Err(wrong_field(span, "not exactly one value")),
+        (NONZERO, [only]) if only.name.is_none() => match only.value.value {
+            Value::Int(0) => Ok(Some(Json::Null)),
+            _ => json(&only.value, scope),
+        },
+        (IGNORED | CHECKED | NONZERO, _) => Err(wrong_field(span, "not exactly one value")),
         (name, _) => {
             let mistake = wrong_field(&call.function.span, &format!("a call of `{name}`"));
-            Err(match suggestion(name, &[OBJECT, IGNORED, CHECKED, ROPE]) {
+            Err(match suggestion(name, &[OBJECT, IGNORED, CHECKED, NONZERO, ROPE]) {
                 Some(help) => Box::new(mistake.help(help)),
                 None => mistake,
             })
@@ -162,7 +169,7 @@ fn wrong_field(span: &Span, found: &str) -> Box<Diagnostic> {
         Diagnostic::error(CONFIG_FIELD, format!("{found} cannot stand in a config"))
             .label(span, format!("this is {found}"))
             .help(
-                "texts, numbers, lists, `object(key: value)`, `rope(...)`, `ignored(value)` and `checked(value)` can",
+                "texts, numbers, lists, `object(key: value)`, `rope(...)`, `nonzero(value)`, `ignored(value)` and `checked(value)` can",
             ),
     )
 }

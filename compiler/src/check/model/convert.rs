@@ -98,6 +98,8 @@ fn from_constant(taken: &Taken, constant: &Spanned) -> Result<Given, Stop> {
         (Takes::Scaling, _) => Ok(Given::Scaling(scaling(constant)?)),
         (Takes::Layout, Value::Name(name)) if name == "halves" => Ok(Given::Layout(RotaryLayout::Halves)),
         (Takes::Layout, Value::Name(name)) if name == "interleaved" => Ok(Given::Layout(RotaryLayout::Interleaved)),
+        (Takes::Equation, Value::Text(text)) => Ok(Given::Equation(text.clone())),
+        (Takes::Equation, Value::Open(Kind::Text)) => Err(Stop::Undetermined),
         (_, other) => Err(wrong_argument(taken, &other.describe(), span)),
     }
 }

@@ -33,6 +33,8 @@ pub(super) enum Takes {
     Scaling,
     /// `halves` or `interleaved`.
     Layout,
+    /// The names of dimensions before and after an operation.
+    Equation,
 }
 
 impl Takes {
@@ -54,6 +56,7 @@ impl Takes {
             Takes::Initializer => "`zeros`, `ones`, `normal(std)` or `uniform(bound)`",
             Takes::Scaling => "a rule of rotary scaling or `none`",
             Takes::Layout => "`halves` or `interleaved`",
+            Takes::Equation => "an equation in quotes",
         }
     }
 }

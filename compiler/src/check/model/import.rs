@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json};
 use super::super::evaluate::evaluate;
 use super::super::value::{Kind, Spanned, Value};
 use super::Library;
-use super::config::{CHECKED, IGNORED, ModelScope, OBJECT};
+use super::config::{CHECKED, IGNORED, ModelScope, NONZERO, OBJECT};
 use super::rope_config::{self, ROPE};
 
 /// The model whose `huggingface` declaration has the config's `model_type`.
@@ -82,7 +82,7 @@ impl<'a> Reading<'a> {
         match &expr.kind {
             ExprKind::Call { function, arguments } => match (function.text.as_str(), arguments.as_slice()) {
                 (IGNORED, _) => Ok(()),
-                (CHECKED, [inner]) => self.field(key, &inner.value, Some(found)),
+                (CHECKED | NONZERO, [inner]) => self.field(key, &inner.value, Some(found)),
                 (OBJECT, arguments) => self.object(key, arguments, found),
                 (ROPE, [theta, scaling, ..]) => self.rope(key, &theta.value, &scaling.value, found),
                 _ => self.later(key, expr, found),

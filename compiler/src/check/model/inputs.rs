@@ -55,6 +55,7 @@ pub(super) enum Given {
     /// None: not known while a block is checked alone.
     Scaling(Option<RotaryScaling>),
     Layout(RotaryLayout),
+    Equation(String),
     Absent,
 }
 
@@ -108,6 +109,13 @@ impl Inputs {
     pub fn sizes(&self, index: usize) -> Result<&[Dim], Stop> {
         match self.given.get(index) {
             Some(Given::Sizes(sizes)) => Ok(sizes),
+            _ => Err(Stop::Undetermined),
+        }
+    }
+
+    pub fn equation(&self, index: usize) -> Result<&str, Stop> {
+        match self.given.get(index) {
+            Some(Given::Equation(text)) => Ok(text),
             _ => Err(Stop::Undetermined),
         }
     }

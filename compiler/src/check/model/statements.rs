@@ -201,7 +201,7 @@ fn wrong_count(targets: &[Name], values: usize, span: &Span) -> Diagnostic {
     Diagnostic::error(WRONG_COUNT, format!("{} names for {values} value{plural}", targets.len()))
         .label(&names, format!("{} names", targets.len()))
         .label(span, format!("{values} value{plural}"))
-        .help("write one name for each value; only `split` gives several")
+        .help("write one name for each value; only `split` and `top_k` give several")
 }
 
 fn undecided(span: &Span) -> Diagnostic {

@@ -3,7 +3,7 @@
 //! From it come the checks of every call, "did you mean", and the reference page.
 
 use super::functions::{Default, Function, Rule, Taken, Takes};
-use super::rules::{attention, elementwise, linear, movement, normalise, pattern};
+use super::rules::{attention, einsum, elementwise, linear, movement, normalise, pattern, routing};
 use crate::plan::{BinaryFunction, DType, ReduceFunction, UnaryFunction};
 
 const fn required(name: &'static str, takes: Takes) -> Taken {
@@ -154,6 +154,68 @@ pub(super) const FUNCTIONS: &[Function] = &[
         ReduceFunction::Max,
     ),
     Function {
+        name: "einsum",
+        parameters: &[required("equation", Takes::Equation), required("a", FLOATS), required("b", FLOATS)],
+        result: "the dimensions right of `->`",
+        doc: "Products of the elements of two tensors, summed over the dimensions that the result lacks (Einstein's summation \
+              convention). The equation names the dimensions of both, in order and with spaces between: equal names have equal \
+              sizes. It becomes one matrix product.",
+        example: "q = einsum(\"b t d, d h k -> b t h k\", x, w)",
+        rule: Rule::Shape(einsum::einsum),
+    },
+    Function {
+        name: "top_k",
+        parameters: &[required("x", FLOATS), required("k", Takes::Size)],
+        result: "`[.., N]` -> `[.., k]` floats and `[.., k]` whole numbers",
+        doc: "The `k` largest elements of the last dimension, the largest first, and their places; of equal ones the first comes \
+              first. Gradients flow to the values.",
+        example: "values, ids = top_k(softmax(scores), 2)",
+        rule: Rule::Shape(routing::top_k),
+    },
+    Function {
+        name: "gather",
+        parameters: &[required("x", FLOATS), required("ids", IDS)],
+        result: "`x [.., N]`, `ids [.., K]` -> `[.., K]`",
+        doc: "The elements of the last dimension that `ids` name, of each row its own (`torch.gather` along the last dimension).",
+        example: "chosen = gather(scores, ids)",
+        rule: Rule::Shape(routing::gather),
+    },
+    Function {
+        name: "scatter",
+        parameters: &[required("updates", FLOATS), required("ids", IDS), required("size", Takes::Size)],
+        result: "`updates [.., K]`, `ids [.., K]` -> `[.., size]`",
+        doc: "The reverse of `gather`: element `n` of a row is the sum of the updates whose id is `n`, 0 without any. Of ones it \
+              counts how often each id stands in a row.",
+        example: "chosen = scatter(fill([B, T, 2], 1.0), ids, experts)",
+        rule: Rule::Shape(routing::scatter),
+    },
+    Function {
+        name: "routed_matmul",
+        parameters: &[
+            required("x", FLOATS),
+            required("ids", IDS),
+            required("w", FLOATS),
+            with("transpose_right", Takes::Bool, Default::Bool(false)),
+        ],
+        result: "`x [.., D]` or `[.., K, D]`, `ids [.., K]`, `w [E, D, N]` -> `[.., K, N]`",
+        doc: "Each row of `x` times those of the `E` matrices that its ids name, or each of its `K` rows times one (routed experts, \
+              Shazeer et al. 2017). No row is dropped, and the work is that of the chosen matrices alone. With `transpose_right` \
+              the matrices are `[E, N, D]`.",
+        example: "hidden = routed_matmul(x, ids, up, transpose_right: true)",
+        rule: Rule::Shape(routing::routed_matmul),
+    },
+    Function {
+        name: "add_loss",
+        parameters: &[required("x", ANY), required("value", FLOATS), required("weight", Takes::Number)],
+        result: "the shape of `x`",
+        doc: "`x` as it is; in training, `weight * value` is added to the loss. `value` is one number for a micro-batch; with \
+              accumulation its mean over the micro-batches counts, so what is no mean over tokens, such as a product of two, may \
+              depend on how the batch is cut. Reported as `auxiliary_loss`, apart from the loss over the tokens; \
+              held-out losses are without it.",
+        example: "logits = add_loss(logits, mean(balance), weight: 0.01)",
+        rule: Rule::Shape(routing::add_loss),
+    },
+    Function {
         name: "softmax",
         parameters: ONE,
         result: "the shape of `x`",
@@ -298,7 +360,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
         name: "stop_gradient",
         parameters: ONE,
         result: "the shape of `x`",
-        doc: "`x` as it is, which no gradient passes: what it is made of is not trained through it.",
+        doc: "`x` as it is, which no gradient passes: what it is made of is not trained through it. A weight that is read so \
+              alone is declared frozen.",
         example: "target = stop_gradient(x)",
         rule: Rule::Shape(elementwise::stop_gradient),
     },

@@ -24,7 +24,7 @@ pub(super) struct Tensor {
 pub(super) enum Bound {
     /// A tensor.
     Tensor(Tensor),
-    /// Several tensors, from `split`.
+    /// Several tensors, from `split` or `top_k`.
     Several(Vec<Tensor>),
     /// A constant.
     Constant(Spanned),

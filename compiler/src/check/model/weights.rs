@@ -1,6 +1,8 @@
 //! Weights and their paths.
 
-use llmc_grammar::codes::{DUPLICATE_WEIGHT, MODEL_TOO_LARGE, UNKNOWN_SIZE, UNNAMED_WEIGHT, UNREACHED_WEIGHT};
+use llmc_grammar::codes::{
+    DUPLICATE_WEIGHT, MODEL_TOO_LARGE, OUTSIDE_RANGE, UNKNOWN_SIZE, UNNAMED_WEIGHT, UNREACHED_WEIGHT, WRONG_RANK,
+};
 use llmc_grammar::diagnostic::Diagnostic;
 use llmc_grammar::source::Span;
 use llmc_grammar::tree::{FunctionKind, Path};
@@ -8,6 +10,7 @@ use llmc_grammar::tree::{FunctionKind, Path};
 use super::elaborator::{Elaborator, Place, is_own};
 use super::inputs::{Given, Inputs, Made, Stop};
 use super::tensor::{Tensor, show};
+use crate::dim::Dim;
 use crate::plan::{DType, Initializer, ModelOp, WeightPlan};
 
 /// Standard deviation where a weight names no initialiser: GPT-2's.
@@ -42,7 +45,14 @@ impl Elaborator<'_, '_> {
             }
             self.must_fit(&sizes, inputs.span(0))?;
         }
-        self.weights.push(WeightPlan { path, shape: sizes, init });
+        let weight = WeightPlan { path, shape: sizes, init };
+        if !self.alone && self.path.iter().any(|part| part == "*") {
+            self.may_be_stacked(&shape, span)?;
+            for name in weight.stored_names() {
+                self.claim(&name, span)?;
+            }
+        }
+        self.weights.push(weight);
         let made =
             Made { op: ModelOp::Weight(self.weights.len() - 1), inputs: Vec::new(), shape, dtype: Some(DType::F32) };
         self.add(made, span)
@@ -78,6 +88,26 @@ impl Elaborator<'_, '_> {
                 .into());
         }
         self.weight_places.insert(path.to_owned(), place);
+        Ok(())
+    }
+
+    /// `*` in the path stands for the first dimension; something must be left for each of its places.
+    fn may_be_stacked(&mut self, shape: &[Dim], span: &Span) -> Result<(), Stop> {
+        if self.path.iter().filter(|part| *part == "*").count() > 1 {
+            return Err(Diagnostic::error(OUTSIDE_RANGE, format!("`{}` has more than one `*`", self.path.join(".")))
+                .label(span, "made here")
+                .help("one `*` stands for the places along the first dimension")
+                .into());
+        }
+        if shape.len() < 2 {
+            return Err(Diagnostic::error(
+                WRONG_RANK,
+                format!("`*` names the places of the first of several dimensions, found {}", show(shape)),
+            )
+            .label(span, format!("this is {}", show(shape)))
+            .help("a weight `[E, F, D] as experts.*.weight` is `E` tensors `[F, D]` in a checkpoint")
+            .into());
+        }
         Ok(())
     }
 
@@ -138,7 +168,7 @@ impl Place {
     }
 }
 
-fn unknown_size(shape: &[crate::dim::Dim], inputs: &Inputs) -> Stop {
+fn unknown_size(shape: &[Dim], inputs: &Inputs) -> Stop {
     Diagnostic::error(UNKNOWN_SIZE, "the size of a weight must be known when the model is made")
         .label(inputs.span(0), format!("this is {}", show(shape)))
         .help("`B` and `T` differ from batch to batch; take a constant parameter, such as `context: int`")

@@ -84,7 +84,9 @@ fn limit(objective: &Objective) -> Option<i64> {
 fn follow(model: &ModelPlan, by_order: bool, all_see_all: bool) -> Vec<Known> {
     let mut known: Vec<Known> = Vec::with_capacity(model.nodes.len());
     for (index, node) in model.nodes.iter().enumerate() {
-        let furthest = node.inputs.iter().map(|&input| known[input]).max_by_key(|known| known.reach);
+        // A loss on the way says nothing to the logits.
+        let read = if matches!(node.op, ModelOp::AddLoss { .. }) { &node.inputs[..1] } else { &node.inputs };
+        let furthest = read.iter().map(|&input| known[input]).max_by_key(|known| known.reach);
         let passed = furthest.map_or(Reach::Nowhere, |known| known.reach);
         let reach = match &node.op {
             ModelOp::Input(name) if name == "tokens" => Reach::Ahead(0),
@@ -162,7 +164,31 @@ fn along_time(model: &ModelPlan, node: &ModelNode, known: &[Known], by_order: bo
         // Scores by distance belong to the query's place, whatever the last axis is called.
         ModelOp::RelativeShift => None,
         ModelOp::Reduce { axis, .. } => holds_time(&shape(0)[*axis]).then_some(Reach::Everywhere),
-        ModelOp::Softmax => shape(0).last().is_some_and(holds_time).then_some(Reach::Unknown),
+        ModelOp::Softmax | ModelOp::TopK { .. } | ModelOp::Pick | ModelOp::Place { .. } => {
+            let across = [&model.nodes[node.inputs[0]].shape, &node.shape]
+                .into_iter()
+                .any(|shape| shape.last().is_some_and(holds_time));
+            across.then_some(Reach::Unknown)
+        }
+        // A row meets one matrix after another, and keeps its place.
+        ModelOp::RoutedMatMul { .. } => {
+            let across = shape(0).last().is_some_and(holds_time)
+                || (shape(2).iter().any(holds_time) && reach(2) != Reach::Nowhere);
+            across.then_some(Reach::Unknown)
+        }
+        ModelOp::Einsum(einsum) => {
+            let dims = einsum.left.iter().zip(shape(0)).chain(einsum.right.iter().zip(shape(1)));
+            let mut along: Vec<usize> = dims.filter(|(_, size)| holds_time(size)).map(|(&dim, _)| dim).collect();
+            along.sort_unstable();
+            along.dedup();
+            // One dimension of both that stays is the place; a second one, or a sum over it, mixes places.
+            let stays = match along[..] {
+                [] => true,
+                [only] => einsum.result.contains(&only),
+                _ => false,
+            };
+            (!stays).then_some(Reach::Unknown)
+        }
         ModelOp::LayerNormalize { .. } | ModelOp::RmsNormalize { .. } => {
             shape(0).last().is_some_and(holds_time).then_some(Reach::Everywhere)
         }

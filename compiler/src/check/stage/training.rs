@@ -9,10 +9,11 @@ use super::super::nearest::nearest;
 use super::super::record::{Read, Record};
 use crate::plan::{BinaryFunction, DType, InitPlan, ModelNode, ModelOp, ModelPlan};
 
-/// The paths of the weights that `freeze` names, in the order of the model. Nothing after a mistake.
+/// The paths of the weights that are declared frozen, by `freeze` or in the model, in the order of the model. Nothing after a
+/// mistake.
 pub fn frozen(record: &Record, model: &ModelPlan, diagnostics: &mut Diagnostics) -> Option<Vec<String>> {
     let patterns = record.optional("freeze", Read::list)?.unwrap_or_default();
-    let mut found: BTreeSet<&str> = BTreeSet::new();
+    let mut found = frozen_in_model(model);
     let mut sound = true;
     for (pattern, span) in patterns {
         let pattern = pattern.text()?;
@@ -40,6 +41,22 @@ pub fn frozen(record: &Record, model: &ModelPlan, diagnostics: &mut Diagnostics)
     }
     let in_order = model.weights.iter().filter(|weight| found.contains(weight.path.as_str()));
     sound.then(|| in_order.map(|weight| weight.path.clone()).collect())
+}
+
+/// The weights that a model itself never trains: each of their readers is `stop_gradient`.
+fn frozen_in_model(model: &ModelPlan) -> BTreeSet<&str> {
+    let mut trained = vec![false; model.weights.len()];
+    for node in model.nodes.iter().filter(|node| node.op != ModelOp::StopGradient) {
+        for &input in &node.inputs {
+            if let ModelOp::Weight(weight) = model.nodes[input].op {
+                trained[weight] = true;
+            }
+        }
+    }
+    if let ModelOp::Weight(weight) = model.nodes[model.output].op {
+        trained[weight] = true;
+    }
+    model.weights.iter().zip(trained).filter(|(_, trained)| !trained).map(|(weight, _)| weight.path.as_str()).collect()
 }
 
 /// A path, or the beginning of one, that was perhaps meant.
@@ -155,10 +172,10 @@ pub(super) fn place(node: &ModelNode) -> String {
 
 /// Warns of weights that stay at their random start.
 pub fn frozen_at_random(record: &Record, frozen: &[String], init: &InitPlan, diagnostics: &mut Diagnostics) {
-    if let (Some(path), InitPlan::Random) = (frozen.first(), init) {
+    if let (Some(path), InitPlan::Random, true) = (frozen.first(), init, record.is_written("freeze")) {
         diagnostics.push(
             Diagnostic::warning(FROZEN_AT_RANDOM, format!("`{path}` is frozen at its random start"))
-                .label(record.place("freeze"), format!("{} weights that never learn anything", frozen.len()))
+                .label(record.place("freeze"), "what it names never learns anything")
                 .help("continue a stage with `from`, start from a directory with `init`, or train them"),
         );
     }

@@ -7,7 +7,7 @@ use crate::plan::{LossPlan, Rotary, RotaryLayout, UnaryFunction};
 
 impl Parts<'_> {
     /// `[N, classes]` with a 1 at each of the N ids; a row of zeros for an id outside.
-    fn one_hot(&mut self, ids: Id, classes: u64) -> Id {
+    pub(super) fn one_hot(&mut self, ids: Id, classes: u64) -> Id {
         let count = self.build.graph.ty(ids).elements();
         let column = self.build.reshape(ids, &[count, 1]);
         let numbers = self.count_up(classes);

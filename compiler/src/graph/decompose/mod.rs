@@ -9,13 +9,14 @@ mod attention;
 mod lookup;
 mod normalize;
 mod optimizer;
+mod routing;
 
 use super::{Builder, Graph, Id, Operands};
 use crate::op::{Op, Reduction};
 use crate::plan::UnaryFunction;
 
 /// Replaces every composite by operators that move, combine elementwise, reduce or multiply matrices. Dropout stays,
-/// for nothing else draws random numbers.
+/// for nothing else draws random numbers, and so does the choice of the largest elements, for nothing else makes whole numbers.
 pub fn decompose(graph: &mut Graph) {
     for id in graph.order() {
         let node = graph.node(id);
@@ -46,6 +47,10 @@ impl Parts<'_> {
             Op::RmsNormGrad { eps, wrt } => self.norm_grad(*eps, *wrt, false),
             Op::Gather => self.gather(),
             Op::ScatterAdd { rows } => self.scatter_add(*rows),
+            Op::Pick => self.pick(),
+            Op::Place { size } => self.place(*size),
+            Op::RoutedMatMul { transpose } => self.routed_matmul(*transpose),
+            Op::RoutedOuter { experts } => self.routed_outer(*experts),
             Op::CrossEntropy(plan) => self.cross_entropy(plan),
             Op::CrossEntropyGrad(plan) => self.cross_entropy_grad(plan),
             Op::Rotate { rotary, inverse } => self.rotate(rotary, *inverse),
@@ -67,6 +72,7 @@ impl Parts<'_> {
             | Op::Select
             | Op::Greater
             | Op::Dropout { .. }
+            | Op::TopK { .. }
             | Op::Reduce { .. }
             | Op::Reshape(_)
             | Op::Permute(_)

@@ -29,6 +29,32 @@ impl Step<'_> {
         self.build.add_op(Op::ScatterAdd { rows }, &[self.inputs[1], self.gradient])
     }
 
+    /// The gradient at the places it was picked from.
+    pub(super) fn pick(&mut self) -> Id {
+        let shape = self.build.shape(self.inputs[0]);
+        let size = shape[shape.len() - 1];
+        self.build.add_op(Op::Place { size }, &[self.inputs[1], self.gradient])
+    }
+
+    /// Of a row: the gradients of its products, each through the matrix that made it, added up. Of the matrices: outer
+    /// products of rows and gradients, added up by id.
+    pub(super) fn routed_matmul(&mut self, transpose: bool, operand: usize) -> Id {
+        let (x, ids, matrices, dy) = (self.inputs[0], self.inputs[1], self.inputs[2], self.gradient);
+        if operand == 2 {
+            let experts = self.build.shape(matrices)[0];
+            let factors = if transpose { [dy, ids, x] } else { [x, ids, dy] };
+            return self.build.add_op(Op::RoutedOuter { experts }, &factors);
+        }
+        let (given, count) = (self.build.shape(x), self.build.shape(ids)[0]);
+        let dx = self.build.add_op(Op::RoutedMatMul { transpose: !transpose }, &[dy, ids, matrices]);
+        if count == given[0] {
+            return dx;
+        }
+        let each = self.build.reshape(dx, &[given[0], count / given[0], given[1]]);
+        let sum = self.build.reduce(Reduction::Sum, vec![1], each);
+        self.build.reshape(sum, &given)
+    }
+
     /// `y * (dy - sum(dy * y))`
     pub(super) fn softmax(&mut self) -> Id {
         let build = &mut self.build;

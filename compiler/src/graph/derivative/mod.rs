@@ -62,7 +62,7 @@ pub fn gradients(graph: &mut Graph, loss: Id, wrt: &[Id], detached: &[Id]) -> Ve
 
 /// True where the derivative is zero wherever it exists: nothing behind such an operator needs a gradient.
 fn stops(op: &Op) -> bool {
-    matches!(op, Op::Greater)
+    matches!(op, Op::Greater | Op::TopK { .. })
 }
 
 /// One operator on the way back.
@@ -86,7 +86,7 @@ impl Step<'_> {
             Op::Unary(function) => self.unary(*function),
             Op::Binary(function) => self.binary(*function, operand),
             Op::Select => return self.select(operand).map(Part::Whole),
-            Op::Greater => return None,
+            Op::Greater | Op::TopK { .. } => return None,
             Op::Dropout { .. } if operand == 0 => self.build.add_op(op.clone(), &[self.gradient, self.inputs[1]]),
             Op::Reduce { kind, .. } => self.reduce(*kind),
             Op::Slice { axis, start, .. } => {
@@ -98,6 +98,9 @@ impl Step<'_> {
             Op::MatMul { transpose_left, transpose_right } => self.matmul(*transpose_left, *transpose_right, operand),
             Op::Gather if operand == 0 => self.gather(),
             Op::ScatterAdd { .. } if operand == 1 => self.build.add_op(Op::Gather, &[self.gradient, self.inputs[0]]),
+            Op::Pick if operand == 0 => self.pick(),
+            Op::Place { .. } if operand == 1 => self.build.add_op(Op::Pick, &[self.gradient, self.inputs[0]]),
+            Op::RoutedMatMul { transpose } if operand != 1 => self.routed_matmul(*transpose, operand),
             Op::Softmax => self.softmax(),
             Op::LayerNorm { eps } => self.layer_norm(*eps, operand),
             Op::RmsNorm { eps } => self.rms_norm(*eps, operand),
@@ -124,6 +127,10 @@ impl Step<'_> {
             | Op::Dropout { .. }
             | Op::Gather
             | Op::ScatterAdd { .. }
+            | Op::Pick
+            | Op::Place { .. }
+            | Op::RoutedMatMul { .. }
+            | Op::RoutedOuter { .. }
             | Op::LayerNormGrad { .. }
             | Op::RmsNormGrad { .. }
             | Op::Rotate { .. }

@@ -12,6 +12,9 @@ pub(super) fn infer(operands: &Operands<'_>) -> Result<Type, String> {
         Op::MatMul { transpose_left, transpose_right } => matmul(operands, *transpose_left, *transpose_right),
         Op::Gather => gather(operands),
         Op::ScatterAdd { rows } => scatter(operands, *rows),
+        Op::TopK { .. } | Op::Pick | Op::Place { .. } | Op::RoutedMatMul { .. } | Op::RoutedOuter { .. } => {
+            super::routing::infer(operands)
+        }
         Op::Softmax => {
             operands.expect_count(1)?;
             operands.last(0)?;

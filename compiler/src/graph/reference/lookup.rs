@@ -16,7 +16,7 @@ pub(super) fn evaluate(op: &Op, inputs: &[&Tensor]) -> Result<Vec<f32>, String> 
 }
 
 /// `id` as an index below `rows`.
-fn index(id: i32, rows: usize, what: &str) -> Result<usize, String> {
+pub(super) fn index(id: i32, rows: usize, what: &str) -> Result<usize, String> {
     usize::try_from(id).ok().filter(|&row| row < rows).ok_or_else(|| format!("{what} {id} lies outside 0..{rows}"))
 }
 

@@ -11,6 +11,7 @@ mod normalize;
 mod optimizer;
 mod reduce;
 mod rotate;
+mod routing;
 
 pub use elementwise::{binary, unary};
 
@@ -46,6 +47,10 @@ pub(super) fn evaluate(op: &Op, ty: &Type, inputs: &[&Tensor]) -> Result<Tensor,
         }
         Op::Gather | Op::ScatterAdd { .. } | Op::CrossEntropy(_) | Op::CrossEntropyGrad(_) => {
             Data::F32(lookup::evaluate(op, inputs)?)
+        }
+        Op::TopK { count } => Data::I32(routing::top_k(inputs[0], *count as usize)),
+        Op::Pick | Op::Place { .. } | Op::RoutedMatMul { .. } | Op::RoutedOuter { .. } => {
+            Data::F32(routing::evaluate(op, inputs)?)
         }
         Op::Softmax | Op::LayerNorm { .. } | Op::LayerNormGrad { .. } | Op::RmsNorm { .. } | Op::RmsNormGrad { .. } => {
             Data::F32(normalize::evaluate(op, inputs))

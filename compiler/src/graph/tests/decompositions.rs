@@ -17,6 +17,7 @@ pub fn primitive(op: &Op) -> bool {
         | Op::Select
         | Op::Greater
         | Op::Dropout { .. }
+        | Op::TopK { .. }
         | Op::Reduce { .. }
         | Op::Reshape(_)
         | Op::Permute(_)
@@ -27,6 +28,10 @@ pub fn primitive(op: &Op) -> bool {
         | Op::MatMul { .. } => true,
         Op::Gather
         | Op::ScatterAdd { .. }
+        | Op::Pick
+        | Op::Place { .. }
+        | Op::RoutedMatMul { .. }
+        | Op::RoutedOuter { .. }
         | Op::Softmax
         | Op::LayerNorm { .. }
         | Op::LayerNormGrad { .. }

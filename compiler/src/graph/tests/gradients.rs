@@ -26,6 +26,9 @@ fn differentiable(op: &Op) -> bool {
         | Op::MatMul { .. }
         | Op::Gather
         | Op::ScatterAdd { .. }
+        | Op::Pick
+        | Op::Place { .. }
+        | Op::RoutedMatMul { .. }
         | Op::Softmax
         | Op::LayerNorm { .. }
         | Op::RmsNorm { .. }
@@ -38,6 +41,8 @@ fn differentiable(op: &Op) -> bool {
         | Op::State { .. }
         | Op::Constant(_)
         | Op::Pattern { .. }
+        | Op::TopK { .. }
+        | Op::RoutedOuter { .. }
         | Op::LayerNormGrad { .. }
         | Op::RmsNormGrad { .. }
         | Op::AttentionStats(_)

@@ -111,6 +111,14 @@ pub fn operands(op: &Op) -> Option<Vec<Operand>> {
         }
         Op::Gather => vec![Any(&[5, 3]), ids(&[2, 3], &[4, 0, 0, 2, 4, 4])],
         Op::ScatterAdd { .. } => vec![ids(&[2, 2], &[3, 0, 3, 1]), Any(&[2, 2, 3])],
+        Op::TopK { .. } => vec![Any(&[2, 3, 5])],
+        Op::Pick => vec![Any(&[2, 2, 5]), ids(&[2, 2, 3], &[4, 0, 0, 2, 4, 1, 3, 3, 3, 0, 1, 2])],
+        Op::Place { .. } => vec![ids(&[2, 3], &[3, 0, 3, 1, 2, 4]), Any(&[2, 3])],
+        Op::RoutedMatMul { transpose } => {
+            let matrices: &[u64] = if *transpose { &[4, 3, 2] } else { &[4, 2, 3] };
+            vec![Any(&[3, 2]), ids(&[6], &[0, 3, 3, 1, 0, 3]), Any(matrices)]
+        }
+        Op::RoutedOuter { .. } => vec![Any(&[3, 2]), ids(&[6], &[0, 3, 3, 1, 0, 3]), Any(&[6, 5])],
         Op::Softmax => vec![Any(&[2, 3, 5])],
         Op::LayerNorm { .. } => vec![Any(&[2, 3, 5]), Any(&[5]), Any(&[5])],
         Op::RmsNorm { .. } => vec![Any(&[2, 3, 5]), Any(&[5])],
@@ -214,6 +222,12 @@ pub fn operators() -> Vec<Op> {
         Op::Concat { axis: 1 },
         Op::Gather,
         Op::ScatterAdd { rows: 5 },
+        Op::TopK { count: 2 },
+        Op::Pick,
+        Op::Place { size: 5 },
+        Op::RoutedMatMul { transpose: false },
+        Op::RoutedMatMul { transpose: true },
+        Op::RoutedOuter { experts: 5 },
         Op::Softmax,
         Op::LayerNorm { eps: 1e-2 },
         Op::RmsNorm { eps: 1e-2 },

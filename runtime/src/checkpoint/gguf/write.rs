@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 use super::super::arrangement::Arrangement;
 use super::super::encoding::Encoding;
 use super::super::family::StandardLibrary;
-use super::super::fit::match_names;
+use super::super::fit::{match_names, read_joined};
 use super::super::model::TrainedModel;
 use super::config::{DIVISORS, Written, metadata};
 use super::header::{ALIGNMENT, MAGIC, Value, number_of};
@@ -110,7 +110,7 @@ pub fn export(model: &TrainedModel, path: &Path, file_type: FileType) -> Result<
             None => divisors.clone().unwrap_or_default(),
             Some((weight, shape, arrangement)) => {
                 let index = model.stage.model.weights.iter().position(|each| each.path == *weight);
-                let values = model.weights.read(&names[index.expect("planned from these weights")])?;
+                let values = read_joined(&model.weights, &names[index.expect("planned from these weights")])?;
                 arrangement.to_file(values, shape)
             }
         };

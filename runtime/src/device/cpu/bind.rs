@@ -147,7 +147,7 @@ impl Memory {
         }
         let mut in_place = vec![false; reads.len()];
         for (index, (window, extent)) in writes.iter().enumerate() {
-            let may_be_integer = matches!(step.kernel, Kernel::Loop(_) | Kernel::Pattern(_));
+            let may_be_integer = matches!(step.kernel, Kernel::Loop(_) | Kernel::Pattern(_) | Kernel::TopK { .. });
             if (window.integer && !may_be_integer) || !extent.is_injective() {
                 return Err(fault(format!("write {index} meets an element twice or is not of floats")));
             }

@@ -35,6 +35,43 @@ pub fn check(kernel: &Kernel, bound: &Bound) -> Result<(), String> {
             let shapes = out.shape.len() == 2 && updates.count() == ids_.count() * out.last();
             require(rows(updates) && rows(out) && ids(ids_) && shapes && out.last() == updates.last(), "scatter")
         }
+        Kernel::TopK { count } => {
+            arity((1, 1))?;
+            let (x, out) = (&reads[0], &writes[0]);
+            let size = out.layout().is_contiguous() && out.integer && out.shape.len() == x.shape.len();
+            require(
+                rows(x) && size && out.last() as u64 == *count && out.last() <= x.last() && same_leading(x, out),
+                "top k",
+            )
+        }
+        Kernel::Pick => {
+            arity((2, 1))?;
+            let (x, ids_, out) = (&reads[0], &reads[1], &writes[0]);
+            let shapes = out.shape == ids_.shape && same_leading(x, ids_) && ids_.layout().is_contiguous();
+            require(rows(x) && ids(ids_) && flat(out) && shapes, "pick")
+        }
+        Kernel::Place => {
+            arity((2, 1))?;
+            let (ids_, updates, out) = (&reads[0], &reads[1], &writes[0]);
+            let shapes = updates.shape == ids_.shape && same_leading(ids_, out) && ids_.layout().is_contiguous();
+            require(rows(updates) && ids(ids_) && rows(out) && shapes, "place")
+        }
+        Kernel::RoutedMatMul => {
+            arity((3, 1))?;
+            let (x, matrices, out) = (&reads[0], &reads[2], &writes[0]);
+            let shapes = matrices.shape.len() == 3 && !matrices.integer && rows(out);
+            let shapes = shapes && are_routed(x, &reads[1]) && out.shape[..] == [reads[1].count(), matrices.shape[2]];
+            require(shapes && rows(x) && x.last() == matrices.shape[1], "routed product")
+        }
+        Kernel::RoutedOuter { .. } => {
+            arity((3, 1))?;
+            let (a, b, out) = (&reads[0], &reads[2], &writes[0]);
+            let shapes = out.shape.len() == 3 && !out.integer && out.shape[1..] == [a.last(), b.last()];
+            require(
+                shapes && rows(a) && rows(b) && [a, b].iter().all(|x| are_routed(x, &reads[1])),
+                "routed outer products",
+            )
+        }
         Kernel::Softmax => {
             arity((1, 1))?;
             require(rows(&reads[0]) && rows(&writes[0]) && reads[0].shape == writes[0].shape, "softmax")
@@ -134,6 +171,17 @@ pub fn check(kernel: &Kernel, bound: &Bound) -> Result<(), String> {
             require(flat(&reads[0]) && flat(&writes[0]) && same && scalar(&reads[1]), "dropout")
         }
     }
+}
+
+/// Whether two windows differ in their last axis alone.
+fn same_leading(a: &Window, b: &Window) -> bool {
+    a.shape.len() == b.shape.len() && a.shape[..a.shape.len() - 1] == b.shape[..b.shape.len() - 1]
+}
+
+/// Whether the rows `[R, D]` have equally many of the ids each.
+fn are_routed(rows: &Window, ids: &Window) -> bool {
+    let whole = rows.shape.len() == 2 && ids.shape.len() == 1 && ids.integer && ids.layout().is_contiguous();
+    whole && ids.count().is_multiple_of(rows.shape[0])
 }
 
 fn check_norm_grad(accumulate: bool, asked: &[bool], bound: &Bound) -> Result<(), String> {

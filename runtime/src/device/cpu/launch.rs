@@ -14,7 +14,7 @@ use super::pattern;
 use super::pool::Pool;
 use super::reduce::Reduce;
 use super::window::Bound;
-use super::{attention, cache, lookup, loss, optimizer, rotate};
+use super::{attention, cache, lookup, loss, optimizer, rotate, routed, select};
 use crate::device::DeviceError;
 
 /// What a step does, with whatever could be worked out before the first run.
@@ -84,6 +84,11 @@ impl Launch {
             Kernel::Loop(_) | Kernel::LoopNorm { .. } | Kernel::Reduce { .. } | Kernel::MatMul { .. } => {}
             Kernel::Gather => lookup::gather(operands, pool, &self.origin)?,
             Kernel::ScatterAdd { accumulate } => lookup::scatter_add(operands, pool, *accumulate, &self.origin)?,
+            Kernel::TopK { .. } => select::top_k(operands, pool),
+            Kernel::Pick => select::pick(operands, pool, &self.origin)?,
+            Kernel::Place => select::place(operands, pool, &self.origin)?,
+            Kernel::RoutedMatMul => routed::matmul(operands, pool, &self.origin)?,
+            Kernel::RoutedOuter { accumulate } => routed::outer(operands, pool, *accumulate, &self.origin)?,
             Kernel::Softmax => loss::softmax(operands, pool),
             Kernel::LayerNorm { eps } => Norm { centred: true, eps: *eps }.forward(operands, pool),
             Kernel::LayerNormGrad { accumulate, eps, writes } => {

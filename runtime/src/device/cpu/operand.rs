@@ -7,6 +7,7 @@
 
 use super::elements::{Elements, ElementsMut};
 use super::grid::{Matrices, TileLayout, Tiles};
+use super::groups::{Block, GroupedRows, Groups};
 use super::rows::{Rows, RowsMut};
 use super::stream::{Stream, StreamsMut};
 use super::window::{Bound, Window};
@@ -91,6 +92,23 @@ impl<'a> Operands<'a> {
         assert!(window.has_rows(order), "write {index} has no such rows");
         // SAFETY: rows along the window's own axes, taken once.
         unsafe { RowsMut::new(window, window.layout_in(order), window.last()) }
+    }
+
+    /// A write `[M, N]` by blocks of its rows, `run` columns a task.
+    pub fn grouped_rows<'g>(
+        &mut self,
+        index: usize,
+        groups: &'g Groups,
+        blocks: &'g [Block],
+        run: usize,
+    ) -> GroupedRows<'g>
+    where
+        'a: 'g,
+    {
+        let window = self.take(index);
+        assert!(window.has_rows(&[0]), "write {index} has no such rows");
+        // SAFETY: the window's own rows, taken once.
+        unsafe { GroupedRows::new(window, groups, blocks, run) }
     }
 
     /// A write as rows of one element each.

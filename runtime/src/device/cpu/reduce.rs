@@ -31,6 +31,8 @@ pub struct Reduce {
     outer: usize,
     reduced: usize,
     inner: usize,
+    /// Results are whole rows of the write.
+    rows: bool,
 }
 
 impl Reduce {
@@ -60,7 +62,9 @@ impl Reduce {
         let inner = inner_axis.map_or(1, |axis| shape[axis]);
         let reduced = axes.iter().map(|&axis| shape[axis]).product();
         let outer = shape.iter().product::<usize>() / inner / reduced;
-        Ok(Reduce { kind, program, order, outer, reduced, inner })
+        let last = shape.len().saturating_sub(1);
+        let rows = inner_axis == Some(last) && write.strides[last] == 1;
+        Ok(Reduce { kind, program, order, outer, reduced, inner, rows })
     }
 
     /// Runs over all elements.
@@ -70,6 +74,9 @@ impl Reduce {
         // One result of `outer` is `inner` wide; chunks cut the reduced elements, never the inner ones.
         let rows_per_chunk = (CHUNK / self.inner).max(self.reduced.div_ceil(MAX_CHUNKS)).max(1);
         let chunks = self.reduced.div_ceil(rows_per_chunk);
+        if chunks == 1 && self.rows && self.outer > 1 {
+            return self.run_rows(&streams, operands, pool);
+        }
         let units = self.outer * chunks;
         // Short reductions go to a task by the dozen.
         let per_task = (CHUNK / self.inner / self.reduced.min(rows_per_chunk)).max(1);
@@ -97,6 +104,22 @@ impl Reduce {
                 out.set(outer * self.inner + inner, value as f32);
             }
         }
+    }
+
+    /// Where a result is one chunk: whole rows of results straight to their place.
+    fn run_rows(&self, streams: &[Stream<'_>], operands: &mut Operands<'_>, pool: &Pool) {
+        let per_task = (CHUNK / self.inner / self.reduced).max(1);
+        let out = operands.rows_mut(0).per_task(per_task);
+        pool.run(self.outer.div_ceil(per_task), out, |_, mut piece, scratch| {
+            let mut sums = vec![0.0; self.inner];
+            for index in 0..piece.count() {
+                let outer = piece.first() + index;
+                self.chunk(streams, outer * self.reduced * self.inner, self.reduced, &mut sums, scratch);
+                for (result, sum) in piece.row(index).iter_mut().zip(&sums) {
+                    *result = *sum as f32;
+                }
+            }
+        });
     }
 
     /// Reduces `rows` rows of `inner` elements from element `first` of the walk on into `sums`.

@@ -4,6 +4,7 @@ use llmc_compiler::program::{Kernel, Program, Step, View};
 
 use super::attention::scratch_floats;
 use super::matmul::MatMul;
+use super::routed;
 use super::window::{Bound, Window};
 
 /// What a thread has of its own: the touched part of its stack, its part of the allocator, small tiles of loops.
@@ -22,7 +23,10 @@ pub fn working_bytes(programs: &[&Program], threads: usize) -> u64 {
 
 /// Floats that a thread packs for a matrix product.
 fn packed_floats(step: &Step, threads: usize) -> usize {
-    let Kernel::MatMul { accumulate } = step.kernel else { return 0 };
+    let accumulate = match step.kernel {
+        Kernel::MatMul { accumulate } => accumulate,
+        _ => return routed_floats(step).map_or(0, |(packed, _)| packed),
+    };
     let windows = |views: &[View]| views.iter().map(unplaced).collect();
     let bound = Bound { reads: windows(&step.reads), in_place: Vec::new(), writes: windows(&step.writes) };
     // A product that cannot be made ready is told when the device is made.
@@ -39,12 +43,22 @@ fn unplaced(view: &View) -> Window {
     }
 }
 
-/// Floats of a thread's scratch memory for attention.
+/// Floats that a thread packs at most for a routed product, whatever the ids are, and those of its scratch memory.
+fn routed_floats(step: &Step) -> Option<(usize, usize)> {
+    let size = |read: usize, axis: usize| step.reads[read].shape[axis] as usize;
+    match step.kernel {
+        Kernel::RoutedMatMul => Some(routed::product_floats(size(1, 0), size(0, 1), size(2, 2))),
+        Kernel::RoutedOuter { .. } => Some(routed::outer_floats(size(1, 0), size(0, 1), size(2, 1))),
+        _ => None,
+    }
+}
+
+/// Floats of a thread's scratch memory for attention or a routed product.
 fn tile_floats(step: &Step) -> usize {
     let is_gradient = match step.kernel {
         Kernel::Attention { .. } | Kernel::CachedAttention(_) => false,
         Kernel::AttentionGrad { .. } => true,
-        _ => return 0,
+        _ => return routed_floats(step).map_or(0, |(_, scratch)| scratch),
     };
     let size = |read: usize, axis: usize| {
         let view = step.reads.get(read);

@@ -96,6 +96,22 @@ impl<'a> MatrixMut<'a> {
         MatrixMut { pointer, rows, columns, owner: PhantomData }
     }
 
+    /// The first `rows x columns` values of a slice.
+    pub fn from_slice(values: &'a mut [f32], rows: usize, columns: usize) -> Self {
+        assert!(values.len() >= rows * columns);
+        MatrixMut { pointer: values.as_mut_ptr(), rows: (rows, columns), columns: (columns, 1), owner: PhantomData }
+    }
+
+    /// One value everywhere.
+    pub fn fill(&mut self, value: f32) {
+        for row in 0..self.rows.0 {
+            for column in 0..self.columns.0 {
+                // SAFETY: an element of this matrix, which is its alone.
+                unsafe { *self.pointer.add(row * self.rows.1 + column * self.columns.1) = value };
+            }
+        }
+    }
+
     /// `self = [self +] factor * a b`, on this thread, each element summed over `k` in an order that depends on the shapes alone.
     pub fn multiply(&mut self, accumulate: bool, factor: f32, a: Matrix<'_>, b: Matrix<'_>) {
         assert!(a.rows.0 == self.rows.0 && b.columns.0 == self.columns.0 && a.columns.0 == b.rows.0);

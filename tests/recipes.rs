@@ -37,7 +37,7 @@ fn every_recipe_compiles_to_what_it_did() {
 fn every_recipe_is_laid_out_canonically() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../recipes");
     let mut paths = Vec::new();
-    for folder in [folder.clone(), folder.join("std"), folder.join("bench")] {
+    for folder in [folder.clone(), folder.join("std"), folder.join("bench"), folder.join("architectures")] {
         let entries = fs::read_dir(folder).expect("a folder of recipes").map(|entry| entry.expect("an entry").path());
         paths.extend(entries.filter(|path| path.extension().is_some_and(|extension| extension == "recipe")));
     }

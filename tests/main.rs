@@ -4,6 +4,7 @@ mod architecture;
 mod bench;
 mod cli;
 mod data;
+mod experts;
 mod fidelity;
 mod generation;
 mod gguf;

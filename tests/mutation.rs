@@ -58,7 +58,7 @@ const PIECES: [&str; 36] = [
 fn corpus() -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut texts = Vec::new();
-    for folder in ["recipes", "recipes/std", "tests/reference", "tests/wrong"] {
+    for folder in ["recipes", "recipes/architectures", "recipes/std", "tests/reference", "tests/wrong"] {
         let mut paths: Vec<_> =
             fs::read_dir(root.join(folder)).into_iter().flatten().flatten().map(|e| e.path()).collect();
         paths.sort();

@@ -32,7 +32,7 @@ impl Writer {
 
     pub(crate) fn add(&mut self, op: ModelOp, inputs: &[usize], shape: Vec<Dim>) -> usize {
         let dtype = match op {
-            ModelOp::Input(_) => DType::I32,
+            ModelOp::Input(_) | ModelOp::TopK { places: true, .. } => DType::I32,
             _ => DType::F32,
         };
         let origin = Origin { path: self.path.clone(), place: "test:1".to_owned() };
@@ -197,6 +197,41 @@ pub(crate) fn llama(layers: usize, width: u64, heads: [u64; 2], hidden: u64, voc
     w.finish(logits, vocab)
 }
 
+/// One layer of routed experts, whose balance is added to the loss.
+pub(crate) fn experts(width: u64, experts: u64, chosen: u64, hidden: u64, vocab: u64) -> ModelPlan {
+    let mut w = Writer::new("experts");
+    let tokens = w.input("tokens");
+    let sized = |last: &[u64]| [b(), t()].into_iter().chain(last.iter().map(|&size| Dim::constant(size))).collect();
+    let table = w.weight("embed_tokens.weight", &[vocab, width]);
+    let x = w.add(ModelOp::Lookup, &[table, tokens], sized(&[width]));
+    let gate = w.weight("gate.weight", &[experts, width]);
+    let scores = w.product(x, gate, true);
+    let scores = w.like(ModelOp::Softmax, &[scores]);
+    let ids = w.add(ModelOp::TopK { count: chosen, places: true }, &[scores], sized(&[chosen]));
+    let shares = w.add(ModelOp::Pick, &[scores, ids], sized(&[chosen]));
+    let up = w.weight("experts.*.up.weight", &[experts, hidden, width]);
+    let down = w.weight("experts.*.down.weight", &[experts, hidden, width]);
+    let routed = |transpose_right: bool| ModelOp::RoutedMatMul { transpose_right };
+    let inside = w.add(routed(true), &[x, ids, up], sized(&[chosen, hidden]));
+    let inside = w.like(ModelOp::Unary(UnaryFunction::Silu), &[inside]);
+    let outside = w.add(routed(false), &[inside, ids, down], sized(&[chosen, width]));
+    let sum = Einsum { left: vec![0, 1, 2, 3], right: vec![0, 1, 2], result: vec![0, 1, 3] };
+    let summed = w.add(ModelOp::Einsum(sum), &[outside, shares], sized(&[width]));
+    let x = w.sum(x, summed);
+    // The mean probability of each expert times the share of choices that it got.
+    let counts = w.add(ModelOp::Place { size: Dim::constant(experts) }, &[shares, ids], sized(&[experts]));
+    let product = w.like(ModelOp::Binary(BinaryFunction::Multiply), &[counts, scores]);
+    let mut balance = product;
+    for axis in 0..3 {
+        let mut shape = w.plan.nodes[balance].shape.clone();
+        shape[axis] = Dim::constant(1);
+        balance = w.add(ModelOp::Reduce { kind: ReduceFunction::Mean, axis }, &[balance], shape);
+    }
+    let x = w.like(ModelOp::AddLoss { weight: 0.5 }, &[x, balance]);
+    let logits = w.product(x, table, true);
+    w.finish(logits, vocab)
+}
+
 /// A stage that trains a model.
 pub(crate) fn stage(model: ModelPlan, micro_batch: u64, sequence_length: u64, accumulation: u64) -> StagePlan {
     StagePlan {
@@ -239,5 +274,6 @@ pub(crate) fn tiny_stages(accumulation: u64) -> Vec<(&'static str, StagePlan)> {
     vec![
         ("gpt2", stage(gpt2(8, 2, 11, 6, 0.25), 2, 5, accumulation)),
         ("llama", stage(llama(2, 8, [4, 2], 12, 11, true), 2, 5, accumulation)),
+        ("experts", stage(experts(8, 4, 2, 6, 11), 2, 5, accumulation)),
     ]
 }

@@ -177,6 +177,7 @@ impl<'a> Elaborator<'a, '_> {
             if each.shape.iter().any(|size| size.as_constant() == Some(0)) {
                 return Err(empty(function.name, &each.shape, span));
             }
+            self.ids_must_fit(&each, &inputs)?;
             tensors.push(self.add(each, span)?);
         }
         match tensors.pop() {

@@ -43,7 +43,7 @@ fn from_tensor(taken: &Taken, tensor: Tensor, span: &Span) -> Result<Given, Stop
         Takes::Tensor(Some(DType::I32)) if tensor.dtype == Some(DType::F32) => {
             return Err(Diagnostic::error(WRONG_DTYPE, format!("`{}` takes whole numbers, found floats", taken.name))
                 .label(span, "holds floats")
-                .help("ids are `tokens`, `positions` or `documents` of the model")
+                .help("ids are `tokens`, `positions` or `documents` of the model, or the places that `top_k` gives")
                 .into());
         }
         Takes::Tensor(_) => {}

@@ -7,6 +7,7 @@ mod convert;
 mod elaborator;
 mod expressions;
 mod functions;
+mod ids;
 mod import;
 mod inputs;
 mod open;

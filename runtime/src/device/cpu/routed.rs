@@ -82,7 +82,7 @@ pub fn outer(operands: &mut Operands<'_>, pool: &Pool, accumulate: bool, origin:
     let (each_a, each_b) = (ids.count() / a.count(), ids.count() / b.count());
     let groups = Groups::new(&ids, sums.shape[0]);
     let layout = TileLayout {
-        batch: Layout::new([(sums.shape[0], sums.strides[0])].into_iter()),
+        batch: Layout::new([(sums.shape[0], sums.strides[0])]),
         rows: (sums.shape[1], sums.strides[1]),
         columns: (sums.shape[2], sums.strides[2]),
         tile: TILE,

@@ -74,5 +74,6 @@ fn wrong_number(inputs: &Inputs, part: &[&str], tensor: &Tensor, wrong: &dyn Fn(
         [only] if only.chars().count() == tensor.shape.len() => "names stand apart: `b t d`, not `btd`",
         _ => "every dimension needs a name",
     };
-    wrong(format!("`{names}` names {} dimensions of {}", part.len(), show(&tensor.shape)), help)
+    let count = if part.len() == 1 { "1 dimension".to_owned() } else { format!("{} dimensions", part.len()) };
+    wrong(format!("`{names}` names {count} of {}", show(&tensor.shape)), help)
 }

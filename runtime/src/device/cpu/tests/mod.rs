@@ -9,6 +9,7 @@ mod matmul;
 mod optimizer;
 mod reduce;
 mod rotate;
+mod routed;
 mod rows;
 mod speed;
 

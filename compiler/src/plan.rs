@@ -6,6 +6,7 @@ mod attention;
 mod component;
 mod curation;
 mod data;
+mod extend;
 mod language;
 mod layout;
 mod mixing;
@@ -31,6 +32,7 @@ pub use data::{
     About, Columns, DatasetPlan, MixturePart, MixturePlan, Packing, Source, SourceKind, TiktokenEncoding,
     TokenizerModel, TokenizerPlan, TokenizerSource, TrainedTokenizer,
 };
+pub use extend::{Align, ExtendPlan};
 pub use language::{LANGUAGES, Language};
 pub use layout::{Layout, MissingColumn};
 pub use mixing::{Blend, PartPlan, REPEATS_WORTH_IT, Shares, repeats};
@@ -72,6 +74,9 @@ pub struct StagePlan {
     pub name: String,
     /// Where its weights start.
     pub init: InitPlan,
+    /// What becomes of learned positions on the way to a longer context; none where the weights are taken as they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extend: Option<ExtendPlan>,
     /// The elaborated model.
     pub model: ModelPlan,
     /// The name of the data set or mixture.

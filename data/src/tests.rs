@@ -108,6 +108,7 @@ fn stage(is_tokens: bool) -> StagePlan {
     StagePlan {
         name: "pretrain".to_owned(),
         init: InitPlan::Random,
+        extend: None,
         model,
         data: "text".to_owned(),
         tokenizer: (!is_tokens).then(|| "tokens".to_owned()),

@@ -202,6 +202,7 @@ pub(crate) fn stage(model: ModelPlan, micro_batch: u64, sequence_length: u64, ac
     StagePlan {
         name: "pretrain".to_owned(),
         init: InitPlan::Random,
+        extend: None,
         model,
         data: "text".to_owned(),
         tokenizer: None,

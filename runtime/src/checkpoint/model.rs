@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use llmc_compiler::plan::{
-    InitPlan, ModelPlan, ObjectivePlan, OptimizerPlan, Packing, ScheduleKind, SchedulePlan, StagePlan,
+    InitPlan, ModelOp, ModelPlan, ObjectivePlan, OptimizerPlan, Packing, Rotary, RotaryScaling, ScheduleKind,
+    SchedulePlan, StagePlan,
 };
 use llmc_grammar::codes::{DAMAGED_FILE, NOT_A_CHECKPOINT};
 use serde::de::DeserializeOwned;
@@ -121,13 +122,21 @@ impl TrainedModel {
     }
 }
 
-/// Positions that a model has: what its `config.json` says, else the rows that it was trained on.
+/// Positions that a model has: what its `config.json` says, else the rows that it was trained on. Under dynamic NTK scaling
+/// the config says those of the first training, and the model reads `factor` times as many.
 pub fn context(stage: &StagePlan) -> u64 {
     let config = stage.model.config.as_ref();
-    ["max_position_embeddings", "n_positions", "n_ctx"]
+    let written = ["max_position_embeddings", "n_positions", "n_ctx"]
         .iter()
         .find_map(|key| config?.get(*key)?.as_u64())
-        .unwrap_or(stage.sequence_length)
+        .unwrap_or(stage.sequence_length);
+    let stretched = stage.model.nodes.iter().find_map(|node| match &node.op {
+        ModelOp::Rotate(Rotary { scaling: RotaryScaling::DynamicNtk { factor, original }, .. }) => {
+            Some((factor * *original as f64).round() as u64)
+        }
+        _ => None,
+    });
+    written.max(stretched.unwrap_or(0))
 }
 
 /// The directory itself, or the newest checkpoint of the run or runs' directory that it is.
@@ -199,6 +208,7 @@ fn stage_of(model: ModelPlan, config: &Value) -> StagePlan {
     StagePlan {
         name: "model".to_owned(),
         init: InitPlan::Random,
+        extend: None,
         model,
         data: String::new(),
         tokenizer: None,

@@ -4,6 +4,7 @@ mod batch;
 mod consistency;
 mod data;
 mod duration;
+mod extend;
 mod leak;
 mod objective;
 mod order;
@@ -92,10 +93,11 @@ fn check(
     consistency::data_and_tokenizer(item, &record, data, checking);
     consistency::held_out(item, &record, data, checking.diagnostics);
     consistency::without_effect(item, &record, checking.diagnostics);
-    let model = weights::model(&record, checking);
+    let extended = weights::model(item, &record, parent, checking);
+    let (model, extend) = extended.map_or((None, None), |(model, extend)| (Some(model), extend));
     if let Some(model) = &model {
         consistency::vocabulary(&record, data, model, checking);
-        consistency::context(&record, model, checking.diagnostics);
+        consistency::context(&record, model, parent.is_some() || record.is_written("init"), checking.diagnostics);
     }
     let objective = objective::check(&record, checking.diagnostics);
     if let (Some(model), Some(objective)) = (&model, &objective) {
@@ -120,7 +122,7 @@ fn check(
             duration::interval(&record, "checkpoint", batch, steps, checking.diagnostics),
         )
     });
-    let init = model.as_ref().and_then(|model| weights::init(&record, parent, model, checking));
+    let init = model.as_ref().and_then(|model| weights::init(&record, parent, model, extend.as_ref(), checking));
     if checking.diagnostics[before..].iter().any(Diagnostic::is_error) {
         return None;
     }
@@ -130,6 +132,7 @@ fn check(
     Some(StagePlan {
         name: item.name.text.clone(),
         init: init?,
+        extend,
         model,
         data: data_name?.to_owned(),
         tokenizer: tokenizer?.filter(|_| !data.is_tokens()).map(str::to_owned),

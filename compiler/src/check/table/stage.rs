@@ -1,6 +1,7 @@
 //! Rows of the table: `stage`.
 
 use super::super::units::Dimension;
+use super::extend::EXTENSIONS;
 use super::objective::OBJECTIVES;
 use super::{Field, Form, Presence, Range, Type};
 
@@ -141,6 +142,14 @@ pub static STAGE: Form = Form {
             presence: Presence::Optional("each weight's own initialiser"),
             doc: "Weights to start from. The directory's `config.json` fills in the model's arguments that are not written.",
             example: "hf(\"models/gpt2\")",
+        },
+        Field {
+            name: "extend",
+            ty: Type::Call(EXTENSIONS),
+            presence: Presence::Optional("the context of the weights"),
+            doc: "How the trained model, of the stage after `from` or of `init`, comes to a longer context; gives the model's \
+                  `context` and `scaling`.",
+            example: "interpolate(to: 512 tokens)",
         },
         Field {
             name: "sample",

@@ -8,6 +8,7 @@ mod extend;
 mod fidelity;
 mod generation;
 mod gguf;
+mod growth;
 mod import;
 mod mutation;
 mod objectives;

@@ -17,6 +17,7 @@ mod process;
 mod quality;
 mod rotary;
 mod source;
+mod stretch;
 
 use std::collections::BTreeMap;
 

@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod curve;
 pub mod data;
+pub mod growth;
 pub mod lock;
 pub mod metrics;
 pub mod predict;

@@ -4,6 +4,7 @@ mod architecture;
 mod bench;
 mod cli;
 mod data;
+mod eval;
 mod extend;
 mod fidelity;
 mod generation;

@@ -5,11 +5,14 @@
 
 mod model;
 mod optimizer;
+mod reading;
 
 use crate::graph::{Builder, Graph, Id, Target, gradients};
 use crate::op::{Op, Reduction, Type};
 use crate::plan::{DType, LossPlan, Origin, StagePlan};
 use model::{Forward, Pass};
+
+pub use reading::Reading;
 
 /// The graphs of a training stage.
 pub struct StageGraphs {
@@ -66,19 +69,32 @@ fn lower_evaluate(stage: &StagePlan) -> Result<Graph, String> {
     Ok(graph)
 }
 
-/// Forward to the cross-entropy of every token, `losses [B, T]`, and the `logits [B, T, V]`.
+/// Sizes of a forward pass over whole rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RowSizes {
+    /// Rows: the model's `B`.
+    pub batch: u64,
+    /// Tokens of a row: `T`.
+    pub tokens: u64,
+    /// Tokens of an encoder's row, where there is one: `S`.
+    pub source: Option<u64>,
+}
+
+/// Forward to the cross-entropy of every token, `losses [B, T]`, and, where `logits` are asked for, those, `[B, T, V]`.
 ///
 /// # Errors
 /// As [`lower`].
-pub fn lower_score(stage: &StagePlan, batch: u64, tokens: u64) -> Result<Graph, String> {
-    model::one_sided(&stage.model)?;
+pub fn lower_score(stage: &StagePlan, sizes: RowSizes, logits: bool) -> Result<Graph, String> {
+    let RowSizes { batch, tokens, source } = sizes;
     let mut graph = Graph::new();
-    let forward = model::forward(&mut graph, stage, &Pass::plain(batch, tokens))?;
+    let forward = model::forward(&mut graph, stage, &Pass::with_source(batch, tokens, source))?;
     let losses = token_losses(&mut graph, stage, LossPlan::default(), forward.logits);
     let origin = graph.origin(forward.logits).clone();
     let losses = Builder::new(&mut graph, origin).reshape(losses, &[batch, tokens]);
     graph.output(Target::Result("losses".to_owned()), losses);
-    graph.output(Target::Result("logits".to_owned()), forward.logits);
+    if logits {
+        graph.output(Target::Result("logits".to_owned()), forward.logits);
+    }
     Ok(graph)
 }
 
@@ -211,7 +227,11 @@ mod tests {
             ids.into_iter().filter(|&id| matches!(graph.op(id), Op::Dropout { .. })).count()
         };
         assert_eq!(dropouts(&graphs.update), 4);
-        for graph in [graphs.evaluate, lower_probe(&stage).unwrap(), lower_score(&stage, 1, 3).unwrap()] {
+        for graph in [
+            graphs.evaluate,
+            lower_probe(&stage).unwrap(),
+            lower_score(&stage, RowSizes { batch: 1, tokens: 3, source: None }, true).unwrap(),
+        ] {
             assert_eq!(dropouts(&graph), 0);
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::reading::decodable;
 use crate::dim::Dim;
 use crate::graph::{Builder, Graph, Id, Target};
 use crate::op::{Op, Reduction, Shape, Type};
@@ -28,6 +29,11 @@ impl Pass {
     /// The whole sequence at once, without dropout.
     pub(super) fn plain(batch: u64, tokens: u64) -> Pass {
         Pass { batch, tokens, source: None, dropout: None, context: None }
+    }
+
+    /// As [`Pass::plain`], with rows of `source` tokens for an encoder.
+    pub(super) fn with_source(batch: u64, tokens: u64, source: Option<u64>) -> Pass {
+        Pass { source, ..Pass::plain(batch, tokens) }
     }
 
     /// The rows of a stage, without dropout.
@@ -73,7 +79,7 @@ pub(super) struct Forward {
 pub(super) fn forward(graph: &mut Graph, stage: &StagePlan, pass: &Pass) -> Result<Forward, String> {
     let model: &ModelPlan = &stage.model;
     if pass.context.is_some() {
-        decodable(model)?;
+        decodable(stage)?;
     }
     let weights = super::optimizer::states(graph, "weight", model);
     let objective = &stage.objective.kind;
@@ -92,36 +98,6 @@ pub(super) fn forward(graph: &mut Graph, stage: &StagePlan, pass: &Pass) -> Resu
         values.push(value);
     }
     Ok(Forward { logits: values[model.output], weights: lowering.weights })
-}
-
-/// Whether every token of a model sees what is before it alone, so that logits go on with a text.
-pub(super) fn one_sided(model: &ModelPlan) -> Result<(), String> {
-    if model.takes("source") {
-        return Err(format!("`{}` has an encoder: texts are neither scored nor written with it yet", model.name));
-    }
-    for node in &model.nodes {
-        let ModelOp::Attend(settings) = &node.op else { continue };
-        let Origin { path, place } = &node.origin;
-        if !settings.causal && settings.order != Some(OrderRule::NotLater) {
-            return Err(format!(
-                "`{}` sees both sides of a token ({path} {place}): it cannot go on with a text",
-                model.name
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// Whether a model can write text token by token.
-fn decodable(model: &ModelPlan) -> Result<(), String> {
-    one_sided(model)?;
-    let biased = |node: &&ModelNode| matches!(&node.op, ModelOp::Attend(settings) if settings.bias);
-    match model.nodes.iter().find(biased) {
-        None => Ok(()),
-        Some(ModelNode { origin: Origin { path, place }, .. }) => {
-            Err(format!("the scores of `{}` need the whole row ({path} {place}): it cannot write text yet", model.name))
-        }
-    }
 }
 
 /// The state of one [`forward`].

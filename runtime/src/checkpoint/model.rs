@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use llmc_compiler::check::model::rows_looked_up;
 use llmc_compiler::plan::{
     InitPlan, ModelOp, ModelPlan, ObjectivePlan, OptimizerPlan, Packing, Rotary, RotaryScaling, ScheduleKind,
     SchedulePlan, StagePlan,
@@ -116,9 +117,28 @@ impl TrainedModel {
         Ok(self)
     }
 
-    /// Positions that the model has.
+    /// Its tokenizer.
+    ///
+    /// # Errors
+    /// If it has none, with the reason.
+    pub fn text_tokenizer(&self) -> Result<&Tokenizer, Failure> {
+        self.tokenizer.as_ref().ok_or_else(|| {
+            Failure::with_help(
+                NOT_A_CHECKPOINT,
+                format!("there is no text to go in or out of `{}`: {}", self.directory.display(), self.no_tokenizer),
+                "`--tokenizer FILE` names a tokenizer.json",
+            )
+        })
+    }
+
+    /// Tokens of the longest text that the model reads.
     pub fn context(&self) -> u64 {
         context(&self.stage)
+    }
+
+    /// Positions that the model has a weight for; none where it can read longer texts than it was made for.
+    pub fn positions(&self) -> Option<u64> {
+        rows_looked_up(&self.stage.model, "positions")
     }
 }
 

@@ -7,7 +7,7 @@ mod speed;
 
 use std::time::Instant;
 
-use llmc_grammar::codes::{NOT_A_CHECKPOINT, TOO_LONG};
+use llmc_grammar::codes::TOO_LONG;
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -81,13 +81,7 @@ impl<'m> Generator<'m> {
         batch: u64,
         machine: &Machine,
     ) -> Result<Generator<'m>, Failure> {
-        let Some(tokenizer) = &model.tokenizer else {
-            return Err(Failure::with_help(
-                NOT_A_CHECKPOINT,
-                format!("there is no text to go in or out of `{}`: {}", model.directory.display(), model.no_tokenizer),
-                "`--tokenizer FILE` names a tokenizer.json",
-            ));
-        };
+        let tokenizer = model.text_tokenizer()?;
         let several = requests.len() > 1;
         let numbered = requests.into_iter().enumerate();
         let requests: Vec<(Request, Vec<u32>)> = numbered

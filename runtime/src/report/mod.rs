@@ -6,6 +6,7 @@ pub mod data;
 pub mod growth;
 pub mod lock;
 pub mod metrics;
+pub mod plot;
 pub mod predict;
 pub mod progress;
 pub mod terminal;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::halves::{Half, Halves};
 use super::reading::decodable;
 use crate::dim::Dim;
 use crate::graph::{Builder, Graph, Id, Target};
@@ -82,22 +83,44 @@ pub(super) fn forward(graph: &mut Graph, stage: &StagePlan, pass: &Pass) -> Resu
         decodable(stage)?;
     }
     let weights = super::optimizer::states(graph, "weight", model);
-    let objective = &stage.objective.kind;
-    let mut lowering =
-        Lowering { graph, pass, model, objective, weights, inputs: BTreeMap::new(), dropouts: 0, attentions: 0 };
+    let mut lowering = Lowering::new(graph, pass, stage, weights);
     let mut values: Vec<Id> = Vec::with_capacity(model.nodes.len());
     for node in &model.nodes {
         let inputs: Vec<Id> = node.inputs.iter().map(|&input| values[input]).collect();
-        let value = lowering.lower(node, &inputs)?;
-        let expected = pass.shape(&node.shape, &node.origin)?;
-        let found = &lowering.graph.ty(value).shape;
-        if *found != expected {
-            let Origin { path, place } = &node.origin;
-            return Err(format!("{:?} is {found:?}, not {expected:?} ({path} {place})", node.op));
+        values.push(lowering.checked(node, &inputs)?);
+    }
+    Ok(Forward { logits: values[model.output], weights: lowering.weights })
+}
+
+/// Adds one half of a model with an encoder to a graph. Gives the logits `[B, T, V]`, which only the half of the tokens has.
+pub(super) fn forward_half(
+    graph: &mut Graph,
+    stage: &StagePlan,
+    pass: &Pass,
+    half: Half,
+) -> Result<Option<Id>, String> {
+    let model: &ModelPlan = &stage.model;
+    let halves = Halves::of(model);
+    let weights = super::optimizer::states(graph, "weight", model);
+    let mut lowering = Lowering::new(graph, pass, stage, weights);
+    let mut values: Vec<Option<Id>> = Vec::with_capacity(model.nodes.len());
+    for (index, node) in model.nodes.iter().enumerate() {
+        let name = || format!("memory/{index}");
+        let inputs: Option<Vec<Id>> = node.inputs.iter().map(|&input| values[input]).collect();
+        let value = match inputs.filter(|_| halves.computes(half, model, index)) {
+            Some(inputs) => Some(lowering.checked(node, &inputs)?),
+            None if half == Half::Tokens && halves.passes(index) => {
+                let ty = Type { shape: pass.shape(&node.shape, &node.origin)?, dtype: node.dtype };
+                Some(lowering.graph.add(Op::State { name: name(), ty }, &[], &node.origin))
+            }
+            None => None,
+        };
+        if let (Some(value), Half::Source, true) = (value, half, halves.passes(index)) {
+            lowering.graph.output(Target::State(name()), value);
         }
         values.push(value);
     }
-    Ok(Forward { logits: values[model.output], weights: lowering.weights })
+    Ok(values[model.output])
 }
 
 /// The state of one [`forward`].
@@ -112,7 +135,26 @@ struct Lowering<'a> {
     attentions: u64,
 }
 
-impl Lowering<'_> {
+impl<'a> Lowering<'a> {
+    fn new(graph: &'a mut Graph, pass: &'a Pass, stage: &'a StagePlan, weights: Vec<Id>) -> Lowering<'a> {
+        let (model, objective) = (&stage.model, &stage.objective.kind);
+        Lowering { graph, pass, model, objective, weights, inputs: BTreeMap::new(), dropouts: 0, attentions: 0 }
+    }
+
+    /// The value of one operation, which must have the shape that the plan says.
+    fn checked(&mut self, node: &ModelNode, inputs: &[Id]) -> Result<Id, String> {
+        let value = self.lower(node, inputs)?;
+        let expected = self.pass.shape(&node.shape, &node.origin)?;
+        let found = &self.graph.ty(value).shape;
+        match *found == expected {
+            true => Ok(value),
+            false => {
+                let Origin { path, place } = &node.origin;
+                Err(format!("{:?} is {found:?}, not {expected:?} ({path} {place})", node.op))
+            }
+        }
+    }
+
     /// The value of one operation.
     fn lower(&mut self, node: &ModelNode, inputs: &[Id]) -> Result<Id, String> {
         let pass = self.pass;

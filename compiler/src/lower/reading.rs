@@ -16,19 +16,29 @@ pub enum Reading {
 }
 
 impl Reading {
-    /// How the model of a stage reads.
+    /// How the model of a stage reads. What follows an order reads as it was trained.
     pub fn of(stage: &StagePlan) -> Reading {
-        let model = &stage.model;
         let masked = stage.objective.kind.parts().iter().all(|part| matches!(part, Objective::MaskedLm(_)));
-        let order = |rule: OrderRule| move |node: &ModelNode| matches!(&node.op, ModelOp::Attend(settings) if settings.order == Some(rule));
+        match Reading::of_model(&stage.model) {
+            Reading::Forward if masked && follows(&stage.model, OrderRule::NotLater) => Reading::BothSides,
+            reading => reading,
+        }
+    }
+
+    /// How a model reads of which no training is known.
+    pub fn of_model(model: &ModelPlan) -> Reading {
         match two_sided(model) {
             _ if model.takes("source") => Reading::Translation,
-            _ if model.nodes.iter().any(order(OrderRule::Earlier)) => Reading::Ordered,
+            _ if follows(model, OrderRule::Earlier) => Reading::Ordered,
             Some(_) => Reading::BothSides,
-            None if masked && model.nodes.iter().any(order(OrderRule::NotLater)) => Reading::BothSides,
             None => Reading::Forward,
         }
     }
+}
+
+/// Whether attention of a model follows an order by this rule.
+fn follows(model: &ModelPlan, rule: OrderRule) -> bool {
+    model.nodes.iter().any(|node| matches!(&node.op, ModelOp::Attend(settings) if settings.order == Some(rule)))
 }
 
 /// Where a token sees what stands behind it, if it does.

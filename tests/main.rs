@@ -6,6 +6,7 @@ mod cli;
 mod data;
 mod eval;
 mod extend;
+mod families;
 mod fidelity;
 mod generation;
 mod gguf;

@@ -7,6 +7,7 @@ mod component;
 mod curation;
 mod data;
 mod einsum;
+mod extend;
 mod language;
 mod layout;
 mod mixing;
@@ -17,6 +18,7 @@ mod process;
 mod quality;
 mod rotary;
 mod source;
+mod stretch;
 
 use std::collections::BTreeMap;
 
@@ -33,6 +35,7 @@ pub use data::{
     TokenizerModel, TokenizerPlan, TokenizerSource, TrainedTokenizer,
 };
 pub use einsum::Einsum;
+pub use extend::{Align, ExtendPlan};
 pub use language::{LANGUAGES, Language};
 pub use layout::{Layout, MissingColumn};
 pub use mixing::{Blend, PartPlan, REPEATS_WORTH_IT, Shares, repeats};
@@ -74,6 +77,9 @@ pub struct StagePlan {
     pub name: String,
     /// Where its weights start.
     pub init: InitPlan,
+    /// What becomes of learned positions on the way to a longer context; none where the weights are taken as they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extend: Option<ExtendPlan>,
     /// The elaborated model.
     pub model: ModelPlan,
     /// Paths of the weights that stay as they are, in the order of the model.

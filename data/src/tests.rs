@@ -110,6 +110,7 @@ fn stage(is_tokens: bool) -> StagePlan {
         init: InitPlan::Random,
         frozen: Vec::new(),
         weighted: false,
+        extend: None,
         model,
         data: "text".to_owned(),
         tokenizer: (!is_tokens).then(|| "tokens".to_owned()),

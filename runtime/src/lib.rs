@@ -4,6 +4,7 @@ pub mod bench;
 pub mod checkpoint;
 pub mod command;
 pub mod device;
+pub mod eval;
 pub mod failure;
 pub mod generate;
 pub mod report;

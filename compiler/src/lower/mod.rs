@@ -3,13 +3,18 @@
 //! Everything a user can get wrong has been found by then. What is left can fail only by a bug of ours, or because a model asks
 //! something of `T` that the number of tokens at hand does not give (decoding runs with one token); it is told as a sentence.
 
+mod halves;
 mod model;
 mod optimizer;
+mod reading;
 
 use crate::graph::{Builder, Graph, Id, Target, gradients};
 use crate::op::{Op, Reduction, Type};
 use crate::plan::{DType, LossPlan, Origin, StagePlan};
+use halves::Half;
 use model::{Forward, Pass};
+
+pub use reading::Reading;
 
 /// The graphs of a training stage.
 pub struct StageGraphs {
@@ -70,19 +75,32 @@ fn lower_evaluate(stage: &StagePlan) -> Result<Graph, String> {
     Ok(graph)
 }
 
-/// Forward to the cross-entropy of every token, `losses [B, T]`, and the `logits [B, T, V]`.
+/// Sizes of a forward pass over whole rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RowSizes {
+    /// Rows: the model's `B`.
+    pub batch: u64,
+    /// Tokens of a row: `T`.
+    pub tokens: u64,
+    /// Tokens of an encoder's row, where there is one: `S`.
+    pub source: Option<u64>,
+}
+
+/// Forward to the cross-entropy of every token, `losses [B, T]`, and, where `logits` are asked for, those, `[B, T, V]`.
 ///
 /// # Errors
 /// As [`lower`].
-pub fn lower_score(stage: &StagePlan, batch: u64, tokens: u64) -> Result<Graph, String> {
-    model::one_sided(&stage.model)?;
+pub fn lower_score(stage: &StagePlan, sizes: RowSizes, logits: bool) -> Result<Graph, String> {
+    let RowSizes { batch, tokens, source } = sizes;
     let mut graph = Graph::new();
-    let forward = model::forward(&mut graph, stage, &Pass::plain(batch, tokens))?;
+    let forward = model::forward(&mut graph, stage, &Pass::with_source(batch, tokens, source))?;
     let losses = token_losses(&mut graph, stage, LossPlan::default(), forward.logits);
     let origin = graph.origin(forward.logits).clone();
     let losses = Builder::new(&mut graph, origin).reshape(losses, &[batch, tokens]);
     graph.output(Target::Result("losses".to_owned()), losses);
-    graph.output(Target::Result("logits".to_owned()), forward.logits);
+    if logits {
+        graph.output(Target::Result("logits".to_owned()), forward.logits);
+    }
     Ok(graph)
 }
 
@@ -115,13 +133,18 @@ pub fn lower_probe(stage: &StagePlan) -> Result<Graph, String> {
 pub fn lower_decode(stage: &StagePlan, batch: u64, tokens: u64, context: u64) -> Result<Graph, String> {
     let mut graph = Graph::new();
     let forward = model::forward(&mut graph, stage, &Pass::decode(batch, tokens, context))?;
-    let origin = graph.origin(forward.logits).clone();
-    let mut build = Builder::new(&mut graph, origin);
-    let last = Op::Slice { axis: 1, start: tokens - 1, length: 1 };
-    let last = build.add_op(last, &[forward.logits]);
+    last_logits(&mut graph, stage, forward.logits, tokens);
+    Ok(graph)
+}
+
+/// Gives the logits of the last of so many tokens as a result, `[B, V]`.
+fn last_logits(graph: &mut Graph, stage: &StagePlan, logits: Id, tokens: u64) {
+    let batch = graph.ty(logits).shape[0];
+    let origin = graph.origin(logits).clone();
+    let mut build = Builder::new(graph, origin);
+    let last = build.add_op(Op::Slice { axis: 1, start: tokens - 1, length: 1 }, &[logits]);
     let last = build.reshape(last, &[batch, stage.model.vocab]);
     graph.output(Target::Result("logits".to_owned()), last);
-    Ok(graph)
 }
 
 /// As [`lower_decode`] without logits: what only they need is not computed.
@@ -131,6 +154,32 @@ pub fn lower_decode(stage: &StagePlan, batch: u64, tokens: u64, context: u64) ->
 pub fn lower_prefill(stage: &StagePlan, batch: u64, tokens: u64, context: u64) -> Result<Graph, String> {
     let mut graph = Graph::new();
     model::forward(&mut graph, stage, &Pass::decode(batch, tokens, context))?;
+    Ok(graph)
+}
+
+/// Of a model with an encoder: what depends on `source [B, S]` alone, into the states `memory/N` that [`lower_write`] reads.
+///
+/// # Errors
+/// As [`lower`].
+pub fn lower_read(stage: &StagePlan, sizes: RowSizes) -> Result<Graph, String> {
+    let mut graph = Graph::new();
+    let pass = Pass::with_source(sizes.batch, sizes.tokens, sizes.source);
+    model::forward_half(&mut graph, stage, &pass, Half::Source)?;
+    Ok(graph)
+}
+
+/// Of a model with an encoder, after [`lower_read`] with the same batch and source: `logits [B, V]` of the last of `tokens [B, T]`.
+/// Shorter texts stand at the end of their rows, what stands before them is another document.
+///
+/// # Errors
+/// As [`lower`].
+pub fn lower_write(stage: &StagePlan, sizes: RowSizes) -> Result<Graph, String> {
+    let mut graph = Graph::new();
+    let pass = Pass::with_source(sizes.batch, sizes.tokens, sizes.source);
+    let name = &stage.model.name;
+    let logits = model::forward_half(&mut graph, stage, &pass, Half::Tokens)?
+        .ok_or_else(|| format!("the logits of `{name}` do not depend on `tokens`"))?;
+    last_logits(&mut graph, stage, logits, sizes.tokens);
     Ok(graph)
 }
 
@@ -269,7 +318,7 @@ mod tests {
         stage.model.nodes.push(detached);
         stage.model.output += 1;
         assert!(lower(&stage).err().unwrap().starts_with("the loss does not depend on the weight"));
-        lower_score(&stage, 1, 3).unwrap();
+        lower_score(&stage, RowSizes { batch: 1, tokens: 3, source: None }, false).unwrap();
     }
 
     #[test]
@@ -295,7 +344,11 @@ mod tests {
             ids.into_iter().filter(|&id| matches!(graph.op(id), Op::Dropout { .. })).count()
         };
         assert_eq!(dropouts(&graphs.update), 4);
-        for graph in [graphs.evaluate, lower_probe(&stage).unwrap(), lower_score(&stage, 1, 3).unwrap()] {
+        for graph in [
+            graphs.evaluate,
+            lower_probe(&stage).unwrap(),
+            lower_score(&stage, RowSizes { batch: 1, tokens: 3, source: None }, true).unwrap(),
+        ] {
             assert_eq!(dropouts(&graph), 0);
         }
     }

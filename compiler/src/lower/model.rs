@@ -4,6 +4,8 @@ mod routing;
 
 use std::collections::BTreeMap;
 
+use super::halves::{Half, Halves};
+use super::reading::decodable;
 use crate::dim::Dim;
 use crate::graph::{Builder, Graph, Id, Target};
 use crate::op::{Op, Reduction, Shape, Type};
@@ -30,6 +32,11 @@ impl Pass {
     /// The whole sequence at once, without dropout.
     pub(super) fn plain(batch: u64, tokens: u64) -> Pass {
         Pass { batch, tokens, source: None, dropout: None, context: None }
+    }
+
+    /// As [`Pass::plain`], with rows of `source` tokens for an encoder.
+    pub(super) fn with_source(batch: u64, tokens: u64, source: Option<u64>) -> Pass {
+        Pass { source, ..Pass::plain(batch, tokens) }
     }
 
     /// The rows of a stage, without dropout.
@@ -87,66 +94,48 @@ impl Forward {
 pub(super) fn forward(graph: &mut Graph, stage: &StagePlan, pass: &Pass) -> Result<Forward, String> {
     let model: &ModelPlan = &stage.model;
     if pass.context.is_some() {
-        decodable(model)?;
+        decodable(stage)?;
     }
     let weights = super::optimizer::states(graph, "weight", &model.weights);
-    let objective = &stage.objective.kind;
-    let mut lowering = Lowering {
-        graph,
-        pass,
-        model,
-        objective,
-        weights,
-        detached: Vec::new(),
-        losses: Vec::new(),
-        inputs: BTreeMap::new(),
-        dropouts: 0,
-        attentions: 0,
-    };
+    let mut lowering = Lowering::new(graph, pass, stage, weights);
     let mut values: Vec<Id> = Vec::with_capacity(model.nodes.len());
     for node in &model.nodes {
         let inputs: Vec<Id> = node.inputs.iter().map(|&input| values[input]).collect();
-        let value = lowering.lower(node, &inputs)?;
-        let expected = pass.shape(&node.shape, &node.origin)?;
-        let found = &lowering.graph.ty(value).shape;
-        if *found != expected {
-            let Origin { path, place } = &node.origin;
-            return Err(format!("{:?} is {found:?}, not {expected:?} ({path} {place})", node.op));
-        }
-        values.push(value);
+        values.push(lowering.checked(node, &inputs)?);
     }
     let Lowering { weights, detached, losses, .. } = lowering;
     Ok(Forward { logits: values[model.output], weights, detached, losses })
 }
 
-/// Whether every token of a model sees what is before it alone, so that logits go on with a text.
-pub(super) fn one_sided(model: &ModelPlan) -> Result<(), String> {
-    if model.takes("source") {
-        return Err(format!("`{}` has an encoder: texts are neither scored nor written with it yet", model.name));
-    }
-    for node in &model.nodes {
-        let ModelOp::Attend(settings) = &node.op else { continue };
-        let Origin { path, place } = &node.origin;
-        if !settings.causal && settings.order != Some(OrderRule::NotLater) {
-            return Err(format!(
-                "`{}` sees both sides of a token ({path} {place}): it cannot go on with a text",
-                model.name
-            ));
+/// Adds one half of a model with an encoder to a graph. Gives the logits `[B, T, V]`, which only the half of the tokens has.
+pub(super) fn forward_half(
+    graph: &mut Graph,
+    stage: &StagePlan,
+    pass: &Pass,
+    half: Half,
+) -> Result<Option<Id>, String> {
+    let model: &ModelPlan = &stage.model;
+    let halves = Halves::of(model);
+    let weights = super::optimizer::states(graph, "weight", &model.weights);
+    let mut lowering = Lowering::new(graph, pass, stage, weights);
+    let mut values: Vec<Option<Id>> = Vec::with_capacity(model.nodes.len());
+    for (index, node) in model.nodes.iter().enumerate() {
+        let name = || format!("memory/{index}");
+        let inputs: Option<Vec<Id>> = node.inputs.iter().map(|&input| values[input]).collect();
+        let value = match inputs.filter(|_| halves.computes(half, model, index)) {
+            Some(inputs) => Some(lowering.checked(node, &inputs)?),
+            None if half == Half::Tokens && halves.passes(index) => {
+                let ty = Type { shape: pass.shape(&node.shape, &node.origin)?, dtype: node.dtype };
+                Some(lowering.graph.add(Op::State { name: name(), ty }, &[], &node.origin))
+            }
+            None => None,
+        };
+        if let (Some(value), Half::Source, true) = (value, half, halves.passes(index)) {
+            lowering.graph.output(Target::State(name()), value);
         }
+        values.push(value);
     }
-    Ok(())
-}
-
-/// Whether a model can write text token by token.
-fn decodable(model: &ModelPlan) -> Result<(), String> {
-    one_sided(model)?;
-    let biased = |node: &&ModelNode| matches!(&node.op, ModelOp::Attend(settings) if settings.bias);
-    match model.nodes.iter().find(biased) {
-        None => Ok(()),
-        Some(ModelNode { origin: Origin { path, place }, .. }) => {
-            Err(format!("the scores of `{}` need the whole row ({path} {place}): it cannot write text yet", model.name))
-        }
-    }
+    Ok(values[model.output])
 }
 
 /// The state of one [`forward`].
@@ -163,7 +152,37 @@ struct Lowering<'a> {
     attentions: u64,
 }
 
-impl Lowering<'_> {
+impl<'a> Lowering<'a> {
+    fn new(graph: &'a mut Graph, pass: &'a Pass, stage: &'a StagePlan, weights: Vec<Id>) -> Lowering<'a> {
+        let (model, objective) = (&stage.model, &stage.objective.kind);
+        Lowering {
+            graph,
+            pass,
+            model,
+            objective,
+            weights,
+            detached: Vec::new(),
+            losses: Vec::new(),
+            inputs: BTreeMap::new(),
+            dropouts: 0,
+            attentions: 0,
+        }
+    }
+
+    /// The value of one operation, which must have the shape that the plan says.
+    fn checked(&mut self, node: &ModelNode, inputs: &[Id]) -> Result<Id, String> {
+        let value = self.lower(node, inputs)?;
+        let expected = self.pass.shape(&node.shape, &node.origin)?;
+        let found = &self.graph.ty(value).shape;
+        match *found == expected {
+            true => Ok(value),
+            false => {
+                let Origin { path, place } = &node.origin;
+                Err(format!("{:?} is {found:?}, not {expected:?} ({path} {place})", node.op))
+            }
+        }
+    }
+
     /// The value of one operation.
     fn lower(&mut self, node: &ModelNode, inputs: &[Id]) -> Result<Id, String> {
         let pass = self.pass;

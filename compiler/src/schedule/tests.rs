@@ -4,7 +4,7 @@ mod awkward;
 mod chunks;
 
 use crate::graph::Graph;
-use crate::lower::{lower, lower_decode, lower_probe, lower_score};
+use crate::lower::{RowSizes, lower, lower_decode, lower_probe, lower_score};
 use crate::optimise::optimise;
 use crate::program::{Kernel, Region};
 use crate::schedule::{persistent, schedule, schedule_single};
@@ -46,7 +46,7 @@ fn the_programs_of_a_stage_agree_with_their_graphs() {
 fn the_programs_for_scores_gradients_and_decoding_agree_with_their_graphs() {
     for (_, stage) in tiny_stages(1) {
         for graph in [
-            lower_score(&stage, 1, 4),
+            lower_score(&stage, RowSizes { batch: 1, tokens: 4, source: None }, true),
             lower_probe(&stage),
             lower_decode(&stage, 2, 1, 6),
             lower_decode(&stage, 2, 3, 6),
@@ -140,7 +140,8 @@ fn decoding_equals_the_full_forward_pass() {
             stage.model = crate::testing::plans::llama(2, 8, [4, 2], 12, 11, false);
         }
         let (batch, tokens, context) = (2usize, 6usize, 6usize);
-        let mut full = lower_score(&stage, batch as u64, tokens as u64).unwrap();
+        let mut full =
+            lower_score(&stage, RowSizes { batch: batch as u64, tokens: tokens as u64, source: None }, true).unwrap();
         let (inputs, states) = values(&full);
         let expected = full.execute(&inputs, &mut states.clone()).unwrap()["logits"].to_f32();
         let mut caches: Option<Memory> = None;

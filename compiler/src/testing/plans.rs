@@ -239,6 +239,7 @@ pub(crate) fn stage(model: ModelPlan, micro_batch: u64, sequence_length: u64, ac
         init: InitPlan::Random,
         frozen: Vec::new(),
         weighted: false,
+        extend: None,
         model,
         data: "text".to_owned(),
         tokenizer: None,

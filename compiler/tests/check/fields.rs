@@ -18,6 +18,7 @@ const ROTARY: &str = include_str!("../plans/rotary.recipe");
 const MIXTURE: &str = include_str!("../plans/mixture.recipe");
 const WEIGHTED: &str = include_str!("../plans/token_weights.recipe");
 const FROZEN: &str = include_str!("../plans/frozen.recipe");
+const EXTEND: &str = include_str!("../plans/extend.recipe");
 const DIRECTORY: &str = include_str!("../plans/from_directory.recipe");
 
 /// The steps that documents of the recipe `TEXT` go through.
@@ -134,6 +135,13 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
     ("stage.init", DIRECTORY, "init            = hf(\"models/tiny\")", ""),
     ("gguf.file", DIRECTORY, "hf(\"models/tiny\")", "gguf(\"models/tiny\")"),
     ("hf.directory", DIRECTORY, "models/tiny", "models/tiny/"),
+    ("stage.extend", EXTEND, "{ extend = interpolate(to: 48 tokens, align: centres) }", "{ seed = 1 }"),
+    ("interpolate.to", EXTEND, "to: 48 tokens", "to: 50 tokens"),
+    ("interpolate.align", EXTEND, ", align: centres", ""),
+    ("rescale_ntk.to", EXTEND, "rescale_ntk(to: 64 tokens)", "rescale_ntk(to: 65 tokens)"),
+    ("rescale_dynamic_ntk.to", EXTEND, "dynamic_ntk(to: 64 tokens)", "dynamic_ntk(to: 65 tokens)"),
+    ("rescale_yarn.to", EXTEND, "to: 256 tokens", "to: 512 tokens"),
+    ("rescale_llama3.to", EXTEND, "to: 2048 tokens", "to: 4096 tokens"),
     (
         "stage.sample",
         TEXT,

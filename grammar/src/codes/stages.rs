@@ -77,6 +77,13 @@ Right:  init = hf(\"models/gpt2\")   model = gpt2";
     TOO_LARGE = "E0613", "number too large", "\
 The sizes of this stage multiply to a number of tokens that does not fit 64 bits. One of `budget`, `global_batch` and \
 `sequence_length` must be a slip.";
+    EXTEND_UNFIT = "E0614", "the model cannot be extended so", "\
+`extend` gives a trained model more positions: rows of a table of learned positions by interpolation, rotary ones by a rule \
+of scaling. The model must have a parameter `context` with fewer positions than asked for, and for rotary positions a \
+parameter `scaling`.
+
+Wrong:  stage long from pretrain { extend = rescale_yarn(to: 512 tokens) }   with  model = gpt2(context: 128)
+Right:  stage long from pretrain { extend = interpolate(to: 512 tokens) }";
     LABEL_LEAKS = "E0623", "the model sees what it is to predict", "\
 The compiler follows how far ahead in the row the logits of a token look. Under `causal_lm` and `prefix_lm` they must not look past \
 the token itself, because the next one is the label; under `permutation_lm` not even at the token. A model that sees its \

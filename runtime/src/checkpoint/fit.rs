@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use llmc_compiler::plan::ModelPlan;
+use llmc_compiler::plan::{Align, ExtendPlan, ModelPlan, WeightPlan};
 use llmc_grammar::codes::WEIGHTS_DO_NOT_FIT;
 
 use super::reader::TensorFiles;
@@ -22,9 +22,27 @@ pub fn load_weights(
     files: &TensorFiles,
     place: &str,
 ) -> Result<(), Failure> {
-    let names = match_names(model, files, place)?;
+    load_extended(device, model, None, files, place)
+}
+
+/// As [`load_weights`], with tables of learned positions made longer as `extend` says.
+///
+/// # Errors
+/// As [`load_weights`]; a table may have another number of rows if it is extended.
+pub fn load_extended(
+    device: &mut dyn Device,
+    model: &ModelPlan,
+    extend: Option<&ExtendPlan>,
+    files: &TensorFiles,
+    place: &str,
+) -> Result<(), Failure> {
+    let names = match_names(model, extend, files, place)?;
     for (weight, names) in model.weights.iter().zip(names) {
-        device.write_state(&format!("weight/{}", weight.path), &read_joined(files, &names)?)?;
+        let mut values = read_joined(files, &names)?;
+        if let (Some(align), [rows, width]) = (alignment(extend, weight), weight.shape.as_slice()) {
+            values = align.interpolate(&values, *width as usize, *rows as usize);
+        }
+        device.write_state(&format!("weight/{}", weight.path), &values)?;
     }
     Ok(())
 }
@@ -44,11 +62,21 @@ pub fn read_joined(files: &TensorFiles, names: &[String]) -> Result<Vec<f32>, Fa
     Ok(joined)
 }
 
+/// How the rows of a weight become more, if it is a table that is extended.
+fn alignment(extend: Option<&ExtendPlan>, weight: &WeightPlan) -> Option<Align> {
+    extend.filter(|extend| extend.tables.contains(&weight.path)).map(|extend| extend.align)
+}
+
 /// For every weight, in order, the names in the files of the tensors it is made of.
 ///
 /// # Errors
 /// As [`load_weights`].
-pub fn match_names(model: &ModelPlan, files: &TensorFiles, place: &str) -> Result<Vec<Vec<String>>, Failure> {
+pub fn match_names(
+    model: &ModelPlan,
+    extend: Option<&ExtendPlan>,
+    files: &TensorFiles,
+    place: &str,
+) -> Result<Vec<Vec<String>>, Failure> {
     let mut mistakes = Vec::new();
     let mut names = Vec::new();
     let mut known = BTreeSet::new();
@@ -58,6 +86,11 @@ pub fn match_names(model: &ModelPlan, files: &TensorFiles, place: &str) -> Resul
         for path in weight.stored_names() {
             match find(&path, files) {
                 Some((name, shape)) if *shape == *wanted => found.push(name.to_owned()),
+                Some((name, [rows, width]))
+                    if *rows > 0 && wanted.get(1) == Some(width) && alignment(extend, weight).is_some() =>
+                {
+                    found.push(name.to_owned());
+                }
                 Some((name, shape)) => {
                     mistakes.push(format!("`{name}` has shape {shape:?}, the model's has {wanted:?}"))
                 }
@@ -141,14 +174,14 @@ mod tests {
             ("h.0.attn.bias", &[1, 1, 4, 4]),
             ("lm_head.weight", &[2, 3]),
         ]);
-        assert_eq!(match_names(&model, &files, "dir").unwrap(), [["wte.weight"], ["h.0.ln_1.weight"]]);
+        assert_eq!(match_names(&model, None, &files, "dir").unwrap(), [["wte.weight"], ["h.0.ln_1.weight"]]);
     }
 
     #[test]
     fn every_misfit_is_listed() {
         let model = model(&[("a.weight", &[2, 3]), ("b.weight", &[3])]);
         let (_kept, files) = files(&[("a.weight", &[3, 2]), ("lm_head.bias", &[2])]);
-        let Err(Failure::Diagnostics(diagnostics)) = match_names(&model, &files, "dir") else {
+        let Err(Failure::Diagnostics(diagnostics)) = match_names(&model, None, &files, "dir") else {
             panic!("the weights must not fit");
         };
         assert_eq!(

@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use llmc_compiler::check::model::rows_looked_up;
 use llmc_compiler::plan::{
-    InitPlan, ModelPlan, ObjectivePlan, OptimizerPlan, Packing, ScheduleKind, SchedulePlan, StagePlan,
+    InitPlan, ModelOp, ModelPlan, ObjectivePlan, OptimizerPlan, Packing, Rotary, RotaryScaling, ScheduleKind,
+    SchedulePlan, StagePlan,
 };
 use llmc_grammar::codes::{DAMAGED_FILE, NOT_A_CHECKPOINT};
 use serde::de::DeserializeOwned;
@@ -115,19 +117,46 @@ impl TrainedModel {
         Ok(self)
     }
 
-    /// Positions that the model has.
+    /// Its tokenizer.
+    ///
+    /// # Errors
+    /// If it has none, with the reason.
+    pub fn text_tokenizer(&self) -> Result<&Tokenizer, Failure> {
+        self.tokenizer.as_ref().ok_or_else(|| {
+            Failure::with_help(
+                NOT_A_CHECKPOINT,
+                format!("there is no text to go in or out of `{}`: {}", self.directory.display(), self.no_tokenizer),
+                "`--tokenizer FILE` names a tokenizer.json",
+            )
+        })
+    }
+
+    /// Tokens of the longest text that the model reads.
     pub fn context(&self) -> u64 {
         context(&self.stage)
     }
+
+    /// Positions that the model has a weight for; none where it can read longer texts than it was made for.
+    pub fn positions(&self) -> Option<u64> {
+        rows_looked_up(&self.stage.model, "positions")
+    }
 }
 
-/// Positions that a model has: what its `config.json` says, else the rows that it was trained on.
+/// Positions that a model has: what its `config.json` says, else the rows that it was trained on. Under dynamic NTK scaling
+/// the config says those of the first training, and the model reads `factor` times as many.
 pub fn context(stage: &StagePlan) -> u64 {
     let config = stage.model.config.as_ref();
-    ["max_position_embeddings", "n_positions", "n_ctx"]
+    let written = ["max_position_embeddings", "n_positions", "n_ctx"]
         .iter()
         .find_map(|key| config?.get(*key)?.as_u64())
-        .unwrap_or(stage.sequence_length)
+        .unwrap_or(stage.sequence_length);
+    let stretched = stage.model.nodes.iter().find_map(|node| match &node.op {
+        ModelOp::Rotate(Rotary { scaling: RotaryScaling::DynamicNtk { factor, original }, .. }) => {
+            Some((factor * *original as f64).round() as u64)
+        }
+        _ => None,
+    });
+    written.max(stretched.unwrap_or(0))
 }
 
 /// The directory itself, or the newest checkpoint of the run or runs' directory that it is.
@@ -201,6 +230,7 @@ fn stage_of(model: ModelPlan, config: &Value) -> StagePlan {
         init: InitPlan::Random,
         frozen: Vec::new(),
         weighted: false,
+        extend: None,
         model,
         data: String::new(),
         tokenizer: None,

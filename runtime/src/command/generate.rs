@@ -11,7 +11,7 @@ use crate::generate::sample::Sampling;
 use crate::generate::{Continuation, Ending, Generator, Record, Request, read_records};
 use crate::report::terminal::Terminal;
 
-/// Continues texts with a trained model
+/// Continues texts with a trained model, or answers them with one that has an encoder
 #[derive(Debug, Args)]
 pub struct Generate {
     #[command(flatten)]
@@ -63,6 +63,7 @@ impl Generate {
         let mut generator = Generator::new(&model, requests, self.tokens, self.batch, &machine)?;
         // A single text is shown as it comes, several when all of a batch have ended.
         let streams = records.len() == 1 && !self.json;
+        let goes_on = generator.goes_on();
         let mut rest = records.as_slice();
         let mut cut = 0;
         while let Some(batch) = generator.next_batch(&mut |_, piece| match streams {
@@ -76,7 +77,8 @@ impl Generate {
                 terminal.print(&match (self.json, streams) {
                     (true, _) => object(record, continuation),
                     (false, true) => "\n".to_owned(),
-                    (false, false) => format!("{}{}\n\n", record.prompt, continuation.text),
+                    (false, false) if goes_on => format!("{}{}\n\n", record.prompt, continuation.text),
+                    (false, false) => format!("{}\n\n", continuation.text),
                 })?;
             }
         }

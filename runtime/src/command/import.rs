@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use llmc_compiler::check::value::Value as Constant;
+use llmc_compiler::lower::Reading;
 use llmc_grammar::codes::{NOT_A_CHECKPOINT, RUN_FILE};
 use llmc_grammar::format;
 use llmc_grammar::source::Source;
@@ -131,11 +132,12 @@ impl HuggingFace {
             ),
         };
         text.push_str(&data);
+        let objective = objective(model, tokenizer.as_ref());
         let arguments: Vec<String> = model.arguments.iter().map(|(name, value)| format!("{name}: {value}")).collect();
         let _ = write!(
             text,
             "stage tune {{\n  // As config.json has it; what it does not say has the model's default.\n  model = {}({})\n  \
-             init = hf({})\n  data = texts\n{}  objective = causal_lm\n  optimizer = adamw(learning_rate: 2e-5, betas: \
+             init = hf({})\n  data = texts\n{}  objective = {objective}\n  optimizer = adamw(learning_rate: 2e-5, betas: \
              [0.9, 0.95], weight_decay: 0.1, clip_norm: 1.0)\n  schedule = cosine(warmup: 3%, floor: 10%)\n  \
              sequence_length = {length} tokens\n  global_batch = 16 sequences\n  // Larger micro-batches are faster and take \
              more memory: `llmc compile` says how much.\n  micro_batch = 1 sequences\n  budget = 1000 steps\n  evaluate = \
@@ -146,6 +148,25 @@ impl HuggingFace {
             if tokenizer.is_some() { "  tokenizer = own\n" } else { "" },
         );
         Ok(text)
+    }
+}
+
+/// The objective that a model was made for, its special tokens by their usual texts or, where the tokenizer lacks them, by an id.
+fn objective(model: &KnownModel, tokenizer: Option<&Value>) -> String {
+    let last = model.plan.vocab - 1;
+    let added = tokenizer.and_then(|tokenizer| tokenizer["added_tokens"].as_array());
+    let knows = |text: &str| added.is_some_and(|added| added.iter().any(|token| token["content"] == text));
+    match Reading::of_model(&model.plan) {
+        Reading::Forward => "causal_lm".to_owned(),
+        Reading::Ordered => "permutation_lm".to_owned(),
+        Reading::BothSides => match ["[MASK]", "<mask>"].into_iter().find(|mask| knows(mask)) {
+            Some(mask) => format!("masked_lm(mask: {mask:?})"),
+            None => format!("masked_lm(mask: none, mask_id: {last})"),
+        },
+        Reading::Translation => match knows("<extra_id_0>") {
+            true => "span_corruption(sentinel: \"<extra_id_{}>\")".to_owned(),
+            false => format!("span_corruption(sentinel: none, first_sentinel: {last})"),
+        },
     }
 }
 

@@ -5,6 +5,7 @@ mod check;
 mod compile;
 mod data;
 mod emit;
+mod eval;
 mod explain;
 mod export;
 mod fmt;
@@ -41,6 +42,7 @@ enum Command {
     Bench(bench::Bench),
     Generate(generate::Generate),
     Score(score::Score),
+    Eval(eval::Eval),
     Import(import::Import),
     Export(export::Export),
     Probe(probe::Probe),
@@ -68,6 +70,7 @@ impl Cli {
             Command::Bench(command) => command.run(terminal),
             Command::Generate(command) => command.run(terminal),
             Command::Score(command) => command.run(terminal),
+            Command::Eval(command) => command.run(terminal),
             Command::Import(command) => command.run(terminal),
             Command::Export(command) => command.run(terminal),
             Command::Probe(command) => command.run(terminal),

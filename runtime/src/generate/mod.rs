@@ -4,20 +4,22 @@ pub mod decoder;
 mod requests;
 pub mod sample;
 mod speed;
+mod translator;
+mod writer;
 
 use std::time::Instant;
 
-use llmc_grammar::codes::{NOT_A_CHECKPOINT, TOO_LONG};
+use llmc_compiler::lower::Reading;
+use llmc_grammar::codes::TOO_LONG;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::checkpoint::fit::load_weights;
 use crate::checkpoint::model::TrainedModel;
 use crate::failure::Failure;
 use crate::train::machine::Machine;
-use decoder::{Decoder, Decoding, Extent};
 use llmc_data::tokenizer::{StreamingDecoder, Tokenizer};
 use sample::Sampling;
+use writer::Writer;
 
 pub use requests::{Record, read_records};
 pub use speed::Speed;
@@ -46,7 +48,7 @@ pub struct Request {
 /// How a text went on.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Continuation {
-    /// What follows the prompt.
+    /// What follows the prompt, or answers it.
     pub text: String,
     /// The tokens that were drawn.
     pub tokens: Vec<u32>,
@@ -54,14 +56,14 @@ pub struct Continuation {
     pub ending: Ending,
 }
 
-/// Called with the number of a request of the batch and the next piece of its text, the prompt first.
+/// Called with the number of a request of the batch and the next piece of its text, the prompt first where it is gone on with.
 pub type Show<'a> = &'a mut dyn FnMut(usize, &str) -> Result<(), Failure>;
 
 /// A model ready to continue given texts.
 pub struct Generator<'m> {
     model: &'m TrainedModel,
     tokenizer: &'m Tokenizer,
-    decoder: Decoder,
+    writer: Writer,
     requests: Vec<(Request, Vec<u32>)>,
     batch: usize,
     /// Tokens that are drawn for a text at most.
@@ -81,13 +83,7 @@ impl<'m> Generator<'m> {
         batch: u64,
         machine: &Machine,
     ) -> Result<Generator<'m>, Failure> {
-        let Some(tokenizer) = &model.tokenizer else {
-            return Err(Failure::with_help(
-                NOT_A_CHECKPOINT,
-                format!("there is no text to go in or out of `{}`: {}", model.directory.display(), model.no_tokenizer),
-                "`--tokenizer FILE` names a tokenizer.json",
-            ));
-        };
+        let tokenizer = model.text_tokenizer()?;
         let several = requests.len() > 1;
         let numbered = requests.into_iter().enumerate();
         let requests: Vec<(Request, Vec<u32>)> = numbered
@@ -99,13 +95,14 @@ impl<'m> Generator<'m> {
             .collect::<Result<_, Failure>>()?;
         let batch = batch.clamp(1, requests.len().max(1) as u64);
         let prompt = requests.iter().map(|(_, ids)| ids.len() as u64).max().unwrap_or(1);
-        // The last token drawn is never read.
-        let capacity = model.context().min(prompt + count.saturating_sub(1));
-        let mut decoder = Decoding::compile(&model.stage, Extent { batch, prompt, capacity })?.open(machine)?;
-        let place = model.directory.display().to_string();
-        load_weights(decoder.device_mut(), &model.stage.model, &model.weights, &place)?;
+        let writer = Writer::open(model, batch, prompt, count, machine)?;
         let speed = Speed::new(batch);
-        Ok(Generator { model, tokenizer, decoder, requests, batch: batch as usize, count, speed })
+        Ok(Generator { model, tokenizer, writer, requests, batch: batch as usize, count, speed })
+    }
+
+    /// Whether what is written goes on with the prompt; else it answers it.
+    pub fn goes_on(&self) -> bool {
+        matches!(self.writer, Writer::GoesOn(_))
     }
 
     /// How fast it was so far.
@@ -124,22 +121,28 @@ impl<'m> Generator<'m> {
         if requests.is_empty() {
             return Ok(None);
         }
-        let context = self.model.context();
+        // An answer is as long as it is asked to be.
+        let context = if self.goes_on() { self.model.context() } else { u64::MAX };
         let mut rows = Vec::with_capacity(requests.len());
         for (index, (request, ids)) in requests.iter().enumerate() {
-            show(index, &request.prompt)?;
-            rows.push(Row::new(self.tokenizer, request, ids, self.count)?);
+            let mut before = &[][..];
+            if self.goes_on() {
+                show(index, &request.prompt)?;
+                before = ids;
+            }
+            let first = self.writer.first(ids);
+            rows.push(Row::new(self.tokenizer, request, before, first, self.count)?);
         }
         let texts: Vec<&[u32]> = requests.iter().map(|(_, ids)| ids.as_slice()).collect();
         let mut began = Instant::now();
         if rows.iter().any(|row| row.next.is_some()) {
-            self.decoder.start(&texts)?;
+            self.writer.start(&texts)?;
         }
         let mut next: Vec<Option<u32>> = rows.iter().map(|row| row.next).collect();
         let mut steps = 0;
         while next.iter().any(Option::is_some) {
-            let vocab = self.decoder.vocab();
-            let logits = self.decoder.step(&next)?;
+            let vocab = self.writer.vocab();
+            let logits = self.writer.step(&next)?;
             let choose = |(row, logits): (&Row<'_>, &[f32])| {
                 row.next.map(|_| row.sampling.choose(logits, row.given + row.drawn.len() as u64))
             };
@@ -177,7 +180,8 @@ fn prompt_ids(model: &TrainedModel, tokenizer: &Tokenizer, prompt: &str, name: &
         ids.extend(model.begin_of_text.or(model.end_of_text.first().copied()));
     }
     let (given, context) = (ids.len() as u64, model.context());
-    if given == 0 || given >= context {
+    let reads_all = Reading::of(&model.stage) == Reading::Translation;
+    if given == 0 || (given >= context && !reads_all) {
         let rule = format!("it must have at least 1 and fewer than the model's context of {context}");
         return Err(Failure::new(TOO_LONG, format!("{name} has {given} tokens; {rule}")));
     }
@@ -202,7 +206,14 @@ struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    fn new(tokenizer: &'a Tokenizer, request: &'a Request, ids: &[u32], count: u64) -> Result<Row<'a>, Failure> {
+    /// A text that begins with `ids`; `first` is what is read before its first token is drawn.
+    fn new(
+        tokenizer: &'a Tokenizer,
+        request: &'a Request,
+        ids: &[u32],
+        first: Option<u32>,
+        count: u64,
+    ) -> Result<Row<'a>, Failure> {
         let mut decoder = StreamingDecoder::new(tokenizer, true);
         for &id in ids {
             // Some decoders treat the first token of a text differently: the prompt is decoded too, and not shown again.
@@ -213,7 +224,7 @@ impl<'a> Row<'a> {
             decoder,
             given: ids.len() as u64,
             count,
-            next: ids.last().copied().filter(|_| count > 0),
+            next: first.filter(|_| count > 0),
             choices: 0,
             drawn: Vec::new(),
             text: String::new(),

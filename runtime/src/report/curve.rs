@@ -3,16 +3,7 @@
 use std::fmt::Write;
 
 use super::metrics::StepMetrics;
-
-/// Size of the drawing and its margins, in SVG user units.
-const WIDTH: f64 = 960.0;
-const HEIGHT: f64 = 540.0;
-const LEFT: f64 = 70.0;
-const RIGHT: f64 = 24.0;
-const TOP: f64 = 64.0;
-const BOTTOM: f64 = 58.0;
-/// Points of the training curve at most: more cannot be told apart.
-const POINTS: usize = 1200;
+use super::plot::{Axis, BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, draw_axes, heading, polyline};
 
 /// What the drawing shows.
 #[derive(Debug, Clone)]
@@ -25,50 +16,12 @@ pub struct Curve<'a> {
     pub unigram: Option<f64>,
 }
 
-/// A range of values on an axis and the pixels that it fills.
-struct Axis {
-    low: f64,
-    high: f64,
-    from: f64,
-    to: f64,
-}
-
-impl Axis {
-    fn at(&self, value: f64) -> f64 {
-        self.from + (value - self.low) / (self.high - self.low) * (self.to - self.from)
-    }
-
-    /// Round numbers, about `wanted` of them, inside the range.
-    fn ticks(&self, wanted: f64) -> Vec<f64> {
-        let step = nice_step((self.high - self.low) / wanted);
-        let first = (self.low / step - 1e-9).ceil() as i64;
-        let last = (self.high / step + 1e-9).floor() as i64;
-        (first..=last).map(|index| index as f64 * step).collect()
-    }
-}
-
-/// 1, 2 or 5 times a power of ten, at least `raw`.
-fn nice_step(raw: f64) -> f64 {
-    let magnitude = 10f64.powf(raw.log10().floor());
-    let factor = [1.0, 2.0, 5.0, 10.0].into_iter().find(|f| f * magnitude >= raw * 0.999);
-    factor.unwrap_or(10.0) * magnitude
-}
-
 impl Curve<'_> {
     /// The whole SVG document. Deterministic; works without steps.
     pub fn draw(&self) -> String {
         let (x, y) = self.axes();
-        let mut svg = String::new();
-        let _ = writeln!(
-            svg,
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" width=\"{WIDTH}\" height=\"{HEIGHT}\" \
-             font-family=\"system-ui, 'Segoe UI', Helvetica, Arial, sans-serif\" font-size=\"13\" fill=\"#334155\">\n\
-             <title>Loss of {title}</title>\n\
-             <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n\
-             <text x=\"{LEFT}\" y=\"28\" font-size=\"18\" font-weight=\"600\" fill=\"#0f172a\">{title}</text>",
-            title = escape(self.title),
-        );
-        draw_axes(&mut svg, &x, &y);
+        let mut svg = heading("Loss of ", self.title);
+        draw_axes(&mut svg, &x, &y, "step", "loss (nats per token)");
         self.draw_unigram(&mut svg, &y);
         self.draw_training(&mut svg, &x, &y);
         self.draw_heldout(&mut svg, &x, &y);
@@ -151,47 +104,6 @@ impl Curve<'_> {
     }
 }
 
-fn draw_axes(svg: &mut String, x: &Axis, y: &Axis) {
-    let (bottom, right) = (HEIGHT - BOTTOM, WIDTH - RIGHT);
-    for value in y.ticks(6.0) {
-        let at = y.at(value);
-        let _ = writeln!(
-            svg,
-            "<line x1=\"{LEFT}\" x2=\"{right}\" y1=\"{at:.1}\" y2=\"{at:.1}\" stroke=\"#e2e8f0\"/>\
-             <text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
-            LEFT - 8.0,
-            at + 4.5,
-            label(value)
-        );
-    }
-    for value in x.ticks(8.0).into_iter().filter(|value| value.fract() == 0.0) {
-        let at = x.at(value);
-        let _ = writeln!(
-            svg,
-            "<line x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{bottom}\" y2=\"{}\" stroke=\"#94a3b8\"/>\
-             <text x=\"{at:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
-            bottom + 5.0,
-            bottom + 21.0,
-            label(value)
-        );
-    }
-    let _ = writeln!(
-        svg,
-        "<line x1=\"{LEFT}\" x2=\"{right}\" y1=\"{bottom}\" y2=\"{bottom}\" stroke=\"#94a3b8\"/>\n\
-         <text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">step</text>\n\
-         <text transform=\"translate(20 {:.1}) rotate(-90)\" text-anchor=\"middle\">loss (nats per token)</text>",
-        (LEFT + right) / 2.0,
-        HEIGHT - 14.0,
-        (TOP + bottom) / 2.0
-    );
-}
-
-/// A tick's value without needless zeros.
-fn label(value: f64) -> String {
-    let text = format!("{value:.3}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
 /// Centred running mean over about a fortieth of the run.
 fn smooth(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let half = points.len() / 80;
@@ -207,25 +119,6 @@ fn smooth(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
             (step, (sums[to] - sums[from]) / (to - from) as f64)
         })
         .collect()
-}
-
-fn polyline(svg: &mut String, x: &Axis, y: &Axis, points: &[(f64, f64)], style: &str) {
-    if points.len() < 2 {
-        return;
-    }
-    let stride = points.len().div_ceil(POINTS);
-    let last = points.len() - 1;
-    let text: Vec<String> = points
-        .iter()
-        .enumerate()
-        .filter(|(index, _)| index % stride == 0 || *index == last)
-        .map(|(_, &(step, loss))| format!("{:.1},{:.1}", x.at(step), y.at(loss)))
-        .collect();
-    let _ = writeln!(svg, "<polyline fill=\"none\" stroke-linejoin=\"round\" {style} points=\"{}\"/>", text.join(" "));
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 #[cfg(test)]
@@ -269,12 +162,5 @@ mod tests {
             assert!(!svg.contains("inf") && !svg.contains("points=\"NaN"), "{svg}");
             assert!(svg.len() < 100_000);
         }
-    }
-
-    #[test]
-    fn ticks_are_round_numbers() {
-        let axis = Axis { low: 0.0, high: 300.0, from: 0.0, to: 1.0 };
-        assert_eq!(axis.ticks(8.0), [0.0, 50.0, 100.0, 150.0, 200.0, 250.0, 300.0]);
-        assert_eq!([label(0.0), label(2.5), label(300.0)], ["0", "2.5", "300"]);
     }
 }

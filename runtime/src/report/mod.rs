@@ -3,8 +3,10 @@
 pub mod clock;
 pub mod curve;
 pub mod data;
+pub mod growth;
 pub mod lock;
 pub mod metrics;
+pub mod plot;
 pub mod predict;
 pub mod progress;
 pub mod terminal;

@@ -16,7 +16,7 @@ use llmc_grammar::codes::NOT_A_CHECKPOINT;
 
 use crate::checkpoint::contents::{Contents, RunState};
 use crate::checkpoint::directory::{Checkpoints, replace_file};
-use crate::checkpoint::fit::load_weights;
+use crate::checkpoint::fit::load_extended;
 use crate::checkpoint::gguf::GgufFile;
 use crate::checkpoint::reader::TensorFiles;
 use crate::checkpoint::recipe::RecordedRecipe;
@@ -251,7 +251,7 @@ pub fn initial_weights(device: &mut dyn Device, stage: &StagePlan, base: &Path, 
         InitPlan::Gguf(file) => {
             let path = resolve(file, base)?;
             let weights = GgufFile::open(&path)?.weights;
-            return load_weights(device, &stage.model, &weights, &path.display().to_string());
+            return load_extended(device, &stage.model, stage.extend.as_ref(), &weights, &path.display().to_string());
         }
         InitPlan::Stage(earlier) => {
             let run = out.join(earlier);
@@ -269,5 +269,5 @@ pub fn initial_weights(device: &mut dyn Device, stage: &StagePlan, base: &Path, 
         }
     };
     let files = TensorFiles::of_directory(&directory)?;
-    load_weights(device, &stage.model, &files, &directory.display().to_string())
+    load_extended(device, &stage.model, stage.extend.as_ref(), &files, &directory.display().to_string())
 }

@@ -32,6 +32,7 @@ use llmc_grammar::tree::{Argument, Declaration, Function, FunctionKind, Name, Pa
 
 pub use self::import::{arguments_from_config, model_for_config};
 pub use self::reference::reference;
+pub(super) use self::rope_config::value as rule_value;
 
 use self::arguments::Evaluated;
 use self::elaborator::{Elaborator, Frame};
@@ -273,4 +274,21 @@ pub fn rows_looked_up(plan: &ModelPlan, input: &str) -> Option<u64> {
         .filter(|node| node.inputs.get(1).is_some_and(|&ids| reads(&plan.nodes[ids])))
         .filter_map(|node| plan.nodes[*node.inputs.first()?].shape.first()?.as_constant())
         .min()
+}
+
+/// The paths of the weights whose rows are looked up by position.
+pub fn positions_looked_up(plan: &ModelPlan) -> Vec<&str> {
+    let op = |index: Option<&usize>| index.map(|&index| &plan.nodes[index].op);
+    let lookups = plan.nodes.iter().filter(|node| node.op == ModelOp::Lookup);
+    let tables = lookups.filter_map(|node| match (op(node.inputs.first())?, op(node.inputs.get(1))?) {
+        (ModelOp::Weight(weight), ModelOp::Input(name)) if name == "positions" => Some(*weight),
+        _ => None,
+    });
+    let tables: std::collections::BTreeSet<usize> = tables.collect();
+    tables.into_iter().map(|weight| plan.weights[weight].path.as_str()).collect()
+}
+
+/// The names of a model's constant parameters, in order; none if there is no such function.
+pub fn constant_parameters<'a>(library: &Library<'a>, name: &str) -> Vec<&'a str> {
+    library.functions.get(name).map_or_else(Vec::new, |function| constant_names(function))
 }

@@ -223,7 +223,7 @@ impl Keys<'_> {
 }
 
 /// The rule as a constant of the language.
-pub(super) fn value(rule: &RotaryScaling, span: &Span) -> Value {
+pub(in crate::check) fn value(rule: &RotaryScaling, span: &Span) -> Value {
     let float = Value::Float;
     // The length of a row fits 63 bits, or the checker refuses it.
     let whole = |value: u64| Value::Int(i64::try_from(value).unwrap_or(i64::MAX));

@@ -158,8 +158,8 @@ fn origin(tokenizer: &TokenizerPlan) -> String {
     }
 }
 
-/// Rows must not be longer than the model's learned positions.
-pub fn context(record: &Record, model: &ModelPlan, diagnostics: &mut Diagnostics) {
+/// Rows must not be longer than the model's learned positions. A model that is `trained` can be extended.
+pub fn context(record: &Record, model: &ModelPlan, trained: bool, diagnostics: &mut Diagnostics) {
     let Some(length) = record.quantity("sequence_length").and_then(|quantity| quantity.whole_in_base()) else {
         return;
     };
@@ -172,6 +172,9 @@ pub fn context(record: &Record, model: &ModelPlan, diagnostics: &mut Diagnostics
             .label(record.place("sequence_length"), format!("{length} tokens in a row"))
             .label(record.place("model"), format!("has positions for {context} tokens"))
             .help(match model.arguments.contains_key("context") {
+                true if trained => format!(
+                    "write `extend = interpolate(to: {length} tokens)`, or `sequence_length = {context} tokens`"
+                ),
                 true => format!(
                     "write `context: {length}` in the model's arguments, or `sequence_length = {context} tokens`"
                 ),

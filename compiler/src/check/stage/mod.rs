@@ -4,6 +4,7 @@ mod batch;
 mod consistency;
 mod data;
 mod duration;
+mod extend;
 mod leak;
 mod numbers;
 mod objective;
@@ -94,10 +95,11 @@ fn check(
     consistency::data_and_tokenizer(item, &record, data, checking);
     consistency::held_out(item, &record, data, checking.diagnostics);
     consistency::without_effect(item, &record, checking.diagnostics);
-    let model = weights::model(&record, checking);
+    let extended = weights::model(item, &record, parent, checking);
+    let (model, extend) = extended.map_or((None, None), |(model, extend)| (Some(model), extend));
     if let Some(model) = &model {
         consistency::vocabulary(&record, data, model, checking);
-        consistency::context(&record, model, checking.diagnostics);
+        consistency::context(&record, model, parent.is_some() || record.is_written("init"), checking.diagnostics);
     }
     let objective = objective::check(&record, checking.diagnostics);
     if let (Some(model), Some(objective)) = (&model, &objective) {
@@ -128,7 +130,7 @@ fn check(
             duration::interval(&record, "checkpoint", batch, steps, checking.diagnostics),
         )
     });
-    let init = model.as_ref().and_then(|model| weights::init(&record, parent, model, checking));
+    let init = model.as_ref().and_then(|model| weights::init(&record, parent, model, extend.as_ref(), checking));
     let frozen = model.as_ref().and_then(|model| training::frozen(&record, model, checking.diagnostics));
     if let (Some(model), Some(frozen)) = (&model, &frozen) {
         training::check(&record, model, frozen, checking.diagnostics);
@@ -147,6 +149,7 @@ fn check(
     Some(StagePlan {
         name: item.name.text.clone(),
         init: init?,
+        extend,
         model,
         frozen: frozen?,
         data: data_name?.to_owned(),

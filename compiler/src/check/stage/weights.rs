@@ -2,21 +2,28 @@
 
 use std::collections::BTreeMap;
 
-use llmc_grammar::codes::{DIRECTORY_UNFIT, INIT_CONTRADICTS, WEIGHTS_DIFFER};
+use llmc_grammar::codes::{DIRECTORY_UNFIT, INIT_CONTRADICTS, NO_EFFECT, WEIGHTS_DIFFER};
 use llmc_grammar::diagnostic::Diagnostic;
 use llmc_grammar::source::Span;
-use llmc_grammar::tree::{Argument, Expr, ExprKind, Name, Number, ParameterKind, UnaryOperator};
+use llmc_grammar::tree::{Argument, Declaration, Expr, ExprKind, Name, Number, UnaryOperator};
 
 use super::super::evaluate::evaluate;
-use super::super::model::{arguments_from_config, elaborate};
+use super::super::model::{arguments_from_config, constant_parameters, elaborate, positions_looked_up, rows_looked_up};
 use super::super::record::{Read, Record};
 use super::super::scaling::scaling;
 use super::super::value::{CallArgument, Spanned, Value};
 use super::Checking;
-use crate::plan::{InitPlan, ModelPlan, StagePlan};
+use super::extend::Extension;
+use crate::plan::{Align, ExtendPlan, InitPlan, ModelPlan, StagePlan};
 
-/// Elaborates the stage's model. With `init = hf(...)`, arguments that are not written come from the directory.
-pub fn model(record: &Record, checking: &mut Checking<'_, '_>) -> Option<ModelPlan> {
+/// Elaborates the stage's model. With `init = hf(...)`, arguments that are not written come from the directory; with `extend`,
+/// those of the longer context from there.
+pub fn model(
+    item: &Declaration,
+    record: &Record,
+    parent: Option<&StagePlan>,
+    checking: &mut Checking<'_, '_>,
+) -> Option<(ModelPlan, Option<ExtendPlan>)> {
     let Read::Model(expr) = &record.entry("model")?.read else {
         return None;
     };
@@ -34,7 +41,32 @@ pub fn model(record: &Record, checking: &mut Checking<'_, '_>) -> Option<ModelPl
         let place = init.place(field).clone();
         arguments.extend(from_directory(&directory, &place, &name, &arguments, checking)?);
     }
-    elaborate(checking.library, &name, &arguments, checking.diagnostics)
+    let Some(call) = record.optional("extend", Read::call)? else {
+        return Some((elaborate(checking.library, &name, &arguments, checking.diagnostics)?, None));
+    };
+    let before = match (parent, &item.from) {
+        (Some(parent), _) => parent.model.clone(),
+        (None, None) if record.is_written("init") => {
+            elaborate(checking.library, &name, &arguments, checking.diagnostics)?
+        }
+        (None, None) => {
+            checking.diagnostics.push(
+                Diagnostic::error(NO_EFFECT, "`extend` has no effect: the weights are new")
+                    .label(&call.span, "nothing is trained yet")
+                    .help("continue a stage with `from`, start with `init = hf(\"...\")`, or write `context` in the model's arguments"),
+            );
+            return None;
+        }
+        // The stage that it continues has mistakes.
+        (None, Some(_)) => return None,
+    };
+    let writes = |field: &str| item.fields.iter().any(|written| written.name.text == field);
+    let extension =
+        Extension { call, before: &before, own: writes("extend"), own_model: writes("model") && item.from.is_some() };
+    let arguments = extension.arguments(&name, arguments, checking)?;
+    let after = elaborate(checking.library, &name, &arguments, checking.diagnostics)?;
+    let plan = extension.plan(&after);
+    Some((after, plan))
 }
 
 /// Which argument of `hf` or `gguf` is the path.
@@ -64,12 +96,12 @@ fn from_directory(
             return None;
         }
     };
-    let positional = constant_parameters(name, checking);
+    let positional = constant_parameters(checking.library, &name.text);
     let mut given: BTreeMap<&str, &Expr> = BTreeMap::new();
     for (index, argument) in written.iter().enumerate() {
         let parameter = match &argument.name {
             Some(name) => Some(name.text.as_str()),
-            None => positional.get(index).map(String::as_str),
+            None => positional.get(index).copied(),
         };
         if let Some(parameter) = parameter {
             given.insert(parameter, &argument.value);
@@ -92,20 +124,8 @@ fn from_directory(
     sound.then_some(arguments)
 }
 
-fn constant_parameters(name: &Name, checking: &Checking<'_, '_>) -> Vec<String> {
-    let Some(function) = checking.library.functions.get(name.text.as_str()) else {
-        return Vec::new();
-    };
-    function
-        .parameters
-        .iter()
-        .filter(|parameter| matches!(parameter.kind, ParameterKind::Constant(_)))
-        .map(|parameter| parameter.name.text.clone())
-        .collect()
-}
-
 /// Whether two constants say the same, wherever and however they are written.
-fn same(own: &Spanned, found: &Value) -> bool {
+pub(super) fn same(own: &Spanned, found: &Value) -> bool {
     match (own.value.as_float(), found.as_float(), &own.value) {
         (Some(own), Some(found), _) => own == found,
         (_, _, Value::Call(_)) => {
@@ -132,7 +152,7 @@ fn argument(parameter: &str, value: &Value, place: &Span) -> Option<Argument> {
 }
 
 /// A constant as an expression that stands there.
-fn expression(value: &Value, place: &Span) -> Option<Expr> {
+pub(super) fn expression(value: &Value, place: &Span) -> Option<Expr> {
     let number = |value: f64, integer: Option<u64>| ExprKind::Number(Number { value, integer, unit: None });
     let expr = |kind| Expr { kind, span: place.clone() };
     let (kind, negative) = match value {
@@ -164,12 +184,13 @@ pub fn init(
     record: &Record,
     parent: Option<&StagePlan>,
     model: &ModelPlan,
+    extend: Option<&ExtendPlan>,
     checking: &mut Checking<'_, '_>,
 ) -> Option<InitPlan> {
     let written = record.optional("init", Read::call)?;
     match (parent, written) {
         (Some(parent), None) => {
-            if let Some(reason) = difference(&parent.model, model) {
+            if let Some(reason) = difference(&parent.model, model, extend) {
                 checking.diagnostics.push(
                     Diagnostic::error(
                         WEIGHTS_DIFFER,
@@ -177,7 +198,10 @@ pub fn init(
                     )
                     .label(record.place("model"), reason)
                     .label(&record.span, format!("continues `{}`", parent.name))
-                    .help(format!("keep the model of `{}`, or start without `from`", parent.name)),
+                    .help(match reason_is_length(&parent.model, model) {
+                        true => "`extend = interpolate(to: ...)` makes learned positions more".to_owned(),
+                        false => format!("keep the model of `{}`, or start without `from`", parent.name),
+                    }),
                 );
                 return None;
             }
@@ -192,13 +216,23 @@ pub fn init(
     }
 }
 
+/// Whether the models differ in nothing but the number of their learned positions, which become more.
+fn reason_is_length(before: &ModelPlan, after: &ModelPlan) -> bool {
+    let tables = positions_looked_up(after).into_iter().map(str::to_owned).collect();
+    let longer = |model: &ModelPlan| rows_looked_up(model, "positions");
+    difference(before, after, Some(&ExtendPlan { tables, align: Align::Corners })).is_none()
+        && longer(before) < longer(after)
+}
+
 /// The first difference between two models' weights, in words.
-fn difference(before: &ModelPlan, after: &ModelPlan) -> Option<String> {
+fn difference(before: &ModelPlan, after: &ModelPlan, extend: Option<&ExtendPlan>) -> Option<String> {
+    let extended = |path: &str| extend.is_some_and(|extend| extend.tables.iter().any(|table| table == path));
     let shapes: BTreeMap<&str, &[u64]> =
         before.weights.iter().map(|weight| (weight.path.as_str(), weight.shape.as_slice())).collect();
     for weight in &after.weights {
         match shapes.get(weight.path.as_str()) {
             None => return Some(format!("`{}` is new", weight.path)),
+            Some(shape) if extended(&weight.path) && shape.get(1..) == weight.shape.get(1..) => {}
             Some(shape) if *shape != weight.shape.as_slice() => {
                 return Some(format!("`{}` was {shape:?} and is {:?}", weight.path, weight.shape));
             }

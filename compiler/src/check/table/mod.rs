@@ -5,6 +5,7 @@
 
 mod curation;
 mod data;
+mod extend;
 mod mixture;
 mod objective;
 mod process;

@@ -1,6 +1,7 @@
 //! Rows of the table: `stage`.
 
 use super::super::units::Dimension;
+use super::extend::EXTENSIONS;
 use super::objective::OBJECTIVES;
 use super::{Field, Form, Presence, Range, Type};
 
@@ -149,6 +150,14 @@ pub static STAGE: Form = Form {
             doc: "Weights that stay as they are, by their paths; `*` stands for any characters. They take no gradient, no moments \
                   and no step.",
             example: "[\"transformer.wte.*\", \"transformer.h.0.*\"]",
+        },
+        Field {
+            name: "extend",
+            ty: Type::Call(EXTENSIONS),
+            presence: Presence::Optional("the context of the weights"),
+            doc: "How the trained model, of the stage after `from` or of `init`, comes to a longer context; gives the model's \
+                  `context` and `scaling`.",
+            example: "interpolate(to: 512 tokens)",
         },
         Field {
             name: "sample",

@@ -87,7 +87,7 @@ pub fn export(model: &TrainedModel, path: &Path, file_type: FileType) -> Result<
     let config = StandardLibrary::new()?.model(config, &place)?.canonical;
     let Written { mut rows, divisors } = metadata(&config).map_err(unknown)?;
     let tensors = plan(model, &config, file_type, divisors.as_deref()).map_err(unknown)?;
-    let names = match_names(&model.stage.model, &model.weights, &place)?;
+    let names = match_names(&model.stage.model, None, &model.weights, &place)?;
     let architecture = config["model_type"].as_str().unwrap_or_default();
     let mut all = vec![
         ("general.architecture".to_owned(), Value::Text(architecture.to_owned())),

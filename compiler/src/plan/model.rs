@@ -327,3 +327,22 @@ pub enum ReduceFunction {
     Mean,
     Max,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stored(path: &str, shape: &[u64]) -> (Vec<String>, Vec<u64>) {
+        let weight = WeightPlan { path: path.to_owned(), shape: shape.to_vec(), init: Initializer::Zeros };
+        (weight.stored_names(), weight.stored_shape().to_vec())
+    }
+
+    #[test]
+    fn a_stacked_weight_is_stored_place_by_place() {
+        assert_eq!(stored("h.0.w", &[2, 3]), (vec!["h.0.w".to_owned()], vec![2, 3]));
+        let names = ["e.0.w1.weight", "e.1.w1.weight"].map(str::to_owned).to_vec();
+        assert_eq!(stored("e.*.w1.weight", &[2, 3, 4]), (names, vec![3, 4]));
+        // A part of a name is no place.
+        assert_eq!(stored("e.*x.w", &[2, 3]).0, ["e.*x.w"]);
+    }
+}

@@ -93,7 +93,7 @@ impl Writer {
         self.add(ModelOp::Reshape(shape.clone()), &[x], shape)
     }
 
-    fn finish(mut self, output: usize, vocab: u64) -> ModelPlan {
+    pub(crate) fn finish(mut self, output: usize, vocab: u64) -> ModelPlan {
         self.plan.output = output;
         self.plan.vocab = vocab;
         self.plan

@@ -104,3 +104,88 @@ impl Named {
         build.reshape(value, &shape)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Pass, forward};
+    use crate::graph::{Graph, Target, Tensor};
+    use crate::plan::{Einsum, ModelOp};
+    use crate::random::Stream;
+    use crate::testing::plans::{Writer, stage};
+
+    /// Sizes of the dimensions `a` to `f`.
+    const SIZES: [u64; 6] = [2, 3, 4, 1, 5, 2];
+
+    fn dims(letters: &str) -> Vec<usize> {
+        letters.bytes().map(|letter| usize::from(letter - b'a')).collect()
+    }
+
+    fn sizes(dims: &[usize]) -> Vec<u64> {
+        dims.iter().map(|&dim| SIZES[dim]).collect()
+    }
+
+    /// Every combination of places along all dimensions.
+    fn places() -> Vec<[u64; 6]> {
+        let count: u64 = SIZES.iter().product();
+        let place = |mut rest: u64| {
+            SIZES.map(|size| {
+                let place = rest % size;
+                rest /= size;
+                place
+            })
+        };
+        (0..count).map(place).collect()
+    }
+
+    fn index(dims: &[usize], place: &[u64; 6]) -> usize {
+        dims.iter().fold(0, |index, &dim| index * SIZES[dim] as usize + place[dim] as usize)
+    }
+
+    #[test]
+    fn sums_of_products_over_named_dimensions() {
+        for (left, right, result) in [
+            ("ab", "bc", "ac"),
+            ("abc", "ecb", "ea"),
+            ("abc", "ace", "eab"),
+            ("abc", "abc", "ca"),
+            ("abe", "ab", "ab"),
+            ("ab", "eab", "be"),
+            ("ab", "ce", "ebca"),
+            ("abc", "e", "ea"),
+            ("bd", "dc", "cb"),
+            ("fab", "fbc", "cfa"),
+            ("abcef", "fbe", "fca"),
+            ("a", "a", ""),
+        ] {
+            let einsum = Einsum { left: dims(left), right: dims(right), result: dims(result) };
+            let mut writer = Writer::new("sums");
+            let a = writer.weight("a", &sizes(&einsum.left));
+            let b = writer.weight("b", &sizes(&einsum.right));
+            let shape = sizes(&einsum.result).into_iter().map(crate::dim::Dim::constant).collect();
+            let y = writer.add(ModelOp::Einsum(einsum.clone()), &[a, b], shape);
+            let stage = stage(writer.finish(y, 1), 1, 1, 1);
+            let mut graph = Graph::new();
+            let value = forward(&mut graph, &stage, &Pass::plain(1, 1)).unwrap().logits;
+            graph.output(Target::Result("y".to_owned()), value);
+            graph.verify().unwrap();
+            let values = |dims: &[usize], stream: u64| -> Vec<f32> {
+                (0..sizes(dims).iter().product()).map(|index| Stream::new(3, stream).normal(index)).collect()
+            };
+            let (a, b) = (values(&einsum.left, 0), values(&einsum.right, 1));
+            let mut states = [("weight/a", &einsum.left, &a), ("weight/b", &einsum.right, &b)]
+                .map(|(name, dims, values)| (name.to_owned(), Tensor::f32(&sizes(dims), values.clone())))
+                .into();
+            let found = graph.execute(&Default::default(), &mut states).unwrap()["y"].to_f32();
+            let mut expected = vec![0.0f64; found.len()];
+            // Dimensions that nobody names would be counted as often as they are long.
+            let named = |dim: usize| einsum.left.contains(&dim) || einsum.right.contains(&dim);
+            for place in places().into_iter().filter(|place| (0..6).all(|dim| named(dim) || place[dim] == 0)) {
+                let product = f64::from(a[index(&einsum.left, &place)]) * f64::from(b[index(&einsum.right, &place)]);
+                expected[index(&einsum.result, &place)] += product;
+            }
+            for (found, expected) in found.iter().zip(&expected) {
+                assert!((f64::from(*found) - expected).abs() < 1e-5, "{left},{right}->{result}: {found}, {expected}");
+            }
+        }
+    }
+}

@@ -19,7 +19,7 @@ mod writer;
 
 use std::fmt;
 
-pub use matmul::Product;
+pub use matmul::{Axis, Product};
 
 use crate::plan::Origin;
 use crate::program::{Kernel, Program, Region};

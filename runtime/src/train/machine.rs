@@ -3,16 +3,18 @@
 use llmc_compiler::graph::Graph;
 use llmc_compiler::program::{PersistentBuffer, Program};
 
-use crate::device::{Cpu, Device, Reference};
+use crate::device::{Cpu, Cuda, Device, Reference};
 use crate::failure::Failure;
 
 /// Which device is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum DeviceChoice {
-    /// The fastest device that this machine has.
+    /// The processor.
     Auto,
     /// All cores of the processor.
     Cpu,
+    /// The first NVIDIA card.
+    Cuda,
     /// Plain meaning of every operator: slow, for comparison.
     Reference,
 }
@@ -42,6 +44,10 @@ impl Machine {
             DeviceChoice::Auto | DeviceChoice::Cpu => {
                 drop(graphs);
                 Box::new(Cpu::new(persistent, persistent_bytes, programs, self.threads)?)
+            }
+            DeviceChoice::Cuda => {
+                drop(graphs);
+                Box::new(Cuda::new(persistent, persistent_bytes, programs)?)
             }
             DeviceChoice::Reference => Box::new(Reference::new(persistent, graphs)),
         })

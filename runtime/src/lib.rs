@@ -9,4 +9,5 @@ pub mod generate;
 pub mod report;
 pub mod score;
 pub mod train;
+pub mod verify;
 pub mod world;

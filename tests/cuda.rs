@@ -127,7 +127,9 @@ fn whole_runs_follow_the_processor() {
         }
         succeed(workplace.llmc(&list(&run("cpu"))));
         let expected = curve(&workplace, "cpu");
-        for (out, own, order) in [("forward", true, "forward"), ("reverse", true, "reverse"), ("library", false, "forward")] {
+        for (out, own, order) in
+            [("forward", true, "forward"), ("reverse", true, "reverse"), ("library", false, "forward")]
+        {
             let Some(libraries) = shim(own) else { return };
             let mut words = run(out);
             words.extend(["--device".to_owned(), "cuda".to_owned()]);
@@ -146,7 +148,8 @@ fn kernels_of_recipes_agree_at_their_own_sizes() {
     let Some(libraries) = shim(true) else { return };
     let workplace = Workplace::new();
     workplace.write("llama.recipe", LLAMA);
-    let text = succeed(with_shim(&workplace, libraries, &["check-device", "tiny.recipe", "llama.recipe", "--device", "cuda"]));
+    let text =
+        succeed(with_shim(&workplace, libraries, &["check-device", "tiny.recipe", "llama.recipe", "--device", "cuda"]));
     assert!(text.contains(" cases, 0 wrong"), "{text}");
 }
 
@@ -197,6 +200,23 @@ fn what_is_missing_is_told_with_the_way_out() {
     command.env("LLMC_SHIM_MEMORY", "100000");
     let text = fail(command);
     assert!(text.contains("E0906") && text.contains("the card has no room"), "{text}");
+}
+
+#[test]
+fn a_token_outside_the_table_is_told_with_its_place() {
+    let Some(libraries) = shim(true) else { return };
+    let workplace = Workplace::new();
+    let words = |numbers: [i32; 4]| numbers.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>();
+    let (tokens, targets) = (words([1, 2, 999, 4]), words([2, 3, 4, 5]));
+    let view = |bytes| safetensors::tensor::TensorView::new(safetensors::Dtype::I32, vec![1, 4], bytes);
+    let tensors = [("tokens", view(&tokens)), ("targets", view(&targets)), ("positions", view(&targets))];
+    let tensors = tensors.map(|(name, view)| (name, view.expect("a tensor of this size")));
+    safetensors::serialize_to_file(tensors, None, &workplace.path("batch.safetensors")).expect("the batch is written");
+    let probe = ["probe", "tiny.recipe", "--batch", "batch.safetensors", "--out", "out.safetensors"];
+    let all: Vec<&str> = probe.iter().copied().chain(["--device", "cuda"]).collect();
+    let text = fail(with_shim(&workplace, libraries, &all));
+    assert!(text.contains("999") && text.contains("std/gpt2:"), "{text}");
+    assert_eq!(text, fail(workplace.llmc(&probe)), "as the processor tells it");
 }
 
 #[test]

@@ -57,7 +57,8 @@ struct Sizes {
 impl Sizes {
     fn of(at: &At<'_>) -> Result<Sizes, String> {
         let (q, k, v) = (at.read(0)?, at.read(1)?, at.read(2)?);
-        let ([batch, queries, heads, depth], [_, keys, groups, _], [.., width]) = (&q.shape[..], &k.shape[..], &v.shape[..])
+        let ([batch, queries, heads, depth], [_, keys, groups, _], [.., width]) =
+            (&q.shape[..], &k.shape[..], &v.shape[..])
         else {
             return Err("attention of other than four axes".to_owned());
         };
@@ -159,9 +160,8 @@ fn print_forward(
 ) -> Result<(), String> {
     let sizes = Sizes::of(at)?;
     let (depth, width) = (sizes.depth, sizes.width);
-    let tiling = Tiling::of(depth, width, |rows, tile| {
-        rows * (depth + 1) + tile * (depth.max(width) + 1) + rows * (tile + 1)
-    })?;
+    let tiling =
+        Tiling::of(depth, width, |rows, tile| rows * (depth + 1) + tile * (depth.max(width) + 1) + rows * (tile + 1))?;
     let mut settings = common(at, &sizes, attention)?;
     tiling.print(&mut settings);
     let out = at.write(0)?;

@@ -58,9 +58,12 @@ pub(super) fn cache_write(at: &mut At<'_>) -> Result<(), String> {
 /// `(x [B, T, H, K], positions [B, T]) -> [B, T, H, K]`
 pub(super) fn rotate(at: &mut At<'_>, rotary: &Rotary, inverse: bool) -> Result<(), String> {
     let (x, positions, out) = (at.read(0)?, at.read(1)?, at.write(0)?);
-    let [batch, tokens, heads, width] = x.shape[..] else { return Err("a rotation of other than four axes".to_owned()) };
+    let [batch, tokens, heads, width] = x.shape[..] else {
+        return Err("a rotation of other than four axes".to_owned());
+    };
     let frequencies = rotary.frequencies(width);
-    let words = frequencies.iter().flat_map(|frequency| [frequency.to_bits() as u32, (frequency.to_bits() >> 32) as u32]);
+    let words =
+        frequencies.iter().flat_map(|frequency| [frequency.to_bits() as u32, (frequency.to_bits() >> 32) as u32]);
     let frequencies = at.data(words.collect());
     let mut settings = Settings::default();
     settings.small("threads", THREADS).whole("batch", batch).whole("tokens", tokens).whole("heads", heads);

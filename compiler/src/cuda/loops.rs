@@ -22,7 +22,8 @@ pub(super) fn print(at: &mut At<'_>, body: &LoopBody) -> Result<(), String> {
     let run = if last.is_some_and(|axis| shape[axis].is_multiple_of(4)) { 4 } else { 1 };
     let (reads, writes) = (at.step.reads.clone(), at.step.writes.clone());
     let access = |view: &View| access(at, view, last, run);
-    let (from, to): (Vec<Access>, Vec<Access>) = (reads.iter().map(access).collect(), writes.iter().map(access).collect());
+    let (from, to): (Vec<Access>, Vec<Access>) =
+        (reads.iter().map(access).collect(), writes.iter().map(access).collect());
     let copies = copies(at, body, &writes)?;
 
     let mut text = format!(
@@ -87,10 +88,11 @@ fn access(at: &At<'_>, view: &View, last: Option<usize>, run: u64) -> Access {
 
 /// For each write of whole numbers the read that it copies.
 fn copies(at: &At<'_>, body: &LoopBody, writes: &[View]) -> Result<Vec<Option<usize>>, String> {
-    let copy = |(write, view): (usize, &View)| match body.results.get(write).map(|register| body.instructions[*register]) {
-        _ if !at.is_integer(view) => Ok(None),
-        Some(Instruction::Load(read)) => Ok(Some(read)),
-        _ => Err("a loop that computes whole numbers".to_owned()),
-    };
+    let copy =
+        |(write, view): (usize, &View)| match body.results.get(write).map(|register| body.instructions[*register]) {
+            _ if !at.is_integer(view) => Ok(None),
+            Some(Instruction::Load(read)) => Ok(Some(read)),
+            _ => Err("a loop that computes whole numbers".to_owned()),
+        };
     writes.iter().enumerate().map(copy).collect()
 }

@@ -79,7 +79,9 @@ impl Product {
 impl Axis {
     /// Whether an outer axis only goes on where this one ends, in all operands.
     fn continues(&self, outer: &Axis) -> bool {
-        [(self.a, outer.a), (self.b, outer.b), (self.out, outer.out)].iter().all(|(inner, outer)| inner * self.size == *outer)
+        [(self.a, outer.a), (self.b, outer.b), (self.out, outer.out)]
+            .iter()
+            .all(|(inner, outer)| inner * self.size == *outer)
     }
 }
 
@@ -93,7 +95,10 @@ pub(super) fn print(at: &mut At<'_>, accumulate: bool) -> Result<(), String> {
     settings.flag("accumulate", accumulate);
     settings.whole("rows", rows.size).whole("columns", columns.size).whole("depth", depth.size);
     settings.whole("a_row", rows.a).whole("a_depth", depth.a).flag("a_along_depth", depth.a == 1);
-    settings.whole("b_depth", depth.b).whole("b_column", columns.b).flag("b_along_depth", depth.b == 1 && columns.b != 1);
+    settings
+        .whole("b_depth", depth.b)
+        .whole("b_column", columns.b)
+        .flag("b_along_depth", depth.b == 1 && columns.b != 1);
     settings.whole("out_row", rows.out).whole("out_column", columns.out);
     settings.offsets("a", &offsets(|axis| axis.a));
     settings.offsets("b", &offsets(|axis| axis.b));

@@ -7,8 +7,8 @@
 
 mod attention;
 mod expression;
-mod loops;
 mod lookup;
+mod loops;
 mod matmul;
 mod norm;
 mod optimizer;

@@ -1,11 +1,11 @@
 //! Layer and root-mean-square normalisation, alone, behind a loop, and their gradients.
 
+use super::Argument;
 use super::expression::statements;
 use super::loops::operands;
 use super::rows::{rows, shape, threads};
 use super::settings::{Settings, offset};
 use super::writer::{At, Parameters, THREADS};
-use super::Argument;
 use crate::program::{LoopBody, View};
 
 /// Ranges of rows whose sums for scale and shift are made side by side.

@@ -1,10 +1,10 @@
 //! Sums and maxima over some axes, in two launches: parts of fixed size, then their combination in order.
 
+use super::Argument;
 use super::expression::statements;
 use super::loops::operands;
 use super::settings::{Settings, offset};
 use super::writer::{At, Parameters, THREADS};
-use super::Argument;
 use crate::op::Reduction;
 use crate::program::{LoopBody, View};
 

@@ -111,7 +111,8 @@ pub(super) fn offset(index: &str, axes: &[(u64, u64)]) -> String {
     let axes = joined(axes);
     let elements: u64 = axes.iter().map(|(size, _)| size).product();
     let is_small = elements <= u64::from(u32::MAX);
-    let (index, suffix) = if is_small && axes.len() > 1 { (format!("u32({index})"), "u") } else { (index.to_owned(), "ull") };
+    let (index, suffix) =
+        if is_small && axes.len() > 1 { (format!("u32({index})"), "u") } else { (index.to_owned(), "ull") };
     let mut after: u64 = elements;
     let mut terms = Vec::new();
     for (number, (size, stride)) in axes.iter().enumerate() {

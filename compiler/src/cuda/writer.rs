@@ -167,7 +167,7 @@ impl At<'_> {
     ) -> Result<(), String> {
         let Parameters { declarations, arguments, .. } = parameters;
         let text = format!(
-            "{before}extern \"C\" __global__ void __launch_bounds__({threads}) @({}) {body}",
+            "{before}extern \"C\" __global__ void __launch_bounds__({threads}, 1) @({}) {body}",
             declarations.join(", ")
         );
         let blocks = u32::try_from(grid[0]).ok().filter(|blocks| *blocks <= i32::MAX as u32);

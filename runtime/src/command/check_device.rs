@@ -7,6 +7,7 @@ use clap::Args;
 use llmc_compiler::cuda::Module;
 use llmc_compiler::program::Program;
 use llmc_grammar::codes::{DEVICES_DIFFER, NO_CUDA_KERNEL};
+use rayon::prelude::*;
 use serde_json::json;
 
 use super::options::{DeviceOptions, RecipeOptions, StageOption};
@@ -102,13 +103,13 @@ impl CheckDevice {
         for (name, programs) in modules {
             let list: Vec<&Program> = programs.iter().collect();
             let module = Module::print(&list).map_err(|missing| Failure::new(NO_CUDA_KERNEL, missing.to_string()))?;
-            for architecture in &self.compile {
-                let bytes = cuda::compile(&module.source(), architecture)?.len();
-                terminal.print(&format!(
-                    "{name}: {} kernels for {architecture}, {} KiB, no spills\n",
-                    module.functions.len(),
-                    bytes / 1024
-                ))?;
+            let source = module.source();
+            let compile = |architecture: &String| cuda::compile(&source, architecture).map(|cubin| cubin.len());
+            let sizes = self.compile.par_iter().map(compile).collect::<Result<Vec<_>, _>>()?;
+            for (architecture, bytes) in self.compile.iter().zip(sizes) {
+                let (kernels, kibibytes) = (module.functions.len(), bytes / 1024);
+                terminal
+                    .print(&format!("{name}: {kernels} kernels for {architecture}, {kibibytes} KiB, no spills\n"))?;
             }
         }
         Ok(())

@@ -78,7 +78,8 @@ impl Case {
         let name = name(steps.last().unwrap_or(step));
         let fills = fills(&steps, &buffers);
         let inputs = (0..buffers.len()).map(|index| (index.to_string(), index)).collect();
-        let whole = |(index, buffer): (usize, &Buffer)| (index.to_string(), View::contiguous(index, &[buffer.bytes / 4]));
+        let whole =
+            |(index, buffer): (usize, &Buffer)| (index.to_string(), View::contiguous(index, &[buffer.bytes / 4]));
         let outputs = buffers.iter().enumerate().map(whole).collect();
         let program = Program {
             name: step.kernel.name().to_owned(),

@@ -57,7 +57,8 @@ fn functions(draft: &mut Draft) {
         Unary::GeluTanh,
     ] {
         let (x, y) = (draft.floats(&[129]), draft.floats(&[129]));
-        let body = LoopBody { instructions: vec![Instruction::Load(0), Instruction::Unary(function, 0)], results: vec![1] };
+        let body =
+            LoopBody { instructions: vec![Instruction::Load(0), Instruction::Unary(function, 0)], results: vec![1] };
         draft.add(Kernel::Loop(body), &[&x], &[&y]);
     }
     use BinaryFunction as Binary;
@@ -171,11 +172,7 @@ fn norms(draft: &mut Draft) {
         draft.add(Kernel::LayerNorm { eps }, &[&x, &scale, &shift], &[&out]);
         draft.add(Kernel::RmsNorm { eps }, &[&x, &scale], &[&out]);
         let sum = draft.floats(&shape);
-        draft.add(
-            Kernel::LoopNorm { body: simple(), centred: true, eps },
-            &[&x, &dy, &scale, &shift],
-            &[&out, &sum],
-        );
+        draft.add(Kernel::LoopNorm { body: simple(), centred: true, eps }, &[&x, &dy, &scale, &shift], &[&out, &sum]);
         draft.add(Kernel::LoopNorm { body: simple(), centred: false, eps }, &[&x, &dy, &scale], &[&out, &x]);
         let [dscale, dshift] = [draft.floats(&[width]), draft.floats(&[width])];
         for accumulate in [false, true] {
@@ -194,7 +191,9 @@ fn norms(draft: &mut Draft) {
 fn losses(draft: &mut Draft) {
     let plain = LossPlan::default();
     let changed = LossPlan { label_smoothing: 0.1, z_loss: 1e-3 };
-    for (rows, vocab, plan) in [(1, 1, plain), (7, 50, plain), (9, 1031, changed), (2, 50_257, plain), (5, 300, changed)] {
+    for (rows, vocab, plan) in
+        [(1, 1, plain), (7, 50, plain), (9, 1031, changed), (2, 50_257, plain), (5, 300, changed)]
+    {
         let (logits, targets) = (draft.floats(&[rows, vocab]), draft.integers(&[rows]));
         let [loss, dloss, out] = [draft.floats(&[rows]), draft.floats(&[rows]), draft.floats(&[rows, vocab])];
         draft.add(Kernel::CrossEntropy(plan), &[&logits, &targets], &[&loss]);
@@ -236,9 +235,7 @@ fn optimizer(draft: &mut Draft) {
             draft.add(Kernel::Dropout { rate, seed: 42, site }, &[&x, &step], &[&x]);
         }
     }
-    for kind in
-        [ScheduleKind::Constant, ScheduleKind::Linear, ScheduleKind::Cosine, ScheduleKind::WarmupStableDecay]
-    {
+    for kind in [ScheduleKind::Constant, ScheduleKind::Linear, ScheduleKind::Cosine, ScheduleKind::WarmupStableDecay] {
         for warmup in [0, 20] {
             let decay = if kind == ScheduleKind::WarmupStableDecay { 50 } else { 0 };
             let schedule = SchedulePlan { kind, warmup, floor: 0.1, decay, steps: 100 };

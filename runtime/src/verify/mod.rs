@@ -49,7 +49,7 @@ impl Draft {
         writes: &[&llmc_compiler::program::View],
     ) {
         use llmc_compiler::program::{Program, Step, View};
-        let list = |views: &[&View]| views.iter().map(|view| View::clone(view)).collect();
+        let list = |views: &[&View]| views.iter().copied().cloned().collect();
         let step = Step { kernel, reads: list(reads), writes: list(writes), origin: Default::default() };
         let program = Program {
             name: String::new(),

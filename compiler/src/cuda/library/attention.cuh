@@ -97,7 +97,6 @@ __device__ void attention(
     const float *q, const float *k, const float *v, float *out, float *stats, const Further &f, int *fault, int step
 ) {
     constexpr int WIDEST = P::depth > P::width ? P::depth : P::width;
-    constexpr int MINE = (P::tile + P::lanes - 1) / P::lanes;
     __shared__ float queries[P::rows][P::depth + 1];
     __shared__ float others[P::tile * (WIDEST + 1)];
     __shared__ float weights[P::rows][P::tile + 1];
@@ -125,27 +124,24 @@ __device__ void attention(
         __syncthreads();
         load_tile<P::tile, P::depth, P::threads>(keys, k, start, end, [&](i64 s) { return P::k(batch, s, group); });
         __syncthreads();
-        float scores[MINE], top = largest;
-#pragma unroll
-        for (int part = 0; part < MINE; ++part) {
-            const int at = part * P::lanes + lane;
-            const bool seen = at < P::tile && sees<P>(f, batch, before, query, start + at);
-            scores[part] = -infinity();
-            if (seen) {
-                const float product = dot<P::depth>(queries[row], keys[at]);
-                scores[part] = score<P>(f, batch, head, before, query, start + at, product);
+        float top = largest;
+#pragma unroll 1
+        for (int at = lane; at < P::tile; at += P::lanes) {
+            float x = -infinity();
+            if (sees<P>(f, batch, before, query, start + at)) {
+                x = score<P>(f, batch, head, before, query, start + at, dot<P::depth>(queries[row], keys[at]));
             }
-            top = maximum(top, scores[part]);
+            weights[row][at] = x;
+            top = maximum(top, x);
         }
         top = lanes_maximum<P::lanes>(top);
         // Before anything is seen, all exponentials are 0.
         const float level = top == -infinity() ? 0.0f : top;
         const float shrink = expf(largest - level);
         float sum = 0.0f;
-#pragma unroll
-        for (int part = 0; part < MINE; ++part) {
-            const float weight = expf(scores[part] - level);
-            if (part * P::lanes + lane < P::tile) weights[row][part * P::lanes + lane] = weight;
+        for (int at = lane; at < P::tile; at += P::lanes) {
+            const float weight = expf(weights[row][at] - level);
+            weights[row][at] = weight;
             sum += weight;
         }
         total = total * shrink + lanes_sum<P::lanes>(sum);
@@ -155,6 +151,7 @@ __device__ void attention(
         __syncthreads();
         load_tile<P::tile, P::width, P::threads>(values, v, start, end, [&](i64 s) { return P::v(batch, s, group); });
         __syncthreads();
+#pragma unroll 4
         for (int at = 0; at < P::tile; ++at) add_columns<P, P::width>(sums, values[at], weights[row][at]);
     }
     if (query >= P::queries) return;
@@ -217,6 +214,7 @@ __device__ void attention_gradient_queries(
         load_tile<P::tile, P::depth, P::threads>(keys, k, start, end, [&](i64 s) { return P::k(batch, s, group); });
         load_tile<P::tile, P::width, P::threads>(values, v, start, end, [&](i64 s) { return P::v(batch, s, group); });
         __syncthreads();
+#pragma unroll 1
         for (int at = lane; at < P::tile; at += P::lanes) {
             float gradient = 0.0f;
             if (sees<P>(f, batch, 0, query, start + at)) {
@@ -231,6 +229,7 @@ __device__ void attention_gradient_queries(
         }
         __syncthreads();
         if constexpr (P::has_dq) {
+#pragma unroll 4
             for (int at = 0; at < P::tile; ++at) add_columns<P, P::depth>(sums, keys[at], gradients[row][at]);
         }
     }
@@ -274,6 +273,7 @@ __device__ void attention_gradient_keys(
             load_tile<P::tile, P::depth, P::threads>(queries, q, start, end, [&](i64 t) { return P::q(batch, t, head); });
             load_tile<P::tile, P::width, P::threads>(douts, dout, start, end, [&](i64 t) { return P::dout(batch, t, head); });
             __syncthreads();
+#pragma unroll 1
             for (int at = lane; at < P::tile; at += P::lanes) {
                 float2 both = make_float2(0.0f, 0.0f);
                 const i64 query = start + at;
@@ -287,6 +287,7 @@ __device__ void attention_gradient_keys(
                 gradients[row][at] = both.y * P::scale;
             }
             __syncthreads();
+#pragma unroll 2
             for (int at = 0; at < P::tile; ++at) {
                 if constexpr (P::has_dk) add_columns<P, P::depth>(key_sums, queries[at], gradients[row][at]);
                 if constexpr (P::has_dv) add_columns<P, P::width>(value_sums, douts[at], weights[row][at]);

@@ -24,10 +24,10 @@ template <class P>
 __device__ void learning_rate(const float *step, float *out) {
     const u64 t = static_cast<u64>(*step);
     double factor = 1.0;
-    if (t < P::warmup) {
-        factor = static_cast<double>(t + 1) / P::warmup;
+    if (t < static_cast<u64>(P::warmup)) {
+        factor = static_cast<double>(t + 1) / static_cast<double>(P::warmup);
     } else if constexpr (P::falls) {
-        const u64 gone = t > P::start ? t - P::start : 0;
+        const i64 gone = static_cast<i64>(t) > P::start ? static_cast<i64>(t) - P::start : 0;
         double share = static_cast<double>(gone) / P::length;
         share = share < 1.0 ? share : 1.0;
         if constexpr (P::cosine) factor = P::floor + (1.0 - P::floor) * ((1.0 + cospi(share)) / 2.0);

@@ -29,8 +29,8 @@ __device__ __forceinline__ Statistics statistics(const float *row) {
     }
     float squares = 0.0f;
     for (u64 i = threadIdx.x; i < P::width; i += P::threads) squares += (row[i] - mean) * (row[i] - mean);
-    const double variance = static_cast<double>(block_sum<P::threads>(squares)) / P::width;
-    return {mean, static_cast<float>(1.0 / sqrt(variance + P::eps))};
+    const float variance = block_sum<P::threads>(squares) / P::width;
+    return {mean, 1.0f / sqrtf(variance + static_cast<float>(P::eps))};
 }
 
 template <class P>
@@ -182,10 +182,10 @@ __device__ void cross_entropy_gradient(
     const float2 sums = exponentials<P>(from);
     const float mean = P::smoothing > 0.0 ? row_mean<P>(from) : 0.0f;
     const double normaliser = static_cast<double>(logf(sums.y)) + sums.x;
-    const double given = dloss[P::dloss(row)];
-    const float share = static_cast<float>(given / sums.y * (1.0 + 2.0 * P::z_loss * normaliser));
-    const float spread = static_cast<float>(P::smoothing / P::width * given);
-    const float certain = static_cast<float>((1.0 - P::smoothing) * given);
+    const float given = dloss[P::dloss(row)];
+    const float share = given / sums.y * static_cast<float>(1.0 + 2.0 * P::z_loss * normaliser);
+    const float spread = static_cast<float>(P::smoothing / P::width) * given;
+    const float certain = static_cast<float>(1.0 - P::smoothing) * given;
     __syncthreads();
     for (u64 i = threadIdx.x; i < P::width; i += P::threads) {
         const float gradient = expf(from[i] - sums.x) * share - spread;

@@ -65,7 +65,10 @@ fn run(source: &str, architecture: &str) -> Result<Vec<u8>, DeviceError> {
                 let log = result::get_program_log(program).unwrap_or_default();
                 let log: Vec<u8> = log.into_iter().map(|byte| byte as u8).take_while(|byte| *byte != 0).collect();
                 let log = String::from_utf8_lossy(&log);
-                Err(DeviceError::Cuda(format!("NVRTC refuses the kernels for {architecture} ({error}):\n{}", log.trim())))
+                Err(DeviceError::Cuda(format!(
+                    "NVRTC refuses the kernels for {architecture} ({error}):\n{}",
+                    log.trim()
+                )))
             }
         };
         let _ = result::destroy_program(program);

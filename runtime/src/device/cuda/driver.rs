@@ -57,7 +57,8 @@ impl Card {
                 unsafe { result::device::get_attribute(device, attribute) }.map_err(none)
             };
             use sys::CUdevice_attribute::{
-                CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR as MAJOR, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR as MINOR,
+                CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR as MAJOR,
+                CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR as MINOR,
             };
             let capability = (attribute(MAJOR)?, attribute(MINOR)?);
             let name = result::device::get_name(device).map_err(none)?;
@@ -249,13 +250,17 @@ impl Kernel {
     ///
     /// # Safety
     /// The arguments are those that the kernel was printed with, and their addresses reach as far as it goes.
-    pub unsafe fn launch(self, card: &Card, grid: [u32; 2], threads: u32, words: &mut [u64]) -> Result<(), DriverError> {
+    pub unsafe fn launch(
+        self,
+        card: &Card,
+        grid: [u32; 2],
+        threads: u32,
+        words: &mut [u64],
+    ) -> Result<(), DriverError> {
         let mut pointers: smallvec::SmallVec<[*mut c_void; 24]> =
             words.iter_mut().map(|word| std::ptr::from_mut(word).cast()).collect();
         // SAFETY: the caller's promise; the driver copies the arguments before it returns.
-        unsafe {
-            result::launch_kernel(self.0, (grid[0], grid[1], 1), (threads, 1, 1), 0, card.stream, &mut pointers)
-        }
+        unsafe { result::launch_kernel(self.0, (grid[0], grid[1], 1), (threads, 1, 1), 0, card.stream, &mut pointers) }
     }
 }
 
@@ -341,7 +346,8 @@ pub struct Mark {
 impl Mark {
     /// One that is past.
     pub fn new(card: &Rc<Card>) -> Result<Mark, DeviceError> {
-        let event = event::create(sys::CUevent_flags::CU_EVENT_DEFAULT).map_err(|error| failed("make an event", error))?;
+        let event =
+            event::create(sys::CUevent_flags::CU_EVENT_DEFAULT).map_err(|error| failed("make an event", error))?;
         Ok(Mark { event, card: Rc::clone(card) })
     }
 
@@ -359,9 +365,12 @@ impl Mark {
 
     /// Seconds since an earlier one; both must be past.
     pub fn seconds_since(&self, earlier: &Mark) -> Result<f64, DeviceError> {
+        // A driver before CUDA 12.8 has not the function that cudarc asks for.
         // SAFETY: both events are the card's, and set on one stream.
-        let milliseconds = unsafe { event::elapsed(earlier.event, self.event) };
-        Ok(f64::from(milliseconds.map_err(|error| failed("time a kernel", error))?) / 1e3)
+        let milliseconds = llmc_data::caught(|| unsafe { event::elapsed(earlier.event, self.event) });
+        let old = || DeviceError::Cuda("cannot time a kernel: the driver is older than CUDA 12.8".to_owned());
+        let milliseconds = milliseconds.ok_or_else(old)?.map_err(|error| failed("time a kernel", error))?;
+        Ok(f64::from(milliseconds) / 1e3)
     }
 }
 

@@ -7,10 +7,10 @@ use llmc_compiler::cuda::{Argument, Launch, Module};
 use llmc_compiler::plan::DType;
 use llmc_compiler::program::{Kernel as StepKernel, Program, Region};
 
+use super::Regions;
 use super::driver::{Card, Kernel, Mark, Pinned, Recorded, launch_failed};
 use super::product::{Library, Plan};
 use super::state::Value;
-use super::Regions;
 use crate::device::{DeviceError, HostTensor};
 
 /// One launch.
@@ -35,6 +35,19 @@ struct Input {
     is_integer: bool,
 }
 
+/// How the next run goes.
+#[derive(Debug)]
+enum Replay {
+    /// Launch by launch: drivers load kernels when they are first launched, which cannot be recorded.
+    First,
+    /// Recorded, then replayed.
+    Second,
+    /// Replayed.
+    Recorded(Recorded),
+    /// Launch by launch for good: the driver cannot record it.
+    Never,
+}
+
 /// A program made ready.
 #[derive(Debug)]
 pub struct Ready {
@@ -42,9 +55,7 @@ pub struct Ready {
     launches: Vec<Prepared>,
     inputs: Vec<Input>,
     outputs: Vec<(String, Region, Value)>,
-    /// Complete runs so far, up to two: the first loads what is loaded lazily, the second is recorded.
-    runs: u32,
-    recorded: Option<Recorded>,
+    replay: Replay,
     seconds: Vec<f64>,
 }
 
@@ -87,7 +98,13 @@ impl Ready {
         let input = |(name, buffer): &(String, usize)| {
             let buffer = &program.buffers[*buffer];
             let (offset, elements) = (buffer.offset, (buffer.bytes / 4) as usize);
-            Input { name: name.clone(), region: buffer.region, offset, elements, is_integer: buffer.dtype == DType::I32 }
+            Input {
+                name: name.clone(),
+                region: buffer.region,
+                offset,
+                elements,
+                is_integer: buffer.dtype == DType::I32,
+            }
         };
         let inputs = program.inputs.iter().map(input).collect();
         let output = |(name, view): &(String, llmc_compiler::program::View)| {
@@ -96,7 +113,7 @@ impl Ready {
         };
         let outputs = program.outputs.iter().map(output).collect();
         let seconds = vec![0.0; program.steps.len()];
-        Ok(Ready { program, launches, inputs, outputs, runs: 0, recorded: None, seconds })
+        Ok(Ready { program, launches, inputs, outputs, replay: Replay::First, seconds })
     }
 
     /// The program's name.
@@ -146,21 +163,21 @@ impl Ready {
         batch.is_used()
     }
 
-    /// What was recorded of a run.
-    pub fn recorded(&self) -> Option<&Recorded> {
-        self.recorded.as_ref()
-    }
-
-    /// Runs before there is a recording: the first launches every kernel by itself, the second is recorded and replayed.
-    pub fn launch_first(&mut self, card: &Rc<Card>, products: Option<&Library>) -> Result<(), DeviceError> {
-        self.runs += 1;
-        if self.runs == 1 || self.launches.is_empty() {
-            return self.launch_each(card, products, false);
+    /// Launches all kernels, or what was recorded of them.
+    pub fn launch(&mut self, card: &Rc<Card>, products: Option<&Library>) -> Result<(), DeviceError> {
+        if let Replay::Second = self.replay {
+            // If it fails, nothing of it ran.
+            let recorded = card.record(|| self.launch_each(card, products, false));
+            self.replay = recorded.map_or(Replay::Never, Replay::Recorded);
         }
-        let recorded = card.record(|| self.launch_each(card, products, false))?;
-        recorded.launch(&format!("run the program `{}`", self.program.name))?;
-        self.recorded = Some(recorded);
-        Ok(())
+        match &self.replay {
+            Replay::Recorded(recorded) => recorded.launch(&format!("run the program `{}`", self.program.name)),
+            Replay::First if !self.launches.is_empty() => {
+                self.replay = Replay::Second;
+                self.launch_each(card, products, false)
+            }
+            _ => self.launch_each(card, products, false),
+        }
     }
 
     /// Launches one kernel after another; waits for each where a failure is to be told of it.
@@ -222,7 +239,8 @@ impl Ready {
                 step.reads.first().and_then(|logits| logits.shape.last()).copied().unwrap_or(0)
             }
             StepKernel::CacheWrite | StepKernel::CachedAttention(_) => {
-                let cache = if matches!(step.kernel, StepKernel::CacheWrite) { step.writes.first() } else { step.reads.get(1) };
+                let cache =
+                    if matches!(step.kernel, StepKernel::CacheWrite) { step.writes.first() } else { step.reads.get(1) };
                 let (length, added, capacity) = (id.max(0) as u64, size(step.reads.first(), 1), size(cache, 1));
                 return Some(DeviceError::CacheFull { length, added, capacity });
             }

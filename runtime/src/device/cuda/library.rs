@@ -28,7 +28,9 @@ fn usual_folders() -> Vec<PathBuf> {
     let mut prefixes: Vec<PathBuf> =
         ["VIRTUAL_ENV", "CONDA_PREFIX"].iter().filter_map(std::env::var_os).map(PathBuf::from).collect();
     let search = std::env::var_os("PATH").unwrap_or_default();
-    if let Some(python) = std::env::split_paths(&search).map(|folder| folder.join("python3")).find(|path| path.is_file()) {
+    if let Some(python) =
+        std::env::split_paths(&search).map(|folder| folder.join("python3")).find(|path| path.is_file())
+    {
         let places = [Some(python.clone()), python.canonicalize().ok()];
         prefixes.extend(places.iter().flatten().filter_map(|path| Some(path.parent()?.parent()?.to_owned())));
     }

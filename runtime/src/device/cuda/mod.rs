@@ -7,6 +7,7 @@ mod compile;
 mod driver;
 mod launch;
 mod library;
+mod peaks;
 mod product;
 mod state;
 
@@ -20,7 +21,7 @@ use self::driver::{Card, Code, Mark, Memory, Pinned};
 use self::launch::Ready;
 use self::product::Library;
 use self::state::{State, Value};
-use super::{Device, DeviceError, HostTensor, ProgramId};
+use super::{Device, DeviceError, HostTensor, Peaks, ProgramId};
 
 pub use self::compile::compile;
 
@@ -97,9 +98,8 @@ impl Cuda {
         });
         let kernels = kernels.collect::<Result<Vec<_>, _>>()?;
         let ready = programs.into_iter().zip(&module.programs);
-        let ready = ready.map(|(program, launches)| {
-            Ready::new(program, launches, &module, &kernels, &regions, products.as_ref())
-        });
+        let ready = ready
+            .map(|(program, launches)| Ready::new(program, launches, &module, &kernels, &regions, products.as_ref()));
         let programs = ready.collect::<Result<_, _>>()?;
         Ok(Cuda {
             programs,
@@ -155,11 +155,7 @@ impl Cuda {
         if is_blocking() {
             return ready.launch_each(card, products.as_ref(), true);
         }
-        let doing = format!("run the program `{}`", ready.name());
-        match ready.recorded() {
-            Some(recorded) => recorded.launch(&doing),
-            None => ready.launch_first(card, products.as_ref()),
-        }
+        ready.launch(card, products.as_ref())
     }
 }
 
@@ -254,6 +250,10 @@ impl Device for Cuda {
     fn step_seconds(&self, program: ProgramId) -> Vec<f64> {
         let ready = self.programs.get(program).filter(|_| self.is_timed);
         ready.map(|ready| ready.seconds().to_vec()).unwrap_or_default()
+    }
+
+    fn measure_peaks(&self) -> Option<Peaks> {
+        peaks::measure()
     }
 
     fn read_output(&self, program: ProgramId, name: &str) -> Result<Vec<f32>, DeviceError> {

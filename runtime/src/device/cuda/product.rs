@@ -70,7 +70,11 @@ impl Shape {
         // The result's rows lie side by side, or else its columns: then it is its own transpose that is asked for.
         let is_swapped = !is_unit(columns.size, columns.out);
         let (across, down) = if is_swapped { (rows, columns) } else { (columns, rows) };
-        let (inner, outer) = if is_swapped { ((rows.a, depth.a), (depth.b, columns.b)) } else { ((columns.b, depth.b), (depth.a, rows.a)) };
+        let (inner, outer) = if is_swapped {
+            ((rows.a, depth.a), (depth.b, columns.b))
+        } else {
+            ((columns.b, depth.b), (depth.a, rows.a))
+        };
         let strides = if is_swapped { [batch.a, batch.b] } else { [batch.b, batch.a] };
         let operand = |down: (u64, u64), along: (u64, u64), batch_stride: u64| {
             // (size, stride) of the two axes; the one that lies side by side comes first.
@@ -87,8 +91,14 @@ impl Shape {
         let result = operand((across.size, across.out), (down.size, down.out), batch.out)?;
         let is_apart = batch.size == 1 || batch.out > 0;
         let sizes = [across.size, down.size, depth.size];
-        (!result.is_transposed && is_apart)
-            .then_some(Shape { sizes, batch: batch.size, first, second, result, is_swapped })
+        (!result.is_transposed && is_apart).then_some(Shape {
+            sizes,
+            batch: batch.size,
+            first,
+            second,
+            result,
+            is_swapped,
+        })
     }
 }
 
@@ -164,7 +174,8 @@ impl Library {
         let bytes = sys::cublasLtMatmulPreferenceAttributes_t::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES;
         // SAFETY: everything was just made; the preference is destroyed once.
         let found = unsafe {
-            set(&WORKSPACE, |at, size| result::set_matmul_pref_attribute(preference, bytes, at, size)).map_err(failed)?;
+            set(&WORKSPACE, |at, size| result::set_matmul_pref_attribute(preference, bytes, at, size))
+                .map_err(failed)?;
             let [a, b, c] = layouts;
             let found = result::get_matmul_algo_heuristic(self.handle, description, a, b, c, c, preference);
             let _ = result::destroy_matmul_pref(preference);

@@ -220,6 +220,25 @@ fn a_token_outside_the_table_is_told_with_its_place() {
 }
 
 #[test]
+fn tf32_rounds_matrix_products_alone() {
+    let Some(libraries) = shim(false) else { return };
+    let workplace = Workplace::new();
+    let run = |out: &'static str, precision: &'static str| {
+        let arguments = ["run", "tiny.recipe", "--device", "cuda", "--out", out, "--set", precision];
+        let output = with_shim(&workplace, libraries, &arguments).output().expect("llmc starts");
+        assert!(output.status.success(), "{}", stderr(&output));
+        (curve(&workplace, out), stderr(&output))
+    };
+    let (exact, _) = run("f32", "pretrain.precision=f32");
+    let (rounded, told) = run("tf32", "pretrain.precision=tf32");
+    assert!(told.contains("cuBLASLt in tf32"), "{told}");
+    assert_ne!(exact, rounded);
+    for (exact, rounded) in exact.iter().zip(&rounded) {
+        assert!((exact - rounded).abs() < 5e-3 * exact, "{rounded} instead of {exact}");
+    }
+}
+
+#[test]
 fn launches_can_be_waited_for_one_by_one() {
     let Some(libraries) = shim(true) else { return };
     let workplace = Workplace::new();

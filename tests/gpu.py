@@ -142,18 +142,19 @@ def beside_pytorch(report, llmc):
     _, error = call([sys.executable, "-c", "import torch; assert torch.cuda.is_available()"], 60)
     if error:
         return report.say("## Beside PyTorch\n\nskipped: no PyTorch that sees the card")
-    for precision in ["f32", "bf16"]:
+    for precision in ["f32", "tf32", "bf16"]:
         for recipe in TIMED:
             file = report.out / f"pytorch-{Path(recipe).stem}-{precision}.json"
             command = [sys.executable, "benches/pytorch.py", "--device", "cuda", "--precision", precision, "--presets", recipe]
             command += ["--llmc", llmc, "--python", sys.executable, "--rounds", 5, "--json", file]
             text, error = call(command, 120)
+            ours = "f32" if precision == "f32" else "tf32"
             name = f"{Path(recipe).stem} beside PyTorch in {precision}"
             report.keep(name, {"output": text, "error": error})
             if error:
                 report.fault(name, error)
             else:
-                report.say(f"## {name} (llmc in f32)\n\n{text.strip()}")
+                report.say(f"## {name}\n\nllmc in {ours}.\n\n{text.strip()}")
 
 
 def main():

@@ -16,7 +16,18 @@ struct Layout {
 
 struct Description {
     std::int32_t transposed[2];
+    bool rounds;
 };
+
+// Ten bits of mantissa, to the nearest: TF32.
+float rounded(float value, bool rounds) {
+    if (!rounds) return value;
+    std::uint32_t bits;
+    std::memcpy(&bits, &value, 4);
+    bits = (bits + 0x1000u) & ~0x1fffu;
+    std::memcpy(&value, &bits, 4);
+    return value;
+}
 
 }  // namespace
 
@@ -34,7 +45,10 @@ int cublasLtMatrixLayoutSetAttribute(Layout *layout, int attribute, const void *
     if (attribute == 6 && size == 8) return std::memcpy(&layout->batch_stride, value, 8), 0;
     return 7;
 }
-int cublasLtMatmulDescCreate(Description **description, int, int) { return *description = new Description{}, 0; }
+int cublasLtMatmulDescCreate(Description **description, int compute, int) {
+    if (compute != 68 && compute != 77) return 7;  // CUBLAS_COMPUTE_32F, CUBLAS_COMPUTE_32F_FAST_TF32
+    return *description = new Description{{0, 0}, compute == 77}, 0;
+}
 int cublasLtMatmulDescDestroy(Description *description) { return delete description, 0; }
 int cublasLtMatmulDescSetAttribute(Description *description, int attribute, const void *value, std::size_t size) {
     if ((attribute != 3 && attribute != 4) || size != 4) return 7;
@@ -69,7 +83,8 @@ int cublasLtMatmul(
                     for (std::uint64_t k = 0; k < depth; ++k) {
                         const std::uint64_t at = how.transposed[0] ? k + i * left.leading : i + k * left.leading;
                         const std::uint64_t bt = how.transposed[1] ? j + k * right.leading : k + j * right.leading;
-                        sum += double(a[batch * left.batch_stride + at]) * b[batch * right.batch_stride + bt];
+                        const float x = a[batch * left.batch_stride + at], y = b[batch * right.batch_stride + bt];
+                        sum += double(rounded(x, how.rounds)) * rounded(y, how.rounds);
                     }
                     float &to = d[batch * out.batch_stride + i + j * out.leading];
                     to = float(factor * sum) + (keep == 0.0f ? 0.0f : keep * to);

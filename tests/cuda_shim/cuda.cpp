@@ -39,6 +39,7 @@ struct Event {
 
 std::map<std::uint64_t, std::pair<void *, std::size_t>> allocations;
 std::size_t taken = 0;
+int contexts = 0;
 Recording *recording = nullptr;
 
 // The order in which threads of a block run: results must not depend on it.
@@ -81,9 +82,9 @@ int cuDeviceGetAttribute(int *value, int attribute, int) {
     else *value = 1;
     return OK;
 }
-int cuDevicePrimaryCtxRetain(void **context, int) { return *context = &allocations, OK; }
+int cuDevicePrimaryCtxRetain(void **context, int) { return ++contexts, *context = &allocations, OK; }
 int cuDevicePrimaryCtxRelease_v2(int) {
-    if (!allocations.empty()) std::fprintf(stderr, "shim: %zu allocations were never freed\n", allocations.size());
+    if (--contexts == 0 && !allocations.empty()) std::fprintf(stderr, "shim: %zu allocations were never freed\n", allocations.size());
     return OK;
 }
 int cuCtxSetCurrent(void *) { return OK; }
@@ -102,13 +103,14 @@ int cuMemAlloc_v2(std::uint64_t *address, std::size_t bytes) {
     *address = reinterpret_cast<std::uint64_t>(start) + PAGE + pages - rounded;
     std::memset(reinterpret_cast<void *>(*address), 0xff, bytes);
     allocations[*address] = {start, pages + 2 * PAGE};
-    taken += bytes;
+    taken += pages;
     return OK;
 }
 int cuMemFree_v2(std::uint64_t address) {
     const auto found = allocations.find(address);
     if (found == allocations.end()) return INVALID_VALUE;
     munmap(found->second.first, found->second.second);
+    taken -= found->second.second - 2 * PAGE;
     allocations.erase(found);
     return OK;
 }

@@ -1,6 +1,7 @@
 //! The device that a command runs on.
 
 use llmc_compiler::graph::Graph;
+use llmc_compiler::plan::Precision;
 use llmc_compiler::program::{PersistentBuffer, Program};
 
 use crate::device::{Cpu, Cuda, Device, Reference};
@@ -40,6 +41,21 @@ impl Machine {
         programs: Vec<Program>,
         graphs: Vec<Graph>,
     ) -> Result<Box<dyn Device>, Failure> {
+        self.open_for(Precision::F32, persistent, persistent_bytes, programs, graphs)
+    }
+
+    /// The same, where less than f32 is allowed.
+    ///
+    /// # Errors
+    /// As [`Machine::open`].
+    pub fn open_for(
+        &self,
+        precision: Precision,
+        persistent: &[PersistentBuffer],
+        persistent_bytes: u64,
+        programs: Vec<Program>,
+        graphs: Vec<Graph>,
+    ) -> Result<Box<dyn Device>, Failure> {
         Ok(match self.choice {
             DeviceChoice::Auto | DeviceChoice::Cpu => {
                 drop(graphs);
@@ -47,7 +63,7 @@ impl Machine {
             }
             DeviceChoice::Cuda => {
                 drop(graphs);
-                Box::new(Cuda::new(persistent, persistent_bytes, programs)?)
+                Box::new(Cuda::new(persistent, persistent_bytes, programs, precision)?)
             }
             DeviceChoice::Reference => Box::new(Reference::new(persistent, graphs)),
         })

@@ -10,8 +10,9 @@ use llmc_data::{Cache, Lookup};
 use super::library;
 use crate::device::DeviceError;
 
-/// Registers that do not fit go to slow memory: a kernel that needs that is a mistake, not a result.
-const OPTIONS: [&str; 3] = ["--std=c++17", "--ptxas-options=--warn-on-spills", "--ptxas-options=--warning-as-error"];
+const OPTIONS: [&str; 1] = ["--std=c++17"];
+/// Registers that do not fit go to slow memory: a mistake of ours, though no reason not to train.
+const STRICT: [&str; 2] = ["--ptxas-options=--warn-on-spills", "--ptxas-options=--warning-as-error"];
 
 /// Compiles for an architecture such as `sm_90`; taken from the cache of compiled kernels where it was compiled before.
 ///
@@ -23,7 +24,7 @@ pub fn cubin(source: &str, architecture: &str, cache: Option<&Cache>) -> Result<
     if let Some(Lookup::Found(found)) = cache.map(|cache| cache.open(&name)) {
         return Ok(found.to_vec());
     }
-    let made = compile(source, architecture)?;
+    let made = compile_with(source, architecture, &[])?;
     if let Some(cache) = cache {
         // A cache that cannot be written costs the next start some seconds, nothing else.
         let _ = cache.write(&name, |file| Ok(file.write_all(&made)?));
@@ -31,11 +32,15 @@ pub fn cubin(source: &str, architecture: &str, cache: Option<&Cache>) -> Result<
     Ok(made)
 }
 
-/// Compiles anew.
+/// Compiles anew; registers that do not fit are an error.
 ///
 /// # Errors
 /// As [`cubin`].
 pub fn compile(source: &str, architecture: &str) -> Result<Vec<u8>, DeviceError> {
+    compile_with(source, architecture, &STRICT)
+}
+
+fn compile_with(source: &str, architecture: &str, further: &[&str]) -> Result<Vec<u8>, DeviceError> {
     library::open();
     let missing = || DeviceError::NoCuda("NVIDIA's run-time compiler (libnvrtc.so) is not found".to_owned());
     let compiled = llmc_data::caught(|| {
@@ -43,18 +48,18 @@ pub fn compile(source: &str, architecture: &str) -> Result<Vec<u8>, DeviceError>
         if !unsafe { sys::is_culib_present() } {
             return Err(missing());
         }
-        run(source, architecture)
+        run(source, architecture, further)
     });
     compiled.unwrap_or_else(|| Err(missing()))
 }
 
-fn run(source: &str, architecture: &str) -> Result<Vec<u8>, DeviceError> {
+fn run(source: &str, architecture: &str, further: &[&str]) -> Result<Vec<u8>, DeviceError> {
     let text = CString::new(source).map_err(|_| DeviceError::Cuda("a kernel's source holds a zero".to_owned()))?;
     let failed = |doing: &str, error: result::NvrtcError| DeviceError::Cuda(format!("NVRTC cannot {doing}: {error}"));
     let program = result::create_program(&text, Some(c"llmc.cu")).map_err(|error| failed("start", error))?;
     let options: Vec<String> = [format!("--gpu-architecture={architecture}")]
         .into_iter()
-        .chain(OPTIONS.iter().map(|option| (*option).to_owned()))
+        .chain(OPTIONS.iter().chain(further).map(|option| (*option).to_owned()))
         .collect();
     // SAFETY: the program was just made, and is destroyed once, below; its source lives until then.
     unsafe {

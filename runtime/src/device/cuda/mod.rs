@@ -14,6 +14,7 @@ mod state;
 use std::rc::Rc;
 
 use llmc_compiler::cuda::Module;
+use llmc_compiler::plan::Precision;
 use llmc_compiler::program::{PersistentBuffer, Program};
 use llmc_data::Cache;
 
@@ -70,6 +71,7 @@ impl Cuda {
         persistent: &[PersistentBuffer],
         persistent_bytes: u64,
         programs: Vec<Program>,
+        precision: Precision,
     ) -> Result<Cuda, DeviceError> {
         let card = Rc::new(Card::open()?);
         let all: Vec<&Program> = programs.iter().collect();
@@ -83,7 +85,7 @@ impl Cuda {
             }
         };
         let regions = Regions::new(&card, persistent_bytes, &programs, &module)?;
-        let products = Library::open(&card)?;
+        let products = Library::open(&card, precision)?;
         let states = persistent.iter().map(|buffer| (buffer.name.clone(), State::of(buffer))).collect();
         let words = |program: &Program| {
             let bytes = program.inputs.iter().map(|(_, buffer)| program.buffers[*buffer].bytes.next_multiple_of(4));
@@ -197,7 +199,11 @@ fn unknown_program(program: ProgramId) -> DeviceError {
 impl Device for Cuda {
     fn describe(&self) -> String {
         let (major, minor) = self.card.capability;
-        let products = if self.products.is_some() { "cuBLASLt" } else { "own matrix products" };
+        let products = match &self.products {
+            Some(library) if library.precision() == Precision::Tf32 => "cuBLASLt in tf32",
+            Some(_) => "cuBLASLt",
+            None => "own matrix products",
+        };
         format!("cuda, {} (sm_{major}{minor}), {products}", self.card.name)
     }
 
@@ -253,7 +259,7 @@ impl Device for Cuda {
     }
 
     fn measure_peaks(&self) -> Option<Peaks> {
-        peaks::measure()
+        peaks::measure(self.products.as_ref().map_or(Precision::F32, Library::precision))
     }
 
     fn read_output(&self, program: ProgramId, name: &str) -> Result<Vec<f32>, DeviceError> {

@@ -1,6 +1,6 @@
 //! What the card can do at most: a large matrix product and a large copy, by the kernels that a run would use.
 
-use llmc_compiler::plan::DType;
+use llmc_compiler::plan::{DType, Precision};
 use llmc_compiler::program::{Buffer, Instruction, Kernel, LoopBody, MemoryKind, Program, Region, Step, View};
 
 use super::Cuda;
@@ -39,11 +39,11 @@ fn program(side: u64, kernel: Kernel) -> Program {
 }
 
 /// None where the card has no room beside what is on it.
-pub fn measure() -> Option<Peaks> {
+pub fn measure(precision: Precision) -> Option<Peaks> {
     let copy = || Kernel::Loop(LoopBody { instructions: vec![Instruction::Load(0)], results: vec![0] });
     let products = SIDES.iter().map(|side| program(*side, Kernel::MatMul { accumulate: false }));
     let programs = products.chain(SIDES.iter().map(|side| program(*side, copy()))).collect();
-    let mut card = Cuda::new(&[], 0, programs).ok()?;
+    let mut card = Cuda::new(&[], 0, programs, precision).ok()?;
     let mut best = |first: usize| {
         let mut found = None;
         for (index, side) in SIDES.iter().enumerate() {

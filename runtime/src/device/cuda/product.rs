@@ -11,6 +11,7 @@ use std::rc::Rc;
 use cudarc::cublaslt::result::{self, CublasError};
 use cudarc::cublaslt::sys;
 use llmc_compiler::cuda::{Axis, Product};
+use llmc_compiler::plan::Precision;
 
 use super::driver::{Card, Memory};
 use super::library;
@@ -23,6 +24,7 @@ const WORKSPACE: u64 = 32 << 20;
 #[derive(Debug)]
 pub struct Library {
     handle: sys::cublasLtHandle_t,
+    precision: Precision,
     workspace: Memory,
     card: Rc<Card>,
 }
@@ -117,7 +119,7 @@ fn failed(doing: &str, error: CublasError) -> DeviceError {
 
 impl Library {
     /// None where there is no cuBLASLt: every product has a kernel of our own too.
-    pub fn open(card: &Rc<Card>) -> Result<Option<Library>, DeviceError> {
+    pub fn open(card: &Rc<Card>, precision: Precision) -> Result<Option<Library>, DeviceError> {
         library::open();
         let opened = llmc_data::caught(|| {
             // SAFETY: only opens the library.
@@ -125,7 +127,12 @@ impl Library {
         });
         let Some(Some(handle)) = opened else { return Ok(None) };
         let workspace = Memory::new(card, WORKSPACE)?;
-        Ok(Some(Library { handle, workspace, card: Rc::clone(card) }))
+        Ok(Some(Library { handle, precision, workspace, card: Rc::clone(card) }))
+    }
+
+    /// What products are computed in.
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// Makes a product ready; none if it is of a form that the library does not take.
@@ -133,7 +140,10 @@ impl Library {
         let Some(shape) = Shape::of(product) else { return Ok(None) };
         let [m, n, k] = shape.sizes;
         let kind = sys::cudaDataType_t::CUDA_R_32F;
-        let compute = sys::cublasComputeType_t::CUBLAS_COMPUTE_32F;
+        let compute = match self.precision {
+            Precision::F32 => sys::cublasComputeType_t::CUBLAS_COMPUTE_32F,
+            Precision::Tf32 => sys::cublasComputeType_t::CUBLAS_COMPUTE_32F_FAST_TF32,
+        };
         let failed = |error| failed("describe a matrix product", error);
         let layout = |rows: u64, columns: u64, of: Columns| -> Result<sys::cublasLtMatrixLayout_t, CublasError> {
             let (rows, columns) = if of.is_transposed { (columns, rows) } else { (rows, columns) };

@@ -34,6 +34,65 @@ stage pretrain {
 }
 "#;
 
+/// Routed experts, with groups that have no row, and a loss of their balance.
+const MIXTRAL: &str = r#"
+import "std/mixtral"
+
+dataset words {
+  source = text("words.txt")
+  holdout = 10%
+}
+
+tokenizer letters { load = bytes }
+
+stage pretrain {
+  model = mixtral(vocab: letters.vocab, context: 40, width: 24, depth: 2, heads: 4, kv_heads: 2, hidden: 40, experts: 5, balance: 0.01)
+  data = words
+  tokenizer = letters
+  objective = causal_lm
+  optimizer = adamw(learning_rate: 1e-2, weight_decay: 0.1, clip_norm: 1.0)
+  schedule = cosine(warmup: 2 steps, floor: 10%)
+  sequence_length = 33 tokens
+  global_batch = 4 sequences
+  micro_batch = 2 sequences
+  budget = 6 steps
+  evaluate = every(3 steps)
+  evaluate_on = 4 sequences
+  seed = 7
+}
+"#;
+
+/// A hundred experts, of which each token names one itself.
+const NAMED: &str = r#"
+import "std/nn"
+
+model named(tokens: [B, T], vocab: int) {
+  table = embedding(vocab, 8) as table
+  x = routed_matmul(lookup(table, tokens), tokens, weight([100, 8, 8]) as experts)
+  matmul(x, table, transpose_right: true)
+}
+
+dataset words {
+  source = text("words.txt")
+  holdout = 10%
+}
+
+tokenizer letters { load = bytes }
+
+stage pretrain {
+  model = named(vocab: letters.vocab)
+  data = words
+  tokenizer = letters
+  objective = causal_lm
+  optimizer = adamw(learning_rate: 1e-2)
+  schedule = cosine(warmup: 2 steps, floor: 10%)
+  sequence_length = 4 tokens
+  global_batch = 2 sequences
+  budget = 2 steps
+  seed = 7
+}
+"#;
+
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
@@ -117,7 +176,7 @@ fn every_kernel_agrees_with_the_processor_at_awkward_sizes() {
 
 #[test]
 fn whole_runs_follow_the_processor() {
-    for (name, recipe) in [("tiny", crate::support::RECIPE), ("llama", LLAMA)] {
+    for (name, recipe) in [("tiny", crate::support::RECIPE), ("llama", LLAMA), ("mixtral", MIXTRAL)] {
         let workplace = Workplace::new();
         let file = format!("{name}.recipe");
         workplace.write(&file, recipe);
@@ -148,8 +207,10 @@ fn kernels_of_recipes_agree_at_their_own_sizes() {
     let Some(libraries) = shim(true) else { return };
     let workplace = Workplace::new();
     workplace.write("llama.recipe", LLAMA);
-    let text =
-        succeed(with_shim(&workplace, libraries, &["check-device", "tiny.recipe", "llama.recipe", "--device", "cuda"]));
+    workplace.write("mixtral.recipe", MIXTRAL);
+    let recipes = ["tiny.recipe", "llama.recipe", "mixtral.recipe"];
+    let arguments = [&["check-device"][..], &recipes, &["--device", "cuda"]].concat();
+    let text = succeed(with_shim(&workplace, libraries, &arguments));
     assert!(text.contains(" cases, 0 wrong"), "{text}");
 }
 
@@ -204,19 +265,32 @@ fn what_is_missing_is_told_with_the_way_out() {
 
 #[test]
 fn a_token_outside_the_table_is_told_with_its_place() {
-    let Some(libraries) = shim(true) else { return };
+    let Some(text) = outside("tiny.recipe", 999) else { return };
+    assert!(text.contains("999") && text.contains("std/gpt2:"), "{text}");
+}
+
+#[test]
+fn an_id_outside_the_experts_is_told_with_its_place() {
+    let Some(text) = outside("named.recipe", 200) else { return };
+    assert!(text.contains("200") && text.contains("named.recipe:6"), "{text}");
+}
+
+/// What is told of a batch with this token: the same as on the processor.
+fn outside(recipe: &str, token: i32) -> Option<String> {
+    let libraries = shim(true)?;
     let workplace = Workplace::new();
+    workplace.write("named.recipe", NAMED);
     let words = |numbers: [i32; 4]| numbers.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>();
-    let (tokens, targets) = (words([1, 2, 999, 4]), words([2, 3, 4, 5]));
+    let (tokens, targets) = (words([1, 2, token, 4]), words([2, 3, 4, 5]));
     let view = |bytes| safetensors::tensor::TensorView::new(safetensors::Dtype::I32, vec![1, 4], bytes);
     let tensors = [("tokens", view(&tokens)), ("targets", view(&targets)), ("positions", view(&targets))];
     let tensors = tensors.map(|(name, view)| (name, view.expect("a tensor of this size")));
     safetensors::serialize_to_file(tensors, None, &workplace.path("batch.safetensors")).expect("the batch is written");
-    let probe = ["probe", "tiny.recipe", "--batch", "batch.safetensors", "--out", "out.safetensors"];
+    let probe = ["probe", recipe, "--batch", "batch.safetensors", "--out", "out.safetensors"];
     let all: Vec<&str> = probe.iter().copied().chain(["--device", "cuda"]).collect();
     let text = fail(with_shim(&workplace, libraries, &all));
-    assert!(text.contains("999") && text.contains("std/gpt2:"), "{text}");
     assert_eq!(text, fail(workplace.llmc(&probe)), "as the processor tells it");
+    Some(text)
 }
 
 #[test]
@@ -280,7 +354,7 @@ fn nvidias_compiler_takes_every_kernel_without_spills() {
     let architectures = "sm_80,sm_90,sm_100";
     let text = succeed(with_shim(&workplace, &libraries, &["check-device", "--compile", architectures]));
     assert_eq!(text.lines().count(), 3, "{text}");
-    for folder in ["recipes", "recipes/bench", "recipes/objectives"] {
+    for folder in ["recipes", "recipes/architectures", "recipes/bench", "recipes/objectives"] {
         let folder = repository().join(folder);
         let mut recipes: Vec<PathBuf> = std::fs::read_dir(&folder)
             .expect("the recipes")

@@ -20,6 +20,8 @@ pub struct Needles {
     pub fact: String,
     /// The question, which the answer follows.
     pub question: String,
+    /// Answers that are taken in turn; where there are none, numbers of four digits are drawn.
+    pub answers: Vec<String>,
     /// Tokens of whole rows, question and answer included.
     pub lengths: Vec<usize>,
     /// Places of the fact as shares of the text before the question.
@@ -162,8 +164,11 @@ impl Needles {
         Ok(())
     }
 
-    /// A number of four digits.
+    /// The answer of a trial.
     fn answer(&self, trial: usize) -> String {
+        if let Some(given) = trial.checked_rem(self.answers.len()) {
+            return self.answers[given].clone();
+        }
         let drawn = Stream::new(self.seed, stream_of("needle")).uniform(trial as u64);
         (1000 + (drawn * 9000.0) as u64).to_string()
     }
@@ -193,7 +198,7 @@ impl Found {
     }
 
     /// The heat map: a panel for each model, a column for each length, a row for each depth. The darker, the more likely the
-    /// answer; the number is the share of exact answers.
+    /// answer; the numbers are this probability and the share of exact answers; below stands the probability without the fact.
     pub fn draw(&self) -> String {
         let mut svg = heading("", "A needle in a haystack: probability of each token of the answer");
         let panel = (WIDTH - LEFT - RIGHT) / self.models.len().max(1) as f64;
@@ -249,10 +254,13 @@ impl ModelFound {
         }
         for (column, length) in lengths.iter().enumerate() {
             let x = left + across * (column as f64 + 0.5);
+            let guess = self.cells.iter().find(|cell| cell.length == *length).map_or(0.0, |cell| cell.without.exp());
             let _ = writeln!(
                 svg,
-                "<text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{length} tokens</text>",
-                HEIGHT - 44.0
+                "<text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{length} tokens</text>\
+                 <text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"#64748b\">no fact: {guess:.2}</text>",
+                HEIGHT - 44.0,
+                HEIGHT - 24.0
             );
         }
         // Every panel has the same rows: the first names them.

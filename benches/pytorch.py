@@ -38,6 +38,8 @@ def arguments():
     parser.add_argument("--python", help="interpreter with torch (default: the one in --venv)")
     parser.add_argument("--venv", default=ROOT / "target" / "pytorch", type=Path, help="made if it is not there")
     parser.add_argument("--llmc", help="binary (default: built with cargo)")
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--precision", default="f32", choices=["f32", "tf32", "bf16"], help="PyTorch's, on a card")
     parser.add_argument("--no-clip", action="store_true", help="PyTorch does not clip the gradient norm")
     parser.add_argument("--json", type=Path, help="also write everything that was measured to this file")
     return parser.parse_args()
@@ -134,7 +136,11 @@ def measure(options, llmc, python, recipe):
     if options.no_clip:
         shape["clip_norm"] = None
     threads = str(options.threads)
-    workers = [Worker("llmc", [llmc, "bench", recipe, "--serve", "--threads", threads])]
+    device = [] if options.device == "cpu" else ["--device", options.device]
+    # The stage of the presets is called `train`. llmc has no bf16 yet: it stays at its best.
+    device += [] if options.precision == "f32" else ["--set", "train.precision=tf32"]
+    workers = [Worker("llmc", [llmc, "bench", recipe, "--serve", "--threads", threads, *device])]
+    shape.update(device=options.device, precision=options.precision)
     for mode in options.modes.split(","):
         say(f"  {recipe.stem}: starting PyTorch, {mode}")
         workers.append(Worker(mode, [python, PEER, json.dumps({**shape, "mode": mode, "threads": options.threads})]))

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The PyTorch side of pytorch.py: trains what a JSON object on the command line describes, in float32 on the CPU.
+"""The PyTorch side of pytorch.py: trains what a JSON object on the command line describes, in float32 on the CPU or on a
+card ("device": "cuda"; "precision": "f32", "tf32", or "bf16" under autocast).
 
 Prints {"ready": true} when warm; for each line N on standard input runs N optimizer steps and prints {"steps": [seconds, ...]};
 at the end of input prints its peak memory, parameters, losses and seconds to the first step.
@@ -19,6 +20,8 @@ from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
 WARM_UP = 3
+DEVICE = SHAPE.get("device", "cpu")
+PRECISION = SHAPE.get("precision", "f32")
 # Batches of random tokens that are made beforehand and used in turn.
 BATCHES = 8
 
@@ -122,7 +125,7 @@ def loss_of(logits, targets):
 class Training:
     def __init__(self, shape):
         torch.manual_seed(1)
-        self.model = GPT2(shape) if shape["family"] == "gpt2" else Llama(shape)
+        self.model = (GPT2(shape) if shape["family"] == "gpt2" else Llama(shape)).to(DEVICE)
         for parameter in self.model.parameters():
             if parameter.dim() > 1:
                 nn.init.normal_(parameter, std=0.02)
@@ -136,14 +139,15 @@ class Training:
         )
         self.clip_norm = shape["clip_norm"]
         size = (BATCHES, shape["rows"], shape["length"] + 1)
-        self.batches = torch.randint(0, shape["vocab"], size)
+        self.batches = torch.randint(0, shape["vocab"], size).to(DEVICE)
         self.done, self.losses = 0, []
 
     def step(self):
         """Seconds of one optimizer step."""
         began = time.perf_counter()
         batch = self.batches[self.done % BATCHES]
-        loss = self.call(batch[:, :-1].contiguous(), batch[:, 1:].contiguous())
+        with torch.autocast(DEVICE, torch.bfloat16, enabled=PRECISION == "bf16"):
+            loss = self.call(batch[:, :-1].contiguous(), batch[:, 1:].contiguous())
         loss.backward()
         if self.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_norm, foreach=True)
@@ -155,7 +159,9 @@ class Training:
 
 
 def peak_megabytes():
-    """Largest resident set so far, in MiB; from the C library where there is no /proc."""
+    """Largest resident set so far, or largest memory of the card, in MiB; from the C library where there is no /proc."""
+    if DEVICE != "cpu":
+        return torch.cuda.max_memory_reserved() / 1048576
     try:
         with open("/proc/self/status") as status:
             return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:")) / 1024
@@ -168,6 +174,7 @@ def peak_megabytes():
 
 def main():
     torch.set_num_threads(SHAPE["threads"])
+    torch.set_float32_matmul_precision("high" if PRECISION == "tf32" else "highest")
     training = Training(SHAPE)
     training.step()
     first_step_s = time.perf_counter() - STARTED

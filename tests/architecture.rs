@@ -87,6 +87,17 @@ fn unsafe_stays_in_named_files() {
 }
 
 #[test]
+fn cudarc_stays_in_the_cuda_device() {
+    for name in CRATES {
+        assert_eq!(dependencies(name).iter().any(|n| n == "cudarc"), name == "runtime", "{name}");
+        for (path, text) in rust_files(&format!("{name}/src")) {
+            let allowed = path.starts_with("runtime/src/device/cuda/");
+            assert!(allowed || !code(&text).contains("cudarc"), "`cudarc` in {path}");
+        }
+    }
+}
+
+#[test]
 fn the_compiler_is_pure() {
     // `compiler/clippy.toml` forbids the calls; this also forbids the modules by name.
     let product = rust_files("compiler/src").into_iter().filter(|(path, _)| !path.contains("/tests"));

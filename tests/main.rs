@@ -3,6 +3,7 @@
 mod architecture;
 mod bench;
 mod cli;
+mod cuda;
 mod data;
 mod eval;
 mod experts;

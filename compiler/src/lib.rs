@@ -4,6 +4,7 @@
 #![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros))]
 
 pub mod check;
+pub mod cuda;
 pub mod dim;
 pub mod execute;
 pub mod graph;

@@ -14,6 +14,7 @@ mod mixing;
 mod model;
 mod objective;
 mod pattern;
+mod precision;
 mod process;
 mod quality;
 mod rotary;
@@ -47,6 +48,7 @@ pub use objective::{
     Corruption, LossPlan, Masking, Objective, ObjectivePlan, Permutation, PrefixLengths, Sentinels, SpecialToken,
 };
 pub use pattern::{Buckets, Pattern};
+pub use precision::Precision;
 pub use process::{LineCleaning, PiiKind, ProcessPlan, Replacement, Scope, TextUnit};
 pub use quality::{Rule, RuleLimit, RuleUnit};
 pub use rotary::{Rotary, RotaryLayout, RotaryScaling, stretched_base};
@@ -125,6 +127,9 @@ pub struct StagePlan {
     /// How documents are put into rows.
     #[serde(skip_serializing_if = "Packing::is_default")]
     pub packing: Packing,
+    /// How exactly it computes.
+    #[serde(skip_serializing_if = "Precision::is_default")]
+    pub precision: Precision,
     /// Key of every random number of the stage.
     pub seed: u64,
     /// Text to sample from at the end, if any.

@@ -41,7 +41,7 @@ pub mod tokenizer;
 
 pub use batch::{Batch, IGNORED};
 pub use bench::{DataTimes, TimedPart, time_preparation};
-pub use cache::Cache;
+pub use cache::{Cache, Lookup};
 pub use documents::{Corpus, SourceCount, cut_point};
 pub use loader::{Evaluation, Loader};
 pub use locate::{first_record, missing_feature};
@@ -53,6 +53,7 @@ pub use process::ProcessReport;
 pub use record::{Message, Record, Role};
 pub use report::{DataHashes, DataStats, DatasetReport, Part, SourceReport, SplitStats};
 pub use rows::RowsReport;
+pub use sources::caught;
 pub use stream::TokenStream;
 pub use texts::Texts;
 pub use token_file::TokenFile;

@@ -129,6 +129,7 @@ fn stage(is_tokens: bool) -> StagePlan {
         keep: 1,
         shuffle: true,
         packing: Packing::Concatenate,
+        precision: Default::default(),
         seed: 5,
         sample: None,
     }

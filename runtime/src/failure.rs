@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use llmc_grammar::codes::{Code, DEVICE, NO_MEMORY, RUN_FILE};
+use llmc_grammar::codes::{Code, DEVICE, NO_CUDA, NO_CUDA_KERNEL, NO_MEMORY, RUN_FILE};
 use llmc_grammar::diagnostic::{Diagnostic, Diagnostics};
 
 use crate::device::DeviceError;
@@ -47,7 +47,15 @@ impl From<Diagnostics> for Failure {
 impl From<DeviceError> for Failure {
     fn from(error: DeviceError) -> Failure {
         match error {
-            DeviceError::Memory { .. } => Failure::new(NO_MEMORY, error.to_string()),
+            DeviceError::Memory { .. } | DeviceError::CardMemory { .. } => Failure::new(NO_MEMORY, error.to_string()),
+            DeviceError::NoCuda(_) => Failure::with_help(
+                NO_CUDA,
+                error.to_string(),
+                "`--device cpu` runs it on the processor; `llmc explain E0910` says where libraries are looked for",
+            ),
+            DeviceError::NoCudaKernel(_) => {
+                Failure::with_help(NO_CUDA_KERNEL, error.to_string(), "`--device cpu` runs it on the processor")
+            }
             other => Failure::new(DEVICE, other.to_string()),
         }
     }

@@ -10,4 +10,5 @@ pub mod generate;
 pub mod report;
 pub mod score;
 pub mod train;
+pub mod verify;
 pub mod world;

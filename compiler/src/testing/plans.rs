@@ -265,6 +265,7 @@ pub(crate) fn stage(model: ModelPlan, micro_batch: u64, sequence_length: u64, ac
         keep: 1,
         shuffle: false,
         packing: Packing::Concatenate,
+        precision: Default::default(),
         seed: 7,
         sample: None,
     }

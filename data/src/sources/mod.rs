@@ -9,7 +9,6 @@ pub mod faults;
 pub mod folder;
 pub mod jsonl;
 pub mod lines;
-#[cfg(feature = "parquet")]
 mod panics;
 #[cfg(feature = "parquet")]
 pub mod parquet;
@@ -22,6 +21,7 @@ use llmc_grammar::diagnostic::Diagnostic;
 use serde_json::{Map, Value};
 
 pub use faults::{Fault, Faults, Trouble};
+pub use panics::caught;
 
 /// How much is read at once at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -256,6 +256,7 @@ fn stage_of(model: ModelPlan, config: &Value) -> StagePlan {
         keep: 0,
         shuffle: false,
         packing: Packing::Concatenate,
+        precision: Default::default(),
         seed: 0,
         sample: None,
     }

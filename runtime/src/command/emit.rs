@@ -1,11 +1,12 @@
 //! `llmc emit`
 
 use clap::{Args, ValueEnum};
+use llmc_compiler::cuda::Module;
 use llmc_compiler::graph::Graph;
 use llmc_compiler::lower::lower;
 use llmc_compiler::optimise::{PASSES, optimise_until};
 use llmc_compiler::plan::StagePlan;
-use llmc_grammar::codes::UNKNOWN_PASS;
+use llmc_grammar::codes::{NO_CUDA_KERNEL, UNKNOWN_PASS};
 use llmc_grammar::parse;
 
 use super::options::{RecipeOptions, StageOption, read_source};
@@ -20,7 +21,7 @@ pub struct Emit {
     recipe: RecipeOptions,
     #[command(flatten)]
     stage: StageOption,
-    /// After what: tree, plan, lower, the name of a pass, or schedule
+    /// After what: tree, plan, lower, the name of a pass, schedule, or cuda (CUDA C of the program's kernels)
     #[arg(long, value_name = "PART")]
     after: String,
     /// Of which program
@@ -65,6 +66,7 @@ impl Emit {
             "plan" => plan_yaml(&loaded.plan, stage),
             "lower" => self.graph(stage, None)?,
             "schedule" => self.program(stage)?,
+            "cuda" => self.cuda(stage)?,
             pass if PASSES.iter().any(|(name, _)| *name == pass) => self.graph(stage, Some(pass))?,
             other => return Err(unknown_pass(other)),
         };
@@ -89,6 +91,14 @@ impl Emit {
         self.find(named.iter().map(|program| (program.name.as_str(), *program))).map(|program| program.print())
     }
 
+    fn cuda(&self, stage: &StagePlan) -> Result<String, Failure> {
+        let compiled = Compiled::of(stage)?;
+        let named = named_programs(&compiled.programs);
+        let program = self.find(named.iter().map(|program| (program.name.as_str(), *program)))?;
+        let module = Module::print(&[program]).map_err(|missing| Failure::new(NO_CUDA_KERNEL, missing.to_string()))?;
+        Ok(module.source())
+    }
+
     fn find<'a, T>(&self, mut named: impl Iterator<Item = (&'a str, T)>) -> Result<T, Failure> {
         let wanted = self.program.text();
         let found = named.find(|(name, _)| *name == wanted);
@@ -103,6 +113,6 @@ fn unknown_pass(pass: &str) -> Failure {
     Failure::with_help(
         UNKNOWN_PASS,
         format!("there is no part of the compiler called `{pass}`"),
-        format!("there are: tree, plan, lower, {}, schedule", passes.join(", ")),
+        format!("there are: tree, plan, lower, {}, schedule, cuda", passes.join(", ")),
     )
 }

@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod check_device;
 mod compile;
 mod data;
 mod emit;
@@ -46,6 +47,7 @@ enum Command {
     Import(import::Import),
     Export(export::Export),
     Probe(probe::Probe),
+    CheckDevice(check_device::CheckDevice),
     Fmt(fmt::Fmt),
     Explain(explain::Explain),
 }
@@ -74,6 +76,7 @@ impl Cli {
             Command::Import(command) => command.run(terminal),
             Command::Export(command) => command.run(terminal),
             Command::Probe(command) => command.run(terminal),
+            Command::CheckDevice(command) => command.run(terminal),
             Command::Fmt(command) => command.run(terminal),
             Command::Explain(command) => command.run(terminal),
         }

@@ -45,6 +45,19 @@ pub enum DeviceError {
         /// Positions there is room for.
         capacity: u64,
     },
+    /// There is no CUDA device, for a reason.
+    NoCuda(String),
+    /// A step that the CUDA device has no kernel for.
+    NoCudaKernel(String),
+    /// What the CUDA driver or compiler said.
+    Cuda(String),
+    /// The card cannot give the memory that was predicted.
+    CardMemory {
+        /// Bytes asked for.
+        bytes: u64,
+        /// Bytes free.
+        free: u64,
+    },
     /// What the reference device's operator said.
     Reference(String),
     /// The program breaks a rule of its own form: a fault of the compiler.
@@ -72,6 +85,12 @@ impl fmt::Display for DeviceError {
             DeviceError::CacheFull { length, added, capacity } => {
                 write!(formatter, "{added} positions behind {length} do not fit a cache of {capacity}")
             }
+            DeviceError::NoCuda(reason) | DeviceError::Cuda(reason) => formatter.write_str(reason),
+            DeviceError::NoCudaKernel(reason) => write!(formatter, "the CUDA device has no kernel for {reason}"),
+            DeviceError::CardMemory { bytes, free } => write!(
+                formatter,
+                "the card has no room for the {bytes} bytes that this run needs, {free} are free; lower `micro_batch` or `sequence_length`"
+            ),
             DeviceError::Reference(reason) => formatter.write_str(reason),
             DeviceError::Program(reason) => {
                 write!(formatter, "faulty program (a bug in llmc): {reason}")

@@ -1,6 +1,7 @@
 //! Devices: what runs a [`Program`](llmc_compiler::program::Program) on real memory.
 
 pub mod cpu;
+pub mod cuda;
 mod error;
 mod reference;
 
@@ -8,6 +9,7 @@ mod reference;
 mod tests;
 
 pub use cpu::{Cpu, release_freed_memory};
+pub use cuda::Cuda;
 pub use error::DeviceError;
 pub use reference::Reference;
 

@@ -57,7 +57,8 @@ impl Engine {
         let all = programs.accumulate.into_iter().chain([programs.update, programs.evaluate]);
         let graphs =
             graphs.into_iter().flat_map(|graphs| graphs.accumulate.into_iter().chain([graphs.update, graphs.evaluate]));
-        let device = machine.open(&programs.persistent, programs.persistent_bytes, all.collect(), graphs.collect())?;
+        let (persistent, bytes) = (&programs.persistent, programs.persistent_bytes);
+        let device = machine.open_for(stage.precision, persistent, bytes, all.collect(), graphs.collect())?;
         Ok(Engine {
             device,
             accumulate: (first == 1).then_some(0),

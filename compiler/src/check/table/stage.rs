@@ -130,6 +130,14 @@ pub static STAGE: Form = Form {
             example: "best_fit",
         },
         Field {
+            name: "precision",
+            ty: Type::Call(&[&F32, &TF32]),
+            presence: Presence::Default("f32"),
+            doc: "How exactly the stage computes. Weights, activations and sums are 32-bit floats either way; the processor \
+                  computes in f32 whatever is allowed.",
+            example: "tf32",
+        },
+        Field {
             name: "seed",
             ty: Type::Integer(Range::NOT_NEGATIVE),
             presence: Presence::Default("0"),
@@ -296,6 +304,17 @@ static ROWS: Form = Form {
     name: "rows",
     doc: "Rows of `sequence_length` tokens are shuffled, the tokens in a row are not.",
     example: "rows",
+    positional: 0,
+    fields: &[],
+};
+
+static F32: Form = Form { name: "f32", doc: "32-bit floats throughout.", example: "f32", positional: 0, fields: &[] };
+
+static TF32: Form = Form {
+    name: "tf32",
+    doc: "A card may round the operands of matrix products to 10 bits of mantissa, which its tensor cores multiply \
+          many times as fast (NVIDIA's TF32); sums stay in f32.",
+    example: "tf32",
     positional: 0,
     fields: &[],
 };

@@ -1,0 +1,128 @@
+// What every kernel uses: scalar functions, reductions of a block in a fixed order, counter-based random numbers.
+
+typedef unsigned int u32;
+typedef unsigned long long u64;
+typedef long long i64;
+
+constexpr int WARP = 32;
+constexpr u32 ALL_LANES = 0xffffffffu;
+
+__device__ __forceinline__ float infinity() { return __int_as_float(0x7f800000); }
+
+// The larger and the smaller; not a number if one is not.
+__device__ __forceinline__ float maximum(float a, float b) {
+    const float larger = a > b ? a : b;
+    return a != a ? a : larger;
+}
+__device__ __forceinline__ float minimum(float a, float b) { return -maximum(-a, -b); }
+
+__device__ __forceinline__ float relu(float x) { return x < 0.0f ? 0.0f : x; }
+
+__device__ __forceinline__ float sigmoid(float x) {
+    const float e = expf(-fabsf(x));
+    const float above = 1.0f / (1.0f + e);
+    return x < 0.0f ? e * above : above;
+}
+
+__device__ __forceinline__ float gelu(float x) { return 0.5f * x * (1.0f + erff(x * 0.70710678118654752f)); }
+
+// (1 + tanh(v)) / 2 = sigmoid(2 v)
+__device__ __forceinline__ float gelu_tanh(float x) {
+    return x * sigmoid(1.5957691216057308f * (x + 0.044715f * x * x * x));
+}
+
+// Reductions of a warp and of a block: the same tree for every run, the result in every thread.
+
+template <int WIDTH>
+__device__ __forceinline__ float lanes_sum(float value) {
+#pragma unroll
+    for (int step = WIDTH / 2; step > 0; step /= 2) value += __shfl_xor_sync(ALL_LANES, value, step);
+    return value;
+}
+
+template <int WIDTH>
+__device__ __forceinline__ float lanes_maximum(float value) {
+#pragma unroll
+    for (int step = WIDTH / 2; step > 0; step /= 2) value = maximum(value, __shfl_xor_sync(ALL_LANES, value, step));
+    return value;
+}
+
+template <int THREADS>
+__device__ __forceinline__ float block_sum(float value) {
+    __shared__ float parts[THREADS / WARP];
+    value = lanes_sum<WARP>(value);
+    if (threadIdx.x % WARP == 0) parts[threadIdx.x / WARP] = value;
+    __syncthreads();
+    float sum = 0.0f;
+#pragma unroll
+    for (int part = 0; part < THREADS / WARP; ++part) sum += parts[part];
+    __syncthreads();
+    return sum;
+}
+
+template <int THREADS>
+__device__ __forceinline__ float block_maximum(float value) {
+    __shared__ float parts[THREADS / WARP];
+    value = lanes_maximum<WARP>(value);
+    if (threadIdx.x % WARP == 0) parts[threadIdx.x / WARP] = value;
+    __syncthreads();
+    float largest = parts[0];
+#pragma unroll
+    for (int part = 1; part < THREADS / WARP; ++part) largest = maximum(largest, parts[part]);
+    __syncthreads();
+    return largest;
+}
+
+// Four elements at once where memory allows it.
+
+template <int WIDTH>
+__device__ __forceinline__ void load_run(float (&to)[WIDTH], const float *from) {
+    if constexpr (WIDTH == 4) {
+        const float4 four = *reinterpret_cast<const float4 *>(from);
+        to[0] = four.x, to[1] = four.y, to[2] = four.z, to[3] = four.w;
+    } else {
+#pragma unroll
+        for (int lane = 0; lane < WIDTH; ++lane) to[lane] = from[lane];
+    }
+}
+
+template <int WIDTH>
+__device__ __forceinline__ void store_run(float *to, const float (&from)[WIDTH]) {
+    if constexpr (WIDTH == 4) {
+        *reinterpret_cast<float4 *>(to) = make_float4(from[0], from[1], from[2], from[3]);
+    } else {
+#pragma unroll
+        for (int lane = 0; lane < WIDTH; ++lane) to[lane] = from[lane];
+    }
+}
+
+template <int WIDTH, typename T>
+__device__ __forceinline__ void load_steps(float (&to)[WIDTH], const T *from, i64 stride) {
+#pragma unroll
+    for (int lane = 0; lane < WIDTH; ++lane) to[lane] = static_cast<float>(from[lane * stride]);
+}
+
+template <int WIDTH, typename T, typename U>
+__device__ __forceinline__ void store_steps(T *to, const U (&from)[WIDTH], i64 stride) {
+#pragma unroll
+    for (int lane = 0; lane < WIDTH; ++lane) to[lane * stride] = from[lane];
+}
+
+// Philox4x32-10 (Salmon et al. 2011): four random words for a block of a stream.
+__device__ __forceinline__ void philox(u32 (&counter)[4], u64 seed) {
+    u32 low = static_cast<u32>(seed), high = static_cast<u32>(seed >> 32);
+#pragma unroll
+    for (int round = 0; round < 10; ++round) {
+        const u64 first = static_cast<u64>(counter[0]) * 0xD2511F53ull;
+        const u64 second = static_cast<u64>(counter[2]) * 0xCD9E8D57ull;
+        const u32 a = static_cast<u32>(second >> 32) ^ counter[1] ^ low;
+        const u32 c = static_cast<u32>(first >> 32) ^ counter[3] ^ high;
+        counter[0] = a, counter[1] = static_cast<u32>(second), counter[2] = c, counter[3] = static_cast<u32>(first);
+        low += 0x9E3779B9u, high += 0xBB67AE85u;
+    }
+}
+
+// The first fault of a program stays: which step met it, and the number that did not fit.
+__device__ __forceinline__ void report(int *fault, int step, int number) {
+    if (atomicCAS(fault, 0, step + 1) == 0) fault[1] = number;
+}

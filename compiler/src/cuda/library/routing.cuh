@@ -1,0 +1,184 @@
+// The largest elements of rows, elements by id, and matrix products of rows with the matrices that their ids name.
+
+// A thread a row, so that its places are kept in order while the elements pass by. A comparison with what is not a number is
+// never true: even then the places are places.
+template <class P>
+__device__ void top_k(const float *x, int *out) {
+    const u64 row = blockIdx.x * static_cast<u64>(P::threads) + threadIdx.x;
+    if (row >= P::rows) return;
+    const float *from = x + P::x(row);
+    int *places = out + row * P::count;
+    int known = 0;
+    for (int place = 0; place < P::width; ++place) {
+        const float value = from[place];
+        int before = 0;
+        while (before < known && !(value > from[places[before]])) ++before;
+        if (before == P::count) continue;
+        if (known < P::count) ++known;
+        for (int at = known - 1; at > before; --at) places[at] = places[at - 1];
+        places[before] = place;
+    }
+}
+
+// A thread an id.
+template <class P>
+__device__ void pick(const float *x, const int *ids, float *out, int *fault, int step) {
+    const u64 index = blockIdx.x * static_cast<u64>(P::threads) + threadIdx.x;
+    if (index >= P::rows * P::count) return;
+    const int id = ids[index];
+    if (id < 0 || id >= P::width) {
+        report(fault, step, id);
+        return;
+    }
+    out[index] = x[P::x(index / P::count) + id];
+}
+
+// A thread a sum, which looks at all ids of its row in order.
+template <class P>
+__device__ void place(const int *ids, const float *updates, float *out, int *fault, int step) {
+    const u64 index = blockIdx.x * static_cast<u64>(P::threads) + threadIdx.x;
+    const u64 row = index / P::width, column = index % P::width;
+    if (row >= P::rows) return;
+    const float *from = updates + P::updates(row);
+    float sum = 0.0f;
+    for (u64 at = 0; at < P::count; ++at) {
+        const int id = ids[row * P::count + at];
+        if (id == column) sum += from[at];
+        if (column == 0 && (id < 0 || id >= P::width)) report(fault, step, id);
+    }
+    out[P::out(row) + column] = sum;
+}
+
+// The numbers of all rows grouped by id, ascending within a group: a block a group, a run of neighbouring rows a thread. Group
+// `g` lies from `starts[g]` to `starts[g + 1]`. A row whose id is no group's stands nowhere.
+template <class P>
+__device__ void group_rows(const int *ids, u32 *rows, u32 *starts, int *fault, int step) {
+    __shared__ u32 lower[P::threads];
+    __shared__ u32 equal[P::threads];
+    const int group = blockIdx.x;
+    const u64 first = threadIdx.x * static_cast<u64>(P::rows_a_thread);
+    const u64 end = first + P::rows_a_thread < P::count ? first + P::rows_a_thread : P::count;
+    u32 below = 0, same = 0;
+    for (u64 row = first; row < end; ++row) {
+        const int id = ids[row];
+        below += id >= 0 && id < group;
+        same += id == group;
+        if (group == 0 && (id < 0 || id >= P::groups)) report(fault, step, id);
+    }
+    lower[threadIdx.x] = below;
+    equal[threadIdx.x] = same;
+    __syncthreads();
+    u32 place = 0;
+    for (int thread = 0; thread < P::threads; ++thread) {
+        place += lower[thread];
+        if (thread < threadIdx.x) place += equal[thread];
+    }
+    for (u64 row = first; row < end; ++row) {
+        if (ids[row] == group) rows[place++] = static_cast<u32>(row);
+    }
+    // The last thread has come to the group's end.
+    if (threadIdx.x == P::threads - 1) starts[group + 1] = place;
+    if (threadIdx.x == 0 && group == 0) starts[0] = 0;
+}
+
+// 64 x 64 sums `left(i, k) right(k, j)` over `k`, each one chain in ascending order, 4 x 4 a thread. The operands are 0 outside
+// their rows and columns; the flags say that neighbours along `k` lie side by side.
+template <bool LEFT_ALONG_DEPTH, bool RIGHT_ALONG_DEPTH, class Left, class Right, class Store>
+__device__ __forceinline__ void gathered_product(u64 depth, Left left, Right right, Store store) {
+    constexpr int SIDE = 64, DEPTH = 16, THREADS = 256;
+    __shared__ float left_tile[DEPTH][SIDE + 4];
+    __shared__ float right_tile[DEPTH][SIDE + 4];
+    const int down = threadIdx.x / 16 * 4, across = threadIdx.x % 16 * 4;
+    float sums[4][4] = {};
+    for (u64 first = 0; first < depth; first += DEPTH) {
+#pragma unroll
+        for (int part = 0; part < SIDE * DEPTH / THREADS; ++part) {
+            const int index = part * THREADS + threadIdx.x;
+            const int row = LEFT_ALONG_DEPTH ? index / DEPTH : index % SIDE;
+            const int left_depth = LEFT_ALONG_DEPTH ? index % DEPTH : index / SIDE;
+            left_tile[left_depth][row] = first + left_depth < depth ? left(row, first + left_depth) : 0.0f;
+            const int column = RIGHT_ALONG_DEPTH ? index / DEPTH : index % SIDE;
+            const int right_depth = RIGHT_ALONG_DEPTH ? index % DEPTH : index / SIDE;
+            right_tile[right_depth][column] = first + right_depth < depth ? right(first + right_depth, column) : 0.0f;
+        }
+        __syncthreads();
+#pragma unroll
+        for (int at = 0; at < DEPTH; ++at) {
+            float a[4], b[4];
+#pragma unroll
+            for (int i = 0; i < 4; ++i) a[i] = left_tile[at][down + i], b[i] = right_tile[at][across + i];
+#pragma unroll
+            for (int i = 0; i < 4; ++i) {
+#pragma unroll
+                for (int j = 0; j < 4; ++j) sums[i][j] += a[i] * b[j];
+            }
+        }
+        __syncthreads();
+    }
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+#pragma unroll
+        for (int j = 0; j < 4; ++j) store(down + i, across + j, sums[i][j]);
+    }
+}
+
+// A block a tile of 64 rows of a group and 64 columns. How many tiles a group has follows from the ids: the grid has as many
+// as there can be, and those behind the last have nothing to do.
+template <class P>
+__device__ void routed_matmul(const float *x, const float *matrices, const u32 *rows, const u32 *starts, float *out) {
+    constexpr int SIDE = 64;
+    const u64 across = (P::columns + SIDE - 1) / SIDE;
+    const u64 first_column = blockIdx.x % across * SIDE;
+    u64 tile = blockIdx.x / across;
+    int group = 0;
+    for (;; ++group) {
+        if (group == P::groups) return;
+        const u64 tiles = (starts[group + 1] - starts[group] + SIDE - 1) / SIDE;
+        if (tile < tiles) break;
+        tile -= tiles;
+    }
+    const u64 first = starts[group] + tile * SIDE, end = starts[group + 1];
+    matrices += group * static_cast<u64>(P::matrix);
+    gathered_product<true, P::along_depth>(
+        P::depth,
+        [&](int row, u64 depth) {
+            return first + row < end ? x[P::x(rows[first + row] / P::ids_a_row) + depth] : 0.0f;
+        },
+        [&](u64 depth, int column) {
+            const u64 at = first_column + column;
+            return at < P::columns ? matrices[depth * P::matrix_row + at * P::matrix_column] : 0.0f;
+        },
+        [&](int row, int column, float sum) {
+            const u64 at = first_column + column;
+            if (first + row < end && at < P::columns) out[P::out(rows[first + row]) + at] = sum;
+        }
+    );
+}
+
+// A block 64 x 64 elements of a group's matrix: outer products of the group's rows, added up in ascending order.
+template <class P>
+__device__ void routed_outer(const float *a, const float *b, const u32 *rows, const u32 *starts, float *out) {
+    constexpr int SIDE = 64;
+    const u64 across = (P::columns + SIDE - 1) / SIDE;
+    const u64 first_row = blockIdx.x / across * SIDE, first_column = blockIdx.x % across * SIDE;
+    const u64 first = starts[blockIdx.y], count = starts[blockIdx.y + 1] - first;
+    out += blockIdx.y * static_cast<u64>(P::matrix);
+    gathered_product<false, false>(
+        count,
+        [&](int row, u64 depth) {
+            const u64 at = first_row + row;
+            return at < P::rows ? a[P::a(rows[first + depth] / P::ids_a_row) + at] : 0.0f;
+        },
+        [&](u64 depth, int column) {
+            const u64 at = first_column + column;
+            return at < P::columns ? b[P::b(rows[first + depth] / P::ids_b_row) + at] : 0.0f;
+        },
+        [&](int row, int column, float sum) {
+            const u64 down = first_row + row, at = first_column + column;
+            if (down >= P::rows || at >= P::columns) return;
+            float *to = out + down * P::matrix_row + at * P::matrix_column;
+            if constexpr (P::accumulate) *to += sum;
+            else *to = sum;
+        }
+    );
+}

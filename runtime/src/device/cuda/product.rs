@@ -1,0 +1,261 @@
+//! Matrix products by cuBLASLt: one plan for each product, its algorithm chosen once.
+//!
+//! cuBLASLt thinks in columns. A result that lies row by row is the transpose of one that lies column by column, so what is
+//! computed is `out^T = b^T a^T`: the right operand comes first, and an operand whose rows lie side by side needs no
+//! transposition.
+#![allow(unsafe_code)]
+
+use std::ffi::c_void;
+use std::rc::Rc;
+
+use cudarc::cublaslt::result::{self, CublasError};
+use cudarc::cublaslt::sys;
+use llmc_compiler::cuda::{Axis, Product};
+use llmc_compiler::plan::Precision;
+
+use super::driver::{Card, Memory};
+use super::library;
+use crate::device::DeviceError;
+
+/// Bytes that a product may use beside its operands: NVIDIA's advice for Hopper.
+const WORKSPACE: u64 = 32 << 20;
+
+/// The library, ready for use.
+#[derive(Debug)]
+pub struct Library {
+    handle: sys::cublasLtHandle_t,
+    precision: Precision,
+    workspace: Memory,
+    card: Rc<Card>,
+}
+
+/// A product made ready.
+#[derive(Debug)]
+pub struct Plan {
+    description: sys::cublasLtMatmulDesc_t,
+    /// First operand, second operand, result.
+    layouts: [sys::cublasLtMatrixLayout_t; 3],
+    algorithm: sys::cublasLtMatmulAlgo_t,
+    /// Whether the operands change places.
+    is_swapped: bool,
+    beta: f32,
+}
+
+/// One operand as cuBLASLt sees it: columns that lie `leading` apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Columns {
+    is_transposed: bool,
+    leading: u64,
+    batch_stride: u64,
+}
+
+/// A product in cuBLASLt's terms: `[m, k] x [k, n]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Shape {
+    sizes: [u64; 3],
+    batch: u64,
+    first: Columns,
+    second: Columns,
+    result: Columns,
+    is_swapped: bool,
+}
+
+impl Shape {
+    /// None where an operand has no axis that lies side by side, or a batch has more than one distance.
+    fn of(product: &Product) -> Option<Shape> {
+        let [batch] = match product.batch[..] {
+            [] => [Axis { size: 1, a: 0, b: 0, out: 0 }],
+            [one] => [one],
+            _ => return None,
+        };
+        let Product { rows, columns, depth, .. } = product;
+        // The result's rows lie side by side, or else its columns: then it is its own transpose that is asked for.
+        let is_swapped = !is_unit(columns.size, columns.out);
+        let (across, down) = if is_swapped { (rows, columns) } else { (columns, rows) };
+        let (inner, outer) = if is_swapped {
+            ((rows.a, depth.a), (depth.b, columns.b))
+        } else {
+            ((columns.b, depth.b), (depth.a, rows.a))
+        };
+        let strides = if is_swapped { [batch.a, batch.b] } else { [batch.b, batch.a] };
+        let operand = |down: (u64, u64), along: (u64, u64), batch_stride: u64| {
+            // (size, stride) of the two axes; the one that lies side by side comes first.
+            let plain = is_unit(down.0, down.1) && (along.0 == 1 || along.1 >= down.0);
+            let turned = is_unit(along.0, along.1) && (down.0 == 1 || down.1 >= along.0);
+            match (plain, turned) {
+                (true, _) => Some(Columns { is_transposed: false, leading: leading(down.0, along), batch_stride }),
+                (false, true) => Some(Columns { is_transposed: true, leading: leading(along.0, down), batch_stride }),
+                _ => None,
+            }
+        };
+        let first = operand((across.size, inner.0), (depth.size, inner.1), strides[0])?;
+        let second = operand((depth.size, outer.0), (down.size, outer.1), strides[1])?;
+        let result = operand((across.size, across.out), (down.size, down.out), batch.out)?;
+        let is_apart = batch.size == 1 || batch.out > 0;
+        let sizes = [across.size, down.size, depth.size];
+        (!result.is_transposed && is_apart).then_some(Shape {
+            sizes,
+            batch: batch.size,
+            first,
+            second,
+            result,
+            is_swapped,
+        })
+    }
+}
+
+fn is_unit(size: u64, stride: u64) -> bool {
+    size == 1 || stride == 1
+}
+
+/// Distance of columns of `height` elements; a single column has any.
+fn leading(height: u64, (size, stride): (u64, u64)) -> u64 {
+    if size == 1 { height } else { stride }
+}
+
+fn failed(doing: &str, error: CublasError) -> DeviceError {
+    DeviceError::Cuda(format!("cuBLASLt cannot {doing}: {error:?}"))
+}
+
+impl Library {
+    /// None where there is no cuBLASLt: every product has a kernel of our own too.
+    pub fn open(card: &Rc<Card>, precision: Precision) -> Result<Option<Library>, DeviceError> {
+        library::open();
+        let opened = llmc_data::caught(|| {
+            // SAFETY: only opens the library.
+            if unsafe { sys::is_culib_present() } { result::create_handle().ok() } else { None }
+        });
+        let Some(Some(handle)) = opened else { return Ok(None) };
+        let workspace = Memory::new(card, WORKSPACE)?;
+        Ok(Some(Library { handle, precision, workspace, card: Rc::clone(card) }))
+    }
+
+    /// What products are computed in.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// Makes a product ready; none if it is of a form that the library does not take.
+    pub fn plan(&self, product: &Product) -> Result<Option<Plan>, DeviceError> {
+        let Some(shape) = Shape::of(product) else { return Ok(None) };
+        let [m, n, k] = shape.sizes;
+        let kind = sys::cudaDataType_t::CUDA_R_32F;
+        let compute = match self.precision {
+            Precision::F32 => sys::cublasComputeType_t::CUBLAS_COMPUTE_32F,
+            Precision::Tf32 => sys::cublasComputeType_t::CUBLAS_COMPUTE_32F_FAST_TF32,
+        };
+        let failed = |error| failed("describe a matrix product", error);
+        let layout = |rows: u64, columns: u64, of: Columns| -> Result<sys::cublasLtMatrixLayout_t, CublasError> {
+            let (rows, columns) = if of.is_transposed { (columns, rows) } else { (rows, columns) };
+            let layout = result::create_matrix_layout(kind, rows, columns, of.leading as i64)?;
+            use sys::cublasLtMatrixLayoutAttribute_t as Attribute;
+            let count = Attribute::CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT;
+            let distance = Attribute::CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET;
+            // SAFETY: the layout was just made; both values have the types of their attributes.
+            unsafe {
+                set(&(shape.batch as i32), |at, size| result::set_matrix_layout_attribute(layout, count, at, size))?;
+                set(&(of.batch_stride as i64), |at, size| {
+                    result::set_matrix_layout_attribute(layout, distance, at, size)
+                })?;
+            }
+            Ok(layout)
+        };
+        let description = result::create_matmul_desc(compute, kind).map_err(failed)?;
+        use sys::cublasLtMatmulDescAttributes_t as Attribute;
+        let sides = [
+            (Attribute::CUBLASLT_MATMUL_DESC_TRANSA, shape.first),
+            (Attribute::CUBLASLT_MATMUL_DESC_TRANSB, shape.second),
+        ];
+        for (attribute, of) in sides {
+            // SAFETY: the description was just made; 0 and 1 are `CUBLAS_OP_N` and `CUBLAS_OP_T`, 32-bit numbers.
+            unsafe {
+                set(&i32::from(of.is_transposed), |at, size| {
+                    result::set_matmul_desc_attribute(description, attribute, at, size)
+                })
+            }
+            .map_err(failed)?;
+        }
+        let layouts = [
+            layout(m, k, shape.first).map_err(failed)?,
+            layout(k, n, shape.second).map_err(failed)?,
+            layout(m, n, shape.result).map_err(failed)?,
+        ];
+        let preference = result::create_matmul_pref().map_err(failed)?;
+        let bytes = sys::cublasLtMatmulPreferenceAttributes_t::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES;
+        // SAFETY: everything was just made; the preference is destroyed once.
+        let found = unsafe {
+            set(&WORKSPACE, |at, size| result::set_matmul_pref_attribute(preference, bytes, at, size))
+                .map_err(failed)?;
+            let [a, b, c] = layouts;
+            let found = result::get_matmul_algo_heuristic(self.handle, description, a, b, c, c, preference);
+            let _ = result::destroy_matmul_pref(preference);
+            found
+        };
+        let beta = if product.accumulate { 1.0 } else { 0.0 };
+        // A form that no algorithm takes is left to our own kernel.
+        Ok(found.ok().map(|found| Plan {
+            description,
+            layouts,
+            algorithm: found.algo,
+            is_swapped: shape.is_swapped,
+            beta,
+        }))
+    }
+
+    /// Launches a product of operands at these addresses.
+    ///
+    /// # Safety
+    /// The addresses are those of the operands that the product was described by.
+    pub unsafe fn launch(&self, plan: &Plan, [a, b, out]: [u64; 3]) -> Result<(), DeviceError> {
+        let (first, second) = if plan.is_swapped { (a, b) } else { (b, a) };
+        let [left, right, result] = plan.layouts;
+        let alpha = 1.0f32;
+        let pointer = |address: u64| address as *const c_void;
+        // SAFETY: the caller's promise; the plan was made by this library.
+        let done = unsafe {
+            result::matmul(
+                self.handle,
+                plan.description,
+                std::ptr::from_ref(&alpha).cast(),
+                std::ptr::from_ref(&plan.beta).cast(),
+                pointer(first),
+                left,
+                pointer(second),
+                right,
+                pointer(out),
+                result,
+                out as *mut c_void,
+                result,
+                &plan.algorithm,
+                self.workspace.address(0) as *mut c_void,
+                WORKSPACE as usize,
+                self.card.stream().cast(),
+            )
+        };
+        done.map_err(|error| failed("multiply", error))
+    }
+}
+
+/// Passes a value by its address and size.
+fn set<T>(value: &T, to: impl FnOnce(*const c_void, usize) -> Result<(), CublasError>) -> Result<(), CublasError> {
+    to(std::ptr::from_ref(value).cast(), size_of::<T>())
+}
+
+impl Drop for Library {
+    fn drop(&mut self) {
+        // SAFETY: made by `open`; nothing runs any more.
+        let _ = unsafe { result::destroy_handle(self.handle) };
+    }
+}
+
+impl Drop for Plan {
+    fn drop(&mut self) {
+        // SAFETY: made by `plan`; nothing runs any more.
+        unsafe {
+            for layout in self.layouts {
+                let _ = result::destroy_matrix_layout(layout);
+            }
+            let _ = result::destroy_matmul_desc(self.description);
+        }
+    }
+}

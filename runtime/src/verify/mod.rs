@@ -1,0 +1,66 @@
+//! Kernels of one device held against another's, with random operands.
+
+mod attention;
+mod case;
+mod compare;
+mod kernels;
+
+pub use case::{Case, Values};
+pub use compare::{Difference, compare};
+
+/// Every kernel at awkward sizes: single elements, primes, sizes that no tile divides.
+pub fn awkward() -> Vec<Case> {
+    let mut cases = kernels::cases();
+    cases.extend(attention::cases());
+    cases
+}
+
+/// Builds cases one by one.
+#[derive(Debug, Default)]
+struct Draft {
+    buffers: Vec<llmc_compiler::program::Buffer>,
+    cases: Vec<Case>,
+}
+
+impl Draft {
+    fn buffer(&mut self, shape: &[u64], dtype: llmc_compiler::plan::DType) -> llmc_compiler::program::View {
+        use llmc_compiler::program::{Buffer, MemoryKind, Region, View};
+        let bytes = 4 * shape.iter().product::<u64>();
+        let (name, kind) = (self.buffers.len().to_string(), MemoryKind::Activations);
+        self.buffers.push(Buffer { name, region: Region::Scratch, offset: 0, bytes, dtype, kind });
+        View::contiguous(self.buffers.len() - 1, shape)
+    }
+
+    /// A new tensor of floats.
+    fn floats(&mut self, shape: &[u64]) -> llmc_compiler::program::View {
+        self.buffer(shape, llmc_compiler::plan::DType::F32)
+    }
+
+    /// A new tensor of whole numbers.
+    fn integers(&mut self, shape: &[u64]) -> llmc_compiler::program::View {
+        self.buffer(shape, llmc_compiler::plan::DType::I32)
+    }
+
+    /// Adds a case of one kernel.
+    fn add(
+        &mut self,
+        kernel: llmc_compiler::program::Kernel,
+        reads: &[&llmc_compiler::program::View],
+        writes: &[&llmc_compiler::program::View],
+    ) {
+        use llmc_compiler::program::{Program, Step, View};
+        let list = |views: &[&View]| views.iter().copied().cloned().collect();
+        let step = Step { kernel, reads: list(reads), writes: list(writes), origin: Default::default() };
+        let program = Program {
+            name: String::new(),
+            buffers: self.buffers.clone(),
+            steps: Vec::new(),
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            scratch_bytes: 0,
+            peak_by_kind: Vec::new(),
+            flops: 0,
+        };
+        self.cases.push(Case::of(&program, &step));
+    }
+}

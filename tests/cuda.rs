@@ -1,0 +1,298 @@
+//! The CUDA device without a card: every kernel runs on the processor behind stand-ins for NVIDIA's libraries
+//! (`tests/cuda_shim`), and compiles by NVIDIA's own compiler where that is at hand (`tests/nvrtc.sh`).
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use crate::support::{Workplace, stderr};
+
+/// A small Llama: grouped queries, rotary positions, RMSNorm, SiLU.
+const LLAMA: &str = r#"
+import "std/llama"
+
+dataset words {
+  source = text("words.txt")
+  holdout = 10%
+}
+
+tokenizer letters { load = bytes }
+
+stage pretrain {
+  model = llama(vocab: letters.vocab, context: 40, width: 32, depth: 2, heads: 4, kv_heads: 2, hidden: 48)
+  data = words
+  tokenizer = letters
+  objective = causal_lm
+  optimizer = adamw(learning_rate: 1e-2, weight_decay: 0.1, clip_norm: 1.0)
+  schedule = cosine(warmup: 2 steps, floor: 10%)
+  sequence_length = 33 tokens
+  global_batch = 4 sequences
+  budget = 6 steps
+  evaluate = every(3 steps)
+  evaluate_on = 4 sequences
+  seed = 7
+}
+"#;
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The stand-ins, built once; none where there is no C++ compiler. `own` leaves out the library of matrix products.
+fn shim(own: bool) -> Option<&'static Path> {
+    static BUILT: [OnceLock<Option<tempfile::TempDir>>; 2] = [OnceLock::new(), OnceLock::new()];
+    let built = BUILT[usize::from(own)].get_or_init(|| {
+        if Command::new("c++").arg("--version").output().is_err() {
+            println!("skipped: there is no C++ compiler");
+            return None;
+        }
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let mut build = Command::new("bash");
+        build.arg(repository().join("tests/cuda_shim/build.sh")).arg(folder.path());
+        if own {
+            build.arg("without-cublaslt");
+        }
+        let output = build.output().expect("bash starts");
+        assert!(output.status.success(), "the shim does not build\n{}", stderr(&output));
+        Some(folder)
+    });
+    built.as_ref().map(tempfile::TempDir::path)
+}
+
+/// `llmc` with the stand-ins.
+fn with_shim(workplace: &Workplace, libraries: &Path, arguments: &[&str]) -> Command {
+    let mut command = workplace.llmc(arguments);
+    command.env("LLMC_CUDA_LIBS", libraries).env_remove("CUDA_LAUNCH_BLOCKING");
+    command
+}
+
+fn succeed(mut command: Command) -> String {
+    let output = command.output().expect("llmc starts");
+    assert!(output.status.success(), "{command:?}\n{}", stderr(&output));
+    String::from_utf8(output.stdout).expect("llmc prints UTF-8")
+}
+
+fn fail(mut command: Command) -> String {
+    let output = command.output().expect("llmc starts");
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{command:?}\n{text}");
+    assert!(!text.contains("bug of llmc"), "{text}");
+    text
+}
+
+/// Loss, gradient norm and held-out loss of every step.
+fn curve(workplace: &Workplace, out: &str) -> Vec<f64> {
+    let path = workplace.path(&format!("{out}/pretrain/metrics.jsonl"));
+    let text = std::fs::read_to_string(path).expect("metrics");
+    let mut numbers = Vec::new();
+    for line in text.lines() {
+        let entry: serde_json::Value = serde_json::from_str(line).expect("a line of JSON");
+        let fields = ["loss", "grad_norm", "lr", "heldout_loss"];
+        numbers.extend(fields.iter().filter_map(|field| entry.get(*field)?.as_f64()));
+    }
+    assert!(numbers.len() > 10, "{text}");
+    numbers
+}
+
+fn assert_close(found: &[f64], expected: &[f64]) {
+    assert_eq!(found.len(), expected.len());
+    for (index, (found, expected)) in found.iter().zip(expected).enumerate() {
+        assert!((found - expected).abs() <= 2e-5 * expected.abs(), "number {index}: {found} instead of {expected}");
+    }
+}
+
+#[test]
+fn every_kernel_agrees_with_the_processor_at_awkward_sizes() {
+    // Both orders of threads within a block, own matrix products and cuBLASLt's.
+    for (own, order) in [(true, "forward"), (true, "reverse"), (false, "forward")] {
+        let Some(libraries) = shim(own) else { return };
+        let workplace = Workplace::new();
+        let mut command = with_shim(&workplace, libraries, &["check-device", "--device", "cuda"]);
+        command.env("LLMC_SHIM_ORDER", order);
+        let text = succeed(command);
+        assert!(text.contains(" cases, 0 wrong"), "{text}");
+        assert!(text.contains(if own { "own matrix products" } else { "cuBLASLt" }), "{text}");
+    }
+}
+
+#[test]
+fn whole_runs_follow_the_processor() {
+    for (name, recipe) in [("tiny", crate::support::RECIPE), ("llama", LLAMA)] {
+        let workplace = Workplace::new();
+        let file = format!("{name}.recipe");
+        workplace.write(&file, recipe);
+        let run = |out: &'static str| vec!["run".to_owned(), file.clone(), "--out".to_owned(), out.to_owned()];
+        fn list(words: &[String]) -> Vec<&str> {
+            words.iter().map(String::as_str).collect()
+        }
+        succeed(workplace.llmc(&list(&run("cpu"))));
+        let expected = curve(&workplace, "cpu");
+        for (out, own, order) in
+            [("forward", true, "forward"), ("reverse", true, "reverse"), ("library", false, "forward")]
+        {
+            let Some(libraries) = shim(own) else { return };
+            let mut words = run(out);
+            words.extend(["--device".to_owned(), "cuda".to_owned()]);
+            let mut command = with_shim(&workplace, libraries, &list(&words));
+            command.env("LLMC_SHIM_ORDER", order);
+            succeed(command);
+            assert_close(&curve(&workplace, out), &expected);
+        }
+        // The order of threads moves no bit.
+        assert_eq!(curve(&workplace, "forward"), curve(&workplace, "reverse"));
+    }
+}
+
+#[test]
+fn kernels_of_recipes_agree_at_their_own_sizes() {
+    let Some(libraries) = shim(true) else { return };
+    let workplace = Workplace::new();
+    workplace.write("llama.recipe", LLAMA);
+    let text =
+        succeed(with_shim(&workplace, libraries, &["check-device", "tiny.recipe", "llama.recipe", "--device", "cuda"]));
+    assert!(text.contains(" cases, 0 wrong"), "{text}");
+}
+
+#[test]
+fn a_resumed_run_continues_to_the_same_bits() {
+    let Some(libraries) = shim(true) else { return };
+    let workplace = Workplace::new();
+    let run = |arguments: &[&str]| {
+        let all: Vec<&str> = ["run", "tiny.recipe", "--device", "cuda"].iter().chain(arguments).copied().collect();
+        succeed(with_shim(&workplace, libraries, &all))
+    };
+    run(&["--out", "whole"]);
+    let from = workplace.path("whole/pretrain/checkpoints/step-00000008");
+    run(&["--out", "parts", "--resume", from.to_str().expect("a path of UTF-8")]);
+    let weights = |out: &str| crate::support::checkpoint_file(&workplace.path(out), 12, "model.safetensors");
+    assert!(weights("whole") == weights("parts"));
+}
+
+#[test]
+fn text_is_generated_from_a_cache_on_the_card() {
+    let Some(libraries) = shim(true) else { return };
+    let workplace = Workplace::new();
+    succeed(workplace.llmc(&["run", "tiny.recipe", "--out", "run"]));
+    let arguments = ["generate", "run/pretrain", "--prompt", "the cat", "--tokens", "20", "--temperature", "0"];
+    let on_cpu = succeed(workplace.llmc(&arguments));
+    let all: Vec<&str> = arguments.iter().copied().chain(["--device", "cuda"]).collect();
+    assert_eq!(succeed(with_shim(&workplace, libraries, &all)), on_cpu);
+}
+
+#[test]
+fn what_is_missing_is_told_with_the_way_out() {
+    let workplace = Workplace::new();
+    let run = ["run", "tiny.recipe", "--device", "cuda"];
+    let hidden = workplace.path("nothing");
+    std::fs::create_dir(&hidden).expect("a folder");
+    if Path::new("/dev/nvidiactl").exists() {
+        println!("skipped: this machine has a card");
+    } else {
+        let text = fail(with_shim(&workplace, &hidden, &run));
+        assert!(text.contains("E0910") && text.contains("--device cpu"), "{text}");
+    }
+    let Some(libraries) = shim(true) else { return };
+    let mut command = with_shim(&workplace, libraries, &run);
+    command.env("LLMC_SHIM_CARDS", "0");
+    let text = fail(command);
+    assert!(text.contains("the driver shows no card"), "{text}");
+    let mut command = with_shim(&workplace, libraries, &run);
+    command.env("LLMC_SHIM_MEMORY", "100000");
+    let text = fail(command);
+    assert!(text.contains("E0906") && text.contains("the card has no room"), "{text}");
+}
+
+#[test]
+fn a_token_outside_the_table_is_told_with_its_place() {
+    let Some(libraries) = shim(true) else { return };
+    let workplace = Workplace::new();
+    let words = |numbers: [i32; 4]| numbers.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>();
+    let (tokens, targets) = (words([1, 2, 999, 4]), words([2, 3, 4, 5]));
+    let view = |bytes| safetensors::tensor::TensorView::new(safetensors::Dtype::I32, vec![1, 4], bytes);
+    let tensors = [("tokens", view(&tokens)), ("targets", view(&targets)), ("positions", view(&targets))];
+    let tensors = tensors.map(|(name, view)| (name, view.expect("a tensor of this size")));
+    safetensors::serialize_to_file(tensors, None, &workplace.path("batch.safetensors")).expect("the batch is written");
+    let probe = ["probe", "tiny.recipe", "--batch", "batch.safetensors", "--out", "out.safetensors"];
+    let all: Vec<&str> = probe.iter().copied().chain(["--device", "cuda"]).collect();
+    let text = fail(with_shim(&workplace, libraries, &all));
+    assert!(text.contains("999") && text.contains("std/gpt2:"), "{text}");
+    assert_eq!(text, fail(workplace.llmc(&probe)), "as the processor tells it");
+}
+
+#[test]
+fn tf32_rounds_matrix_products_alone() {
+    let Some(libraries) = shim(false) else { return };
+    let workplace = Workplace::new();
+    let run = |out: &'static str, precision: &'static str| {
+        let arguments = ["run", "tiny.recipe", "--device", "cuda", "--out", out, "--set", precision];
+        let output = with_shim(&workplace, libraries, &arguments).output().expect("llmc starts");
+        assert!(output.status.success(), "{}", stderr(&output));
+        (curve(&workplace, out), stderr(&output))
+    };
+    let (exact, _) = run("f32", "pretrain.precision=f32");
+    let (rounded, told) = run("tf32", "pretrain.precision=tf32");
+    assert!(told.contains("cuBLASLt in tf32"), "{told}");
+    assert_ne!(exact, rounded);
+    for (exact, rounded) in exact.iter().zip(&rounded) {
+        assert!((exact - rounded).abs() < 5e-3 * exact, "{rounded} instead of {exact}");
+    }
+}
+
+#[test]
+fn launches_can_be_waited_for_one_by_one() {
+    let Some(libraries) = shim(true) else { return };
+    let workplace = Workplace::new();
+    let arguments = ["run", "tiny.recipe", "--device", "cuda", "--out"];
+    let run = |out: &'static str| arguments.iter().copied().chain([out]).collect::<Vec<_>>();
+    succeed(with_shim(&workplace, libraries, &run("recorded")));
+    let mut command = with_shim(&workplace, libraries, &run("blocking"));
+    command.env("CUDA_LAUNCH_BLOCKING", "1");
+    succeed(command);
+    assert_eq!(curve(&workplace, "recorded"), curve(&workplace, "blocking"));
+}
+
+#[test]
+fn cuda_c_of_recipes() {
+    let workplace = Workplace::new();
+    workplace.write("llama.recipe", LLAMA);
+    for name in ["tiny", "llama"] {
+        let text = workplace.succeed(&["emit", &format!("{name}.recipe"), "--after", "cuda"]);
+        // The library is there as a file of its own.
+        let functions = text.find("struct ").map_or(text.as_str(), |_| {
+            let end = text.rfind("// ---- attention.cuh").expect("the library's last part");
+            let rest = &text[end..];
+            &rest[rest.find("\n}\n\n// ").expect("the first function")..]
+        });
+        insta::with_settings!({ prepend_module_to_snapshot => false, snapshot_path => "snapshots" }, {
+            insta::assert_snapshot!(format!("cuda_{name}"), functions.trim());
+        });
+    }
+}
+
+#[test]
+fn nvidias_compiler_takes_every_kernel_without_spills() {
+    let Some(libraries) = std::env::var_os("LLMC_NVRTC_LIBS") else {
+        println!("skipped: LLMC_NVRTC_LIBS names no folder with NVRTC (tests/nvrtc.sh)");
+        return;
+    };
+    let workplace = Workplace::new();
+    let libraries = PathBuf::from(libraries);
+    let architectures = "sm_80,sm_90,sm_100";
+    let text = succeed(with_shim(&workplace, &libraries, &["check-device", "--compile", architectures]));
+    assert_eq!(text.lines().count(), 3, "{text}");
+    for folder in ["recipes", "recipes/bench", "recipes/objectives"] {
+        let folder = repository().join(folder);
+        let mut recipes: Vec<PathBuf> = std::fs::read_dir(&folder)
+            .expect("the recipes")
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "recipe"))
+            .collect();
+        recipes.sort();
+        for recipe in recipes {
+            let path = recipe.to_str().expect("a path of UTF-8");
+            let text = succeed(with_shim(&workplace, &libraries, &["check-device", path, "--compile", architectures]));
+            assert!(text.contains("no spills"), "{path}: {text}");
+        }
+    }
+}

@@ -6,7 +6,7 @@ use crate::device::{Device, DeviceError, HostTensor};
 /// Share of a result's size that rounding may move it by. Sums of thousands of terms in another order stay well below.
 const TOLERANCE: f64 = 1e-4;
 /// Results smaller than this, from operands around 1, are what cancellation left of larger ones.
-const SMALLEST: f64 = 1e-3;
+const SMALLEST: f64 = 1e-2;
 
 /// What a case came to.
 #[derive(Debug, Clone)]

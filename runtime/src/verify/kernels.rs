@@ -266,7 +266,7 @@ fn optimizer(draft: &mut Draft) {
             let decay = if kind == ScheduleKind::WarmupStableDecay { 50 } else { 0 };
             let schedule = SchedulePlan { kind, warmup, floor: 0.1, decay, steps: 100 };
             let (step, rate) = (draft.floats(&[]), draft.floats(&[]));
-            draft.add(Kernel::LearningRate { peak: 3e-4, schedule }, &[&step], &[&rate]);
+            draft.add(Kernel::LearningRate { peak: 0.3, schedule }, &[&step], &[&rate]);
         }
     }
 }

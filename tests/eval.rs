@@ -157,3 +157,47 @@ fn a_real_model_gains_from_context() {
     let (first, last) = (loss(0), (24..32).map(loss).sum::<f64>() / 8.0);
     assert!(last + 0.1 < first, "{first} and {last}");
 }
+
+/// A published model makes something of a fact, and less of it where it stands in more text: attention is diluted.
+#[test]
+fn a_real_model_finds_less_in_more_text() {
+    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
+    let model = shared.join("models/stories260k");
+    if !model.is_dir() {
+        return eprintln!("skipped: stories260k of ../shared, which is not here");
+    }
+    let place = Workplace::new();
+    let model = model.to_string_lossy();
+    let story = |seed: &str| {
+        place.succeed(&["generate", &model, "--prompt", "Once upon a time", "--tokens", "400", "--seed", seed])
+    };
+    place.write("stories.txt", &["1", "2", "3", "4"].map(story).concat());
+    let asked = [
+        "eval",
+        "needle",
+        &*model,
+        "--input",
+        "stories.txt",
+        "--lengths",
+        "64,256",
+        "--trials",
+        "6",
+        "--fact",
+        "There was a girl named {}. {} was happy. {} liked to play.",
+        "--question",
+        "The girl's name was",
+        "--answers",
+        "Lily,Sue,Mia,Lucy,Amy,Anna",
+        "--json",
+    ];
+    let found: Value = serde_json::from_str(&place.succeed(&asked)).expect("JSON");
+    let gain = |length: u64| {
+        let cells = found["models"][0]["cells"].as_array().expect("cells").iter();
+        let gains: Vec<f64> = cells
+            .filter(|cell| cell["length"] == length)
+            .map(|cell| cell["logprob"].as_f64().expect("a number") - cell["without"].as_f64().expect("a number"))
+            .collect();
+        gains.iter().sum::<f64>() / gains.len() as f64
+    };
+    assert!(gain(64) > 0.3 && gain(256) > 0.05 && gain(256) < gain(64) - 0.1, "{} and {}", gain(64), gain(256));
+}

@@ -41,6 +41,8 @@ def call(command, limit, environment=None):
         done = subprocess.run(
             [str(part) for part in command], capture_output=True, text=True, timeout=limit, env={**os.environ, **(environment or {})}
         )
+    except OSError as error:
+        return None, str(error)
     except subprocess.TimeoutExpired:
         return None, f"took longer than {limit:.0f} s"
     if done.returncode != 0:

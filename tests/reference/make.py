@@ -155,18 +155,38 @@ def next_token_loss(model, ids):
     return output.logits, mean, add_losses(model, output)
 
 
-def train(model, batches):
+def whole_loss(model, ids):
+    _, mean, added = next_token_loss(model, ids)
+    return mean + added
+
+
+def randomise(model):
+    """Weights larger than the default 0.02, so that every gradient is far from the rounding noise."""
+    with torch.no_grad():
+        for weight in model.parameters():
+            noise = torch.randn_like(weight)
+            weight.copy_(noise * 0.08 if weight.dim() >= 2 else weight + noise * 0.1)
+
+
+def write_config(model, folder):
+    config = model.config.to_dict()
+    config["architectures"] = [type(model).__name__]
+    config["dtype"] = "float32"
+    del config["transformers_version"]
+    (folder / "config.json").write_text(json.dumps(config, indent=1, sort_keys=True, default=str) + "\n")
+
+
+def train(model, batches, loss_of=whole_loss):
     """AdamW with decay on tensors of two or more dimensions, clipped to a global norm of 1."""
     weights = list(model.parameters())
     groups = [{"params": [w for w in weights if w.dim() >= 2], "weight_decay": 0.1},
               {"params": [w for w in weights if w.dim() < 2], "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=PEAK, betas=(0.9, 0.95), eps=1e-8)
     log = []
-    for step, ids in enumerate(batches):
+    for step, batch in enumerate(batches):
         for group in optimizer.param_groups:
             group["lr"] = schedule(step)
-        _, mean, added = next_token_loss(model, ids)
-        loss = mean + added
+        loss = loss_of(model, batch)
         optimizer.zero_grad()
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(weights, 1.0)
@@ -183,22 +203,14 @@ def make(name, folder):
     # The fast products of experts take no float64.
     single.config._experts_implementation = "eager"
     train_biases(single)
-    # Larger than the default 0.02, so that every gradient is far from the rounding noise.
-    with torch.no_grad():
-        for weight in single.parameters():
-            noise = torch.randn_like(weight)
-            weight.copy_(noise * 0.08 if weight.dim() >= 2 else weight + noise * 0.1)
+    randomise(single)
     model = copy.deepcopy(single).double()
     vocab = model.config.vocab_size
     ids = torch.randint(0, vocab, (ROWS, TOKENS))
     batches = torch.randint(0, vocab, (STEPS, ROWS, TOKENS))
 
     folder.mkdir(parents=True, exist_ok=True)
-    config = model.config.to_dict()
-    config["architectures"] = [type(model).__name__]
-    config["dtype"] = "float32"
-    del config["transformers_version"]
-    (folder / "config.json").write_text(json.dumps(config, indent=1, sort_keys=True, default=str) + "\n")
+    write_config(model, folder)
     save_file(unique(model.named_parameters()), folder / "model.safetensors", {"format": "pt"})
 
     logits, mean, added = next_token_loss(model, ids)

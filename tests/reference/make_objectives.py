@@ -19,7 +19,7 @@ import torch
 import transformers
 from safetensors.torch import save_file
 
-from make import PEAK, LOW, STEPS, WARMUP, schedule, unique
+from make import LOW, PEAK, STEPS, WARMUP, randomise, train, unique, write_config
 
 ROWS, TOKENS, SOURCE, VOCAB = 4, 16, 20, 131
 
@@ -137,42 +137,17 @@ def loss_of(logits, batch):
     return torch.nn.functional.cross_entropy(logits.reshape(-1, VOCAB), batch["targets"].reshape(-1), ignore_index=-100)
 
 
-def train(model, logits_of, batches):
-    """AdamW as in make.py."""
-    weights = list(model.parameters())
-    groups = [{"params": [w for w in weights if w.dim() >= 2], "weight_decay": 0.1},
-              {"params": [w for w in weights if w.dim() < 2], "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=PEAK, betas=(0.9, 0.95), eps=1e-8)
-    log = []
-    for step, batch in enumerate(batches):
-        for group in optimizer.param_groups:
-            group["lr"] = schedule(step)
-        loss = loss_of(logits_of(model, batch), batch)
-        optimizer.zero_grad()
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(weights, 1.0)
-        optimizer.step()
-        log.append({"step": step, "lr": schedule(step), "loss": loss.item(), "grad_norm": norm.item()})
-    return log
-
-
 def make(name, folder):
     torch.manual_seed(21)
     batch_of, logits_of, model_of = MODELS[name]
+    whole_loss = lambda model, batch: loss_of(logits_of(model, batch), batch)
     single = model_of().eval()
-    with torch.no_grad():
-        for weight in single.parameters():
-            noise = torch.randn_like(weight)
-            weight.copy_(noise * 0.08 if weight.dim() >= 2 else weight + noise * 0.1)
+    randomise(single)
     model = copy.deepcopy(single).double()
     batch, batches = batch_of(), [batch_of() for _ in range(STEPS)]
 
     folder.mkdir(parents=True, exist_ok=True)
-    config = model.config.to_dict()
-    config["architectures"] = [type(model).__name__]
-    config["dtype"] = "float32"
-    del config["transformers_version"]
-    (folder / "config.json").write_text(json.dumps(config, indent=1, sort_keys=True, default=str) + "\n")
+    write_config(model, folder)
     save_file(unique(model.named_parameters()), folder / "model.safetensors", {"format": "pt"})
 
     logits = logits_of(model, batch)
@@ -183,14 +158,14 @@ def make(name, folder):
     save_file(unique(gradients), folder / "grads.safetensors")
 
     save_file({key: torch.stack([each[key] for each in batches]) for key in batch}, folder / "batches.safetensors")
-    log = train(model, logits_of, batches)
+    log = train(model, batches, whole_loss)
     final = unique(model.named_parameters())
     save_file(final, folder / "final.safetensors", {"format": "pt"})
-    train(single, logits_of, batches)
+    train(single, batches, whole_loss)
     drift = {n: (w - final[n]).abs().max().item() for n, w in unique(single.named_parameters()).items()}
     info = {
         "loss": loss.item(), "parameters": sum(w.numel() for w in final.values()),
-        "train": {"warmup": WARMUP, "peak": PEAK, "low": LOW, "steps": STEPS, "steps_log": log,
+        "train": {"warmup": WARMUP, "peak": PEAK, "low": LOW, "steps": STEPS, "log": log,
                   "final_max_abs_diff_float32": drift},
         "torch": torch.__version__, "transformers": transformers.__version__,
     }

@@ -171,6 +171,7 @@ impl Module {
         for (name, library) in LIBRARY {
             text.push_str(&format!("// ---- {name}.cuh\n{library}\n"));
         }
+        text.push_str("// ---- kernels\n");
         text.push_str(&self.functions_source());
         text
     }

@@ -130,7 +130,7 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
     ("stage.keep", TEXT, "keep            = 2", ""),
     ("stage.shuffle", TEXT, "shuffle         = none", ""),
     ("stage.packing", TEXT, "packing         = pad", ""),
-    ("stage.precision", TEXT, "precision       = tf32", ""),
+    ("stage.precision", TEXT, "seed            = 42", "seed            = 42\n  precision       = tf32"),
     ("stage.seed", TEXT, "seed            = 42", ""),
     ("stage.freeze", FROZEN, "freeze = [\"transformer.wte.weight\", \"transformer.h.0.*\"]", ""),
     ("stage.init", DIRECTORY, "init            = hf(\"models/tiny\")", ""),

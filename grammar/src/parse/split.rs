@@ -74,14 +74,13 @@ fn begins_like_item(source: &Source, tokens: &[Token]) -> bool {
     }
     let head = first.text(source);
     let third = tokens.get(2).map_or("", |token| token.text(source));
+    let is_name = |token: &Token| token.kind == TokenKind::Word && !KEYWORDS.contains(&token.text(source));
     match head {
         "import" => second.kind == TokenKind::String,
         "let" | "param" => second.kind == TokenKind::Word && matches!(third, ":" | "="),
-        "block" | "model" => second.kind == TokenKind::Word && matches!(third, "(" | "{"),
-        _ => {
-            let is_name = |token: &Token| token.kind == TokenKind::Word && !KEYWORDS.contains(&token.text(source));
-            is_name(first) && is_name(second) && matches!(third, "{" | "from")
-        }
+        // `model and (...)` is an expression.
+        "block" | "model" => is_name(second) && matches!(third, "(" | "{"),
+        _ => is_name(first) && is_name(second) && matches!(third, "{" | "from"),
     }
 }
 

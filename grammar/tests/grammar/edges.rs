@@ -207,3 +207,10 @@ fn colours_are_only_drawn_when_asked_for() {
     assert!(!render_with(&errors[0], false, 80).contains('\u{1b}'));
     assert!(render_with(&errors[0], true, 80).contains('\u{1b}'));
 }
+
+#[test]
+fn a_name_that_could_begin_a_declaration_begins_an_expression_too() {
+    for text in ["block a() {\nmodel and (0 or 0)\n}", "block a() {\nblock or (1 and 0)\n}"] {
+        assert!(parse(&source(text)).is_ok(), "{text}");
+    }
+}

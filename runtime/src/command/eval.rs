@@ -87,13 +87,16 @@ struct Needle {
     /// Answers and texts for each length and depth
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     trials: u32,
-    /// The fact; {} stands for the answer, a number of four digits
+    /// The fact; {} stands for the answer
     #[arg(long, value_name = "TEXT", default_value = "The secret number is {}.", value_parser = fact)]
     fact: String,
     /// The question, which the answer follows after a space
     #[arg(long, value_name = "TEXT", default_value = "The secret number is")]
     question: String,
-    /// The same seed gives the same answers
+    /// Answers that are taken in turn [default: numbers of four digits]
+    #[arg(long, value_name = "TEXT,..", value_delimiter = ',')]
+    answers: Vec<String>,
+    /// The same seed gives the same numbers
     #[arg(long, default_value_t = 0)]
     seed: u64,
 }
@@ -134,6 +137,7 @@ impl Needle {
         let needles = Needles {
             fact: self.fact.clone(),
             question: self.question.clone(),
+            answers: self.answers.clone(),
             lengths,
             depths: self.depths.iter().map(|&depth| f64::from(depth) / 100.0).collect(),
             trials: self.trials as usize,

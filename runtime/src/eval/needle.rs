@@ -20,6 +20,8 @@ pub struct Needles {
     pub fact: String,
     /// The question, which the answer follows.
     pub question: String,
+    /// Answers that are taken in turn; where there are none, numbers of four digits are drawn.
+    pub answers: Vec<String>,
     /// Tokens of whole rows, question and answer included.
     pub lengths: Vec<usize>,
     /// Places of the fact as shares of the text before the question.
@@ -162,8 +164,11 @@ impl Needles {
         Ok(())
     }
 
-    /// A number of four digits.
+    /// The answer of a trial.
     fn answer(&self, trial: usize) -> String {
+        if let Some(given) = trial.checked_rem(self.answers.len()) {
+            return self.answers[given].clone();
+        }
         let drawn = Stream::new(self.seed, stream_of("needle")).uniform(trial as u64);
         (1000 + (drawn * 9000.0) as u64).to_string()
     }
@@ -192,10 +197,11 @@ impl Found {
         text
     }
 
-    /// The heat map: a panel for each model, a column for each length, a row for each depth. The darker, the more likely the
-    /// answer; the number is the share of exact answers.
+    /// The heat map: a panel for each model, a column for each length, a row for each depth. A cell says what the fact adds to the
+    /// log-probability of each token of the answer, and the share of exact answers; it is full where the answer became certain,
+    /// empty where the fact adds nothing, and red where it does harm.
     pub fn draw(&self) -> String {
-        let mut svg = heading("", "A needle in a haystack: probability of each token of the answer");
+        let mut svg = heading("", "Needle in a haystack: nats per token that the fact adds, exact answers");
         let panel = (WIDTH - LEFT - RIGHT) / self.models.len().max(1) as f64;
         for (index, model) in self.models.iter().enumerate() {
             model.draw(&mut svg, LEFT + panel * index as f64, panel - 16.0);
@@ -228,13 +234,17 @@ impl ModelFound {
             let column = lengths.iter().position(|length| *length == cell.length).unwrap_or(0) as f64;
             let row = depths.iter().position(|depth| *depth == cell.depth).unwrap_or(0) as f64;
             let (x, y) = (left + across * column, TOP + down * row);
-            let probability = cell.logprob.exp().clamp(0.0, 1.0);
-            let ink = if probability > 0.5 { "#ffffff" } else { "#334155" };
+            let gain = cell.logprob - cell.without;
+            // Of what was missing to a certain answer.
+            let share = (gain / (-cell.without).max(1e-6)).clamp(-1.0, 1.0);
+            let (fill, ink) =
+                (if gain < 0.0 { "#d55e00" } else { "#0072b2" }, if share > 0.5 { "#ffffff" } else { "#334155" });
+            let strength = share.abs();
             let _ = writeln!(
                 svg,
                 "<g><title>{} tokens, fact at {:.0}%: log-probability {:.3} a token, {:.3} without the fact, exact {:.0}%</title>\
-                 <rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"#0072b2\" fill-opacity=\"{probability:.3}\" stroke=\"#e2e8f0\"/>\
-                 <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"{ink}\">{probability:.2} / {:.0}%</text></g>",
+                 <rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"{fill}\" fill-opacity=\"{strength:.3}\" stroke=\"#e2e8f0\"/>\
+                 <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"{ink}\">{gain:+.2} / {:.0}%</text></g>",
                 cell.length,
                 cell.depth * 100.0,
                 cell.logprob,
@@ -249,10 +259,13 @@ impl ModelFound {
         }
         for (column, length) in lengths.iter().enumerate() {
             let x = left + across * (column as f64 + 0.5);
+            let guess = self.cells.iter().find(|cell| cell.length == *length).map_or(0.0, |cell| cell.without);
             let _ = writeln!(
                 svg,
-                "<text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{length} tokens</text>",
-                HEIGHT - 44.0
+                "<text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{length} tokens</text>\
+                 <text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"#64748b\">without: {guess:.2}</text>",
+                HEIGHT - 44.0,
+                HEIGHT - 24.0
             );
         }
         // Every panel has the same rows: the first names them.

@@ -126,7 +126,7 @@ impl Fill {
         match self {
             Fill::Normal => stream.normal(element),
             Fill::Square => stream.normal(element).powi(2),
-            Fill::Small => 1e-3 * (1.0 + stream.uniform(element)),
+            Fill::Small => 0.1 * (1.0 + stream.uniform(element)),
             Fill::Unset => f32::NAN,
             Fill::Below(_) | Fill::BelowOrIgnored(_) | Fill::Rising(_) => self.whole(stream, element) as f32,
         }

@@ -5,8 +5,7 @@ use crate::device::{Device, DeviceError, HostTensor};
 
 /// Share of a result's size that rounding may move it by. Sums of thousands of terms in another order stay well below.
 const TOLERANCE: f64 = 1e-4;
-/// Results smaller than this, from operands around 1, are what cancellation left of larger ones: together with the tolerance
-/// eight roundings of a number of that size.
+/// Results smaller than this, from operands around 1, are what cancellation left of larger ones.
 const SMALLEST: f64 = 1e-2;
 
 /// What a case came to.

@@ -87,14 +87,14 @@ impl Extension<'_> {
         };
         let parameters = constant_parameters(checking.library, &name.text);
         let context = self.before.arguments.get("context").and_then(|text| text.parse::<u64>().ok());
-        let Some(context) = context.filter(|_| parameters.iter().any(|known| *known == "context")) else {
+        let Some(context) = context.filter(|_| parameters.contains(&"context")) else {
             return Err(unfit(
                 "the model has no parameter `context`".to_owned(),
                 "rows of a model without learned or rotary positions may be longer as it is; else call the number of its \
                  positions `context`",
             ));
         };
-        let rotary = self.rotary().filter(|_| parameters.iter().any(|known| *known == "scaling"));
+        let rotary = self.rotary().filter(|_| parameters.contains(&"scaling"));
         let learned = !positions_looked_up(self.before).is_empty();
         // Under the dynamic rule the context is that of the first training.
         let has = match rotary.map(|rotary| rotary.scaling) {

@@ -29,8 +29,8 @@ __device__ __forceinline__ Statistics statistics(const float *row) {
     }
     float squares = 0.0f;
     for (u64 i = threadIdx.x; i < P::width; i += P::threads) squares += (row[i] - mean) * (row[i] - mean);
-    const float variance = block_sum<P::threads>(squares) / P::width;
-    return {mean, 1.0f / sqrtf(variance + static_cast<float>(P::eps))};
+    const double variance = static_cast<double>(block_sum<P::threads>(squares)) / P::width;
+    return {mean, static_cast<float>(1.0 / sqrt(variance + P::eps))};
 }
 
 template <class P>

@@ -25,6 +25,8 @@ import transformers
 from safetensors.torch import load_file
 
 LLMC = os.environ.get("LLMC", "llmc")
+if os.path.exists(LLMC):  # commands run in other folders
+    LLMC = os.path.abspath(LLMC)
 VOCAB, LENGTH, MASK, NEW = 257, 24, 3, 12
 TOLERANCE = 1e-4
 
@@ -44,6 +46,14 @@ FAMILIES = {
                dict(GATED, head_dim=12, sliding_window=8, query_pre_attn_scalar=12, attn_implementation="eager")),
     "bloom": ("bloom(vocab: 257, width: 32, depth: 2, heads: 4)", "forward", "Bloom",
               dict(vocab_size=VOCAB, hidden_size=32, n_layer=2, n_head=4)),
+    "mixtral": ("mixtral(vocab: 257, width: 32, depth: 2, heads: 4, kv_heads: 2, hidden: 40, experts: 5, chosen: 2, context: 48)",
+                "forward", "Mixtral", dict(GATED, num_local_experts=5, num_experts_per_tok=2, sliding_window=None)),
+    "deepseek": ("deepseek_v3(vocab: 257, width: 32, depth: 2, dense: 1, heads: 4, q_rank: 12, kv_rank: 10, still: 8, turned: 4, "
+                 "value: 6, hidden: 40, expert_hidden: 12, experts: 8, chosen: 3, groups: 4, chosen_groups: 2, context: 48)",
+                 "forward", "DeepseekV3",
+                 dict(SIZES, intermediate_size=40, moe_intermediate_size=12, num_key_value_heads=4, first_k_dense_replace=1,
+                      q_lora_rank=12, kv_lora_rank=10, qk_nope_head_dim=8, qk_rope_head_dim=4, v_head_dim=6, n_routed_experts=8,
+                      n_shared_experts=1, num_experts_per_tok=3, n_group=4, topk_group=2, attn_implementation="eager")),
     "bert": ("bert(vocab: 257, width: 32, depth: 2, heads: 4, context: 48)", "both_sides", "Bert",
              dict(SIZES, intermediate_size=128)),
     "t5": ("t5(vocab: 257, width: 32, depth: 2, heads: 4, head_dim: 8, hidden: 40, buckets: 8, max_distance: 20)", "translation",
@@ -80,6 +90,8 @@ def load(directory, name, reading):
     more = {"attn_implementation": "eager"}
     model, loading = model_class(name, reading).from_pretrained(directory, output_loading_info=True, **more)
     model = model.eval() if reading == "ordered" else model.double().eval()
+    # The fast products of experts take no float64.
+    model.config._experts_implementation = "eager"
     return model, {kind: names for kind, names in loading.items() if names}
 
 
@@ -187,7 +199,7 @@ def made_by_transformers(family, folder):
     model = model_class(name, reading)(config)
     with torch.no_grad():
         # Not what a model starts from: every weight must matter.
-        for weight in model.parameters():
+        for weight in model.state_dict().values():
             weight += 0.1 * torch.randn_like(weight)
     theirs = folder / "theirs"
     model.save_pretrained(theirs)

@@ -35,7 +35,7 @@ pub fn cubin(source: &str, architecture: &str, cache: Option<&Cache>) -> Result<
 /// Compiles anew; registers that do not fit are an error.
 ///
 /// # Errors
-/// As [`cubin`].
+/// If there is no NVRTC, and whatever it says of the source.
 pub fn compile(source: &str, architecture: &str) -> Result<Vec<u8>, DeviceError> {
     compile_with(source, architecture, &STRICT)
 }

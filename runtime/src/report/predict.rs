@@ -12,7 +12,7 @@ use crate::train::space;
 use llmc_grammar::number::{bytes, count, flops, grouped};
 
 /// What every run takes after it was compiled: code that was not needed before, batches, buffers of files.
-const LATER_BYTES: u64 = 3 << 19;
+const LATER_BYTES: u64 = 5 << 19;
 
 /// The prediction for one stage. All sizes are exact bytes.
 #[derive(Debug, Clone, PartialEq)]

@@ -3,7 +3,7 @@
 //! The models are cut to one layer, so that a person can read the result; their other sizes are those of the recipe.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Recipe, and the program that holds its forward and backward pass.
@@ -45,7 +45,7 @@ fn every_objective_compiles_to_the_graph_that_it_did() {
 }
 
 #[test]
-fn every_recipe_is_laid_out_canonically() {
+fn every_recipe_is_sound_and_laid_out_canonically() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../recipes");
     let mut paths = Vec::new();
     for part in [".", "std", "bench", "objectives", "architectures"] {
@@ -54,7 +54,13 @@ fn every_recipe_is_laid_out_canonically() {
         paths.extend(entries.filter(|path| path.extension().is_some_and(|extension| extension == "recipe")));
     }
     assert!(paths.len() >= 25);
-    let output = Command::new(env!("CARGO_BIN_EXE_llmc")).args(["fmt", "--check"]).args(paths).output();
-    let output = output.expect("llmc starts");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let llmc = |arguments: &[&str], paths: &[PathBuf]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_llmc")).args(arguments).args(paths).output();
+        let output = output.expect("llmc starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    llmc(&["fmt", "--check"], &paths);
+    for path in paths.into_iter().filter(|path| !path.parent().is_some_and(|folder| folder.ends_with("std"))) {
+        llmc(&["check"], &[path]);
+    }
 }

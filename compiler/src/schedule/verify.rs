@@ -85,9 +85,16 @@ fn check_operands(program: &Program, step: &Step) -> Result<(), String> {
                 return Err("an operand is not contiguous".to_owned());
             }
         }
-        _ => {
+        kernel => {
+            // Matrices that ids name may be transposed.
+            let any_strides = match kernel {
+                Kernel::RoutedMatMul => step.reads.get(2),
+                Kernel::RoutedOuter { .. } => step.writes.first(),
+                _ => None,
+            };
             let of_floats = |view: &&View| program.buffers[view.buffer].dtype == crate::plan::DType::F32;
-            if !step.reads.iter().chain(&step.writes).filter(of_floats).all(View::has_rows) {
+            let mut views = step.reads.iter().chain(&step.writes).filter(of_floats);
+            if !views.all(|view| view.has_rows() || any_strides.is_some_and(|other| std::ptr::eq(view, other))) {
                 return Err("an operand has no rows".to_owned());
             }
         }

@@ -174,7 +174,9 @@ impl Extension<'_> {
             .filter(|path| rows(self.before, path) != rows(after, path))
             .map(str::to_owned)
             .collect();
-        let align = match self.call.optional("align", Read::call) {
+        // Only learned positions have corners.
+        let written = self.call.form.field("align").map(|_| self.call.optional("align", Read::call));
+        let align = match written.flatten() {
             Some(Some(align)) if align.form.name == "centres" => Align::Centres,
             _ => Align::Corners,
         };

@@ -8,45 +8,35 @@ use std::sync::OnceLock;
 use crate::support::{Workplace, stderr};
 
 /// A small Llama: grouped queries, rotary positions, RMSNorm, SiLU.
-const LLAMA: &str = r#"
-import "std/llama"
-
-dataset words {
-  source = text("words.txt")
-  holdout = 10%
+fn llama() -> String {
+    recipe(
+        "llama",
+        "llama(vocab: letters.vocab, context: 40, width: 32, depth: 2, heads: 4, kv_heads: 2, hidden: 48)",
+        "",
+    )
 }
-
-tokenizer letters { load = bytes }
-
-stage pretrain {
-  model = llama(vocab: letters.vocab, context: 40, width: 32, depth: 2, heads: 4, kv_heads: 2, hidden: 48)
-  data = words
-  tokenizer = letters
-  objective = causal_lm
-  optimizer = adamw(learning_rate: 1e-2, weight_decay: 0.1, clip_norm: 1.0)
-  schedule = cosine(warmup: 2 steps, floor: 10%)
-  sequence_length = 33 tokens
-  global_batch = 4 sequences
-  budget = 6 steps
-  evaluate = every(3 steps)
-  evaluate_on = 4 sequences
-  seed = 7
-}
-"#;
 
 /// Routed experts, with groups that have no row, and a loss of their balance.
-const MIXTRAL: &str = r#"
-import "std/mixtral"
-
-dataset words {
-  source = text("words.txt")
-  holdout = 10%
+fn mixtral() -> String {
+    let sizes = "context: 40, width: 24, depth: 2, heads: 4, kv_heads: 2, hidden: 40, experts: 5, balance: 0.01";
+    recipe("mixtral", &format!("mixtral(vocab: letters.vocab, {sizes})"), "micro_batch = 2 sequences\n  ")
 }
 
-tokenizer letters { load = bytes }
+/// Six steps of a model of the library.
+fn recipe(library: &str, model: &str, more: &str) -> String {
+    format!(
+        r#"
+import "std/{library}"
 
-stage pretrain {
-  model = mixtral(vocab: letters.vocab, context: 40, width: 24, depth: 2, heads: 4, kv_heads: 2, hidden: 40, experts: 5, balance: 0.01)
+dataset words {{
+  source = text("words.txt")
+  holdout = 10%
+}}
+
+tokenizer letters {{ load = bytes }}
+
+stage pretrain {{
+  model = {model}
   data = words
   tokenizer = letters
   objective = causal_lm
@@ -54,13 +44,14 @@ stage pretrain {
   schedule = cosine(warmup: 2 steps, floor: 10%)
   sequence_length = 33 tokens
   global_batch = 4 sequences
-  micro_batch = 2 sequences
-  budget = 6 steps
+  {more}budget = 6 steps
   evaluate = every(3 steps)
   evaluate_on = 4 sequences
   seed = 7
+}}
+"#
+    )
 }
-"#;
 
 /// A hundred experts, of which each token names one itself.
 const NAMED: &str = r#"
@@ -176,10 +167,10 @@ fn every_kernel_agrees_with_the_processor_at_awkward_sizes() {
 
 #[test]
 fn whole_runs_follow_the_processor() {
-    for (name, recipe) in [("tiny", crate::support::RECIPE), ("llama", LLAMA), ("mixtral", MIXTRAL)] {
+    for (name, recipe) in [("tiny", crate::support::RECIPE.to_owned()), ("llama", llama()), ("mixtral", mixtral())] {
         let workplace = Workplace::new();
         let file = format!("{name}.recipe");
-        workplace.write(&file, recipe);
+        workplace.write(&file, &recipe);
         let run = |out: &'static str| vec!["run".to_owned(), file.clone(), "--out".to_owned(), out.to_owned()];
         fn list(words: &[String]) -> Vec<&str> {
             words.iter().map(String::as_str).collect()
@@ -206,8 +197,8 @@ fn whole_runs_follow_the_processor() {
 fn kernels_of_recipes_agree_at_their_own_sizes() {
     let Some(libraries) = shim(true) else { return };
     let workplace = Workplace::new();
-    workplace.write("llama.recipe", LLAMA);
-    workplace.write("mixtral.recipe", MIXTRAL);
+    workplace.write("llama.recipe", &llama());
+    workplace.write("mixtral.recipe", &mixtral());
     let recipes = ["tiny.recipe", "llama.recipe", "mixtral.recipe"];
     let arguments = [&["check-device"][..], &recipes, &["--device", "cuda"]].concat();
     let text = succeed(with_shim(&workplace, libraries, &arguments));
@@ -328,7 +319,7 @@ fn launches_can_be_waited_for_one_by_one() {
 #[test]
 fn cuda_c_of_recipes() {
     let workplace = Workplace::new();
-    workplace.write("llama.recipe", LLAMA);
+    workplace.write("llama.recipe", &llama());
     for name in ["tiny", "llama"] {
         let text = workplace.succeed(&["emit", &format!("{name}.recipe"), "--after", "cuda"]);
         // The library is there as a file of its own.

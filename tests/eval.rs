@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::support::{RECIPE, Workplace};
+use crate::support::{RECIPE, Workplace, stories260k};
 
 fn read(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))).expect("JSON")
@@ -142,11 +142,7 @@ fn a_needle_is_scored_as_the_text_that_it_makes() {
 /// A published model reads its own kind of text better with more of it.
 #[test]
 fn a_real_model_gains_from_context() {
-    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
-    let model = shared.join("models/stories260k");
-    if !model.is_dir() {
-        return eprintln!("skipped: stories260k of ../shared, which is not here");
-    }
+    let Some(model) = stories260k() else { return };
     let place = Workplace::new();
     let model = model.to_string_lossy();
     let story = place.succeed(&["generate", &model, "--prompt", "Once upon a time", "--tokens", "400", "--seed", "5"]);
@@ -161,11 +157,7 @@ fn a_real_model_gains_from_context() {
 /// A published model makes something of a fact, and less of it where it stands in more text: attention is diluted.
 #[test]
 fn a_real_model_finds_less_in_more_text() {
-    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
-    let model = shared.join("models/stories260k");
-    if !model.is_dir() {
-        return eprintln!("skipped: stories260k of ../shared, which is not here");
-    }
+    let Some(model) = stories260k() else { return };
     let place = Workplace::new();
     let model = model.to_string_lossy();
     let story = |seed: &str| {

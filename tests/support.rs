@@ -95,6 +95,16 @@ impl Workplace {
     }
 }
 
+/// A small published model, where `../shared` is.
+pub fn stories260k() -> Option<PathBuf> {
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/models/stories260k");
+    if !model.is_dir() {
+        eprintln!("skipped: stories260k of ../shared, which is not here");
+        return None;
+    }
+    Some(model)
+}
+
 /// What a process said on standard error.
 pub fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()

@@ -100,11 +100,6 @@ impl Batch {
         ]
     }
 
-    /// Number of tokens that are to be predicted.
-    pub fn target_tokens(&self) -> u64 {
-        self.targets.iter().filter(|&&target| target != IGNORED).count() as u64
-    }
-
     /// What the losses of all targets count together: the divisor of the loss.
     pub fn target_weight(&self) -> f64 {
         let predicted = self.targets.iter().zip(&self.weights).filter(|(target, _)| **target != IGNORED);

@@ -96,3 +96,25 @@ fn misordered(rule: &RotaryScaling) -> Option<(&'static str, &'static str)> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use llmc_grammar::diagnostic::Diagnostics;
+
+    use super::super::evaluate::evaluate;
+    use super::super::table::value_of;
+    use super::*;
+
+    #[test]
+    fn the_numbers_of_the_table_are_the_published_ones() {
+        for (text, published) in [
+            ("yarn(factor: 4.0, original: 16)", RotaryScaling::yarn(4.0, 16)),
+            ("llama3(factor: 4.0, original: 16)", RotaryScaling::llama3(4.0, 16)),
+        ] {
+            let expr = value_of(text).expect("an expression");
+            let mut diagnostics = Diagnostics::new();
+            let value = evaluate(&expr, &BTreeMap::new(), &mut diagnostics);
+            assert_eq!(scaling(&value).ok().flatten(), Some(published), "{text}");
+        }
+    }
+}

@@ -90,6 +90,23 @@ pub enum RotaryScaling {
 }
 
 impl RotaryScaling {
+    /// YaRN with the numbers that its authors took for Llama (Peng et al. 2023, section 3.2).
+    pub fn yarn(factor: f64, original: u64) -> RotaryScaling {
+        RotaryScaling::Yarn {
+            factor,
+            original,
+            beta_fast: 32.0,
+            beta_slow: 1.0,
+            attention_factor: None,
+            truncate: true,
+        }
+    }
+
+    /// Llama 3's rule with the bounds that its models have.
+    pub fn llama3(factor: f64, original: u64) -> RotaryScaling {
+        RotaryScaling::Llama3 { factor, low: 1.0, high: 4.0, original }
+    }
+
     /// True if nothing is scaled.
     pub fn is_none(&self) -> bool {
         *self == RotaryScaling::None
@@ -178,23 +195,17 @@ mod tests {
     fn ends_of_the_spectrum() {
         let (width, factor, original) = (64, 8.0, 4096);
         let plain = Rotary::plain(10_000.0).frequencies(width);
-        let yarn = RotaryScaling::Yarn {
-            factor,
-            original,
-            beta_fast: 32.0,
-            beta_slow: 1.0,
-            attention_factor: None,
-            truncate: true,
-        };
-        for scaling in
-            [RotaryScaling::Ntk { factor }, yarn, RotaryScaling::Llama3 { factor, low: 1.0, high: 4.0, original }]
-        {
+        for scaling in [
+            RotaryScaling::Ntk { factor },
+            RotaryScaling::yarn(factor, original),
+            RotaryScaling::llama3(factor, original),
+        ] {
             let found = stretched(scaling).frequencies(width);
             assert_eq!(found[0], 1.0, "{scaling:?}");
             assert!((found[31] * factor / plain[31] - 1.0).abs() < 1e-12, "{scaling:?}");
             assert!(found.is_sorted_by(|a, b| a > b), "{scaling:?}");
         }
-        assert_eq!(stretched(yarn).amplitude(), 0.1 * 8.0f64.ln() + 1.0);
+        assert_eq!(stretched(RotaryScaling::yarn(factor, original)).amplitude(), 0.1 * 8.0f64.ln() + 1.0);
     }
 
     #[test]

@@ -93,7 +93,7 @@ fn documents_and_positions_are_counted_in_the_row() {
     let targets: Vec<i32> =
         "bc\0defgh\0ijklmn".bytes().map(|byte| if byte == 0 { 256 } else { i32::from(byte) }).collect();
     assert_eq!(batch.targets[..15], targets);
-    assert_eq!((batch.target_tokens(), batch.target_bytes(&lengths)), (16, 14));
+    assert_eq!((batch.target_weight(), batch.target_bytes(&lengths)), (16.0, 14));
 }
 
 /// Documents of 4, 6, 9 and 14 pairs of bytes and end-of-text, in rows of 8 pairs.
@@ -141,7 +141,7 @@ fn packed_rows_hold_whole_documents() {
     assert_eq!(rows[3], owned(&[("efghij", "fghij."), ("s", ".")]));
     assert_eq!(rows[4], owned(&[("klmnopqr", "lmnopqrs")]));
     assert_eq!(batches[1].documents[..8], [0, 0, 0, 0, 0, 0, 1, 2]);
-    assert_eq!(batches[0].target_tokens() + batches[1].target_tokens(), 33 + 8);
+    assert_eq!(batches[0].target_weight() + batches[1].target_weight(), 33.0 + 8.0);
 }
 
 #[test]
@@ -182,8 +182,8 @@ fn held_out_documents_are_packed_alike() {
     let train = project.prepare().unwrap().parts[0].train.clone();
     let evaluation = Evaluation::new(train, &project.stage, 100);
     assert_eq!((evaluation.rows(), evaluation.batches()), (5, 2));
-    let targets: u64 = (0..2).map(|index| evaluation.batch(index).target_tokens()).sum();
-    assert_eq!(targets, 33);
+    let targets: f64 = (0..2).map(|index| evaluation.batch(index).target_weight()).sum();
+    assert_eq!(targets, 33.0);
 }
 
 #[test]
@@ -201,9 +201,9 @@ fn held_out_rows_cover_every_token() {
         assert_eq!((batch.rows, batch.tokens.len(), batch.targets.len()), (3, 24, 24));
         assert_eq!((batch.positions.len(), batch.documents.len()), (24, 24));
     }
-    assert_eq!(batches[1].target_tokens(), 5);
+    assert_eq!(batches[1].target_weight(), 5.0);
     let fewer = Evaluation::new(heldout, &project.stage, 2);
-    assert_eq!((fewer.rows(), fewer.batches(), fewer.batch(0).target_tokens()), (2, 1, 16));
+    assert_eq!((fewer.rows(), fewer.batches(), fewer.batch(0).target_weight()), (2, 1, 16.0));
 }
 
 #[test]
@@ -224,6 +224,6 @@ fn rows_of_ids_keep_their_ends() {
     };
     assert_eq!(rows(&batch), [row(0), row(8), row(16)]);
     assert_eq!(batch.documents, [0; 24]);
-    assert_eq!(batch.target_tokens(), 21);
+    assert_eq!(batch.target_weight(), 21.0);
     assert_eq!(rows(&loader.batch(0, 1)), [row(24), row(0), row(8)]);
 }

@@ -94,9 +94,10 @@ impl Needles {
     fn look_with(&self, model: &TrainedModel, text: &HeldOut, machine: &Machine) -> Result<ModelFound, Failure> {
         super::position::predicts_the_next(model)?;
         let positions = model.positions().map_or(usize::MAX, |positions| positions as usize);
+        let documents = text.documents(model)?;
         let mut trials = Vec::new();
         for &length in self.lengths.iter().filter(|length| **length <= positions) {
-            let hay = text.rows(model, length, self.trials)?.rows;
+            let hay = documents.rows(length, self.trials)?.rows;
             for number in 0..self.trials {
                 self.add_trials(model, length, number, &hay[number % hay.len()], &mut trials)?;
             }

@@ -71,7 +71,7 @@ impl ByPosition {
     ) -> Result<ByPosition, Failure> {
         let shortest = models.iter().map(|model| model.context() as usize).min().unwrap_or(length);
         let models = models.iter().map(|model| {
-            let losses = Losses::of(model, text.rows(model, length, rows)?, machine)?;
+            let losses = Losses::of(model, text.documents(model)?.rows(length, rows)?, machine)?;
             Ok(losses.result(model, length, shortest))
         });
         Ok(ByPosition { length, models: models.collect::<Result<_, Failure>>()? })

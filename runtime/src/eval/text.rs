@@ -50,32 +50,11 @@ impl HeldOut {
         Ok(HeldOut::Texts(texts.collect::<Result<_, _>>()?))
     }
 
-    /// At most `most` rows of `length` tokens for a model: stretches of documents that are as long, or, if there is none, of the
-    /// documents one after another.
+    /// The documents as ids of a model.
     ///
     /// # Errors
-    /// If the model has no tokenizer for the texts, or fewer ids than the tokens, or there is less text than a row.
-    pub fn rows(&self, model: &TrainedModel, length: usize, most: usize) -> Result<Rows, Failure> {
-        let documents = self.documents(model)?;
-        let length = length.max(1);
-        let within: Vec<Vec<u32>> =
-            documents.iter().flat_map(|ids| ids.chunks_exact(length)).take(most).map(<[u32]>::to_vec).collect();
-        if !within.is_empty() {
-            return Ok(Rows { rows: within, within_documents: true });
-        }
-        let all = documents.concat();
-        let rows: Vec<Vec<u32>> = all.chunks_exact(length).take(most).map(<[u32]>::to_vec).collect();
-        match rows.is_empty() {
-            false => Ok(Rows { rows, within_documents: false }),
-            true => Err(Failure::with_help(
-                TOO_LONG,
-                format!("there are {} tokens of held-out text, and a row has {length}", all.len()),
-                "hold more out, give more text, or take shorter rows with `--length`",
-            )),
-        }
-    }
-
-    fn documents(&self, model: &TrainedModel) -> Result<Vec<Vec<u32>>, Failure> {
+    /// If the model has no tokenizer for the texts, or fewer ids than the tokens.
+    pub fn documents(&self, model: &TrainedModel) -> Result<Documents, Failure> {
         match self {
             HeldOut::Tokens(streams) => {
                 let vocab = model.stage.model.vocab;
@@ -96,16 +75,46 @@ impl HeldOut {
                         documents.push(ids.into_iter().map(|id| id as u32).collect());
                         begin = end;
                         if left == 0 {
-                            return Ok(documents);
+                            return Ok(Documents(documents));
                         }
                     }
                 }
-                Ok(documents)
+                Ok(Documents(documents))
             }
             HeldOut::Texts(texts) => {
                 let tokenizer = model.text_tokenizer()?;
-                Ok(texts.iter().map(|text| tokenizer.encode_document(text)).collect::<Result<_, _>>()?)
+                let ids = texts.iter().map(|text| tokenizer.encode_document(text));
+                Ok(Documents(ids.collect::<Result<_, _>>()?))
             }
+        }
+    }
+}
+
+/// Held-out documents as ids.
+pub struct Documents(Vec<Vec<u32>>);
+
+impl Documents {
+    /// At most `most` rows of `length` tokens: stretches of documents that are as long, or, if there is none, of the documents
+    /// one after another.
+    ///
+    /// # Errors
+    /// If there is less text than a row.
+    pub fn rows(&self, length: usize, most: usize) -> Result<Rows, Failure> {
+        let length = length.max(1);
+        let within: Vec<Vec<u32>> =
+            self.0.iter().flat_map(|ids| ids.chunks_exact(length)).take(most).map(<[u32]>::to_vec).collect();
+        if !within.is_empty() {
+            return Ok(Rows { rows: within, within_documents: true });
+        }
+        let all = self.0.concat();
+        let rows: Vec<Vec<u32>> = all.chunks_exact(length).take(most).map(<[u32]>::to_vec).collect();
+        match rows.is_empty() {
+            false => Ok(Rows { rows, within_documents: false }),
+            true => Err(Failure::with_help(
+                TOO_LONG,
+                format!("there are {} tokens of held-out text, and a row has {length}", all.len()),
+                "hold more out, give more text, or take shorter rows with `--length`",
+            )),
         }
     }
 }

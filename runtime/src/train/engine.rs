@@ -181,7 +181,7 @@ pub fn run(
     loss_scale: f32,
     step: f32,
 ) -> Result<(), Failure> {
-    let mut inputs: SmallVec<[(&str, HostTensor<'_>); 10]> =
+    let mut inputs: SmallVec<[(&str, HostTensor<'_>); 11]> =
         batch.inputs().into_iter().map(|(name, _, values)| (name, HostTensor::I32(values))).collect();
     inputs.push(("loss_weights", HostTensor::F32(&batch.weights)));
     inputs.push(("loss_scale", HostTensor::F32(std::slice::from_ref(&loss_scale))));

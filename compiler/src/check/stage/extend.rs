@@ -137,15 +137,8 @@ impl Extension<'_> {
         let rule = match call.form.name {
             "rescale_ntk" => RotaryScaling::Ntk { factor },
             "rescale_dynamic_ntk" => RotaryScaling::DynamicNtk { factor, original },
-            "rescale_yarn" => RotaryScaling::Yarn {
-                factor,
-                original,
-                beta_fast: 32.0,
-                beta_slow: 1.0,
-                attention_factor: None,
-                truncate: true,
-            },
-            "rescale_llama3" => RotaryScaling::Llama3 { factor, low: 1.0, high: 4.0, original },
+            "rescale_yarn" => RotaryScaling::yarn(factor, original),
+            "rescale_llama3" => RotaryScaling::llama3(factor, original),
             _ => RotaryScaling::Interpolation { factor },
         };
         let scaling = ("scaling", rule_value(&rule, &call.span));

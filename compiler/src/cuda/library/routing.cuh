@@ -81,65 +81,23 @@ __device__ void group_rows(const int *ids, u32 *rows, u32 *starts, int *fault, i
     if (threadIdx.x == 0 && group == 0) starts[0] = 0;
 }
 
-// 64 x 64 sums `left(i, k) right(k, j)` over `k`, each one chain in ascending order, 4 x 4 a thread. The operands are 0 outside
-// their rows and columns; the flags say that neighbours along `k` lie side by side.
-template <bool LEFT_ALONG_DEPTH, bool RIGHT_ALONG_DEPTH, class Left, class Right, class Store>
-__device__ __forceinline__ void gathered_product(u64 depth, Left left, Right right, Store store) {
-    constexpr int SIDE = 64, DEPTH = 16, THREADS = 256;
-    __shared__ float left_tile[DEPTH][SIDE + 4];
-    __shared__ float right_tile[DEPTH][SIDE + 4];
-    const int down = threadIdx.x / 16 * 4, across = threadIdx.x % 16 * 4;
-    float sums[4][4] = {};
-    for (u64 first = 0; first < depth; first += DEPTH) {
-#pragma unroll
-        for (int part = 0; part < SIDE * DEPTH / THREADS; ++part) {
-            const int index = part * THREADS + threadIdx.x;
-            const int row = LEFT_ALONG_DEPTH ? index / DEPTH : index % SIDE;
-            const int left_depth = LEFT_ALONG_DEPTH ? index % DEPTH : index / SIDE;
-            left_tile[left_depth][row] = first + left_depth < depth ? left(row, first + left_depth) : 0.0f;
-            const int column = RIGHT_ALONG_DEPTH ? index / DEPTH : index % SIDE;
-            const int right_depth = RIGHT_ALONG_DEPTH ? index % DEPTH : index / SIDE;
-            right_tile[right_depth][column] = first + right_depth < depth ? right(first + right_depth, column) : 0.0f;
-        }
-        __syncthreads();
-#pragma unroll
-        for (int at = 0; at < DEPTH; ++at) {
-            float a[4], b[4];
-#pragma unroll
-            for (int i = 0; i < 4; ++i) a[i] = left_tile[at][down + i], b[i] = right_tile[at][across + i];
-#pragma unroll
-            for (int i = 0; i < 4; ++i) {
-#pragma unroll
-                for (int j = 0; j < 4; ++j) sums[i][j] += a[i] * b[j];
-            }
-        }
-        __syncthreads();
-    }
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-#pragma unroll
-        for (int j = 0; j < 4; ++j) store(down + i, across + j, sums[i][j]);
-    }
-}
-
 // A block a tile of 64 rows of a group and 64 columns. How many tiles a group has follows from the ids: the grid has as many
 // as there can be, and those behind the last have nothing to do.
 template <class P>
 __device__ void routed_matmul(const float *x, const float *matrices, const u32 *rows, const u32 *starts, float *out) {
-    constexpr int SIDE = 64;
-    const u64 across = (P::columns + SIDE - 1) / SIDE;
-    const u64 first_column = blockIdx.x % across * SIDE;
+    const u64 across = (P::columns + TILE_SIDE - 1) / TILE_SIDE;
+    const u64 first_column = blockIdx.x % across * TILE_SIDE;
     u64 tile = blockIdx.x / across;
     int group = 0;
     for (;; ++group) {
         if (group == P::groups) return;
-        const u64 tiles = (starts[group + 1] - starts[group] + SIDE - 1) / SIDE;
+        const u64 tiles = (starts[group + 1] - starts[group] + TILE_SIDE - 1) / TILE_SIDE;
         if (tile < tiles) break;
         tile -= tiles;
     }
-    const u64 first = starts[group] + tile * SIDE, end = starts[group + 1];
+    const u64 first = starts[group] + tile * TILE_SIDE, end = starts[group + 1];
     matrices += group * static_cast<u64>(P::matrix);
-    gathered_product<true, P::along_depth>(
+    tiled_product<true, P::along_depth>(
         P::depth,
         [&](int row, u64 depth) {
             return first + row < end ? x[P::x(rows[first + row] / P::ids_a_row) + depth] : 0.0f;
@@ -158,12 +116,11 @@ __device__ void routed_matmul(const float *x, const float *matrices, const u32 *
 // A block 64 x 64 elements of a group's matrix: outer products of the group's rows, added up in ascending order.
 template <class P>
 __device__ void routed_outer(const float *a, const float *b, const u32 *rows, const u32 *starts, float *out) {
-    constexpr int SIDE = 64;
-    const u64 across = (P::columns + SIDE - 1) / SIDE;
-    const u64 first_row = blockIdx.x / across * SIDE, first_column = blockIdx.x % across * SIDE;
+    const u64 across = (P::columns + TILE_SIDE - 1) / TILE_SIDE;
+    const u64 first_row = blockIdx.x / across * TILE_SIDE, first_column = blockIdx.x % across * TILE_SIDE;
     const u64 first = starts[blockIdx.y], count = starts[blockIdx.y + 1] - first;
     out += blockIdx.y * static_cast<u64>(P::matrix);
-    gathered_product<false, false>(
+    tiled_product<false, false>(
         count,
         [&](int row, u64 depth) {
             const u64 at = first_row + row;

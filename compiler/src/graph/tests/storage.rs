@@ -1,7 +1,5 @@
 //! Edits of the graph, and luminal's limits met through our interface.
 
-use std::time::Instant;
-
 use super::{Named, input, origin, result};
 use crate::graph::{Builder, Graph, Id, Target, Tensor};
 use crate::op::{Op, Type};
@@ -152,31 +150,4 @@ fn a_value_can_be_wrapped_in_place() {
     graph.verify().expect("no cycle");
     assert_eq!(graph.inputs(y).to_vec(), [wrapped]);
     assert_eq!(graph.order(), [x, wrapped, y]);
-}
-
-#[test]
-#[ignore = "a measurement, for release builds"]
-fn measure_a_large_graph() {
-    let start = Instant::now();
-    let mut graph = Graph::new();
-    let mut value = input(&mut graph, "x", &[4, 256, 768]);
-    let other = value;
-    for i in 0..20_000 {
-        let function = if i % 2 == 0 { BinaryFunction::Add } else { BinaryFunction::Multiply };
-        value = graph.add(Op::Binary(function), &[value, other], &origin());
-    }
-    result(&mut graph, "y", value);
-    let built = start.elapsed();
-    let order = graph.order().len();
-    let ordered = start.elapsed() - built;
-    let text = graph.print();
-    let printed = start.elapsed() - built - ordered;
-    graph.verify().expect("well-formed");
-    let verified = start.elapsed() - built - ordered - printed;
-    graph.remove_dead();
-    println!(
-        "{order} nodes: build {built:?}, order {ordered:?}, print {printed:?} ({} bytes), verify {verified:?}, all {:?}",
-        text.len(),
-        start.elapsed()
-    );
 }

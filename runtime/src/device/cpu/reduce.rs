@@ -111,14 +111,15 @@ impl Reduce {
         let per_task = (CHUNK / self.inner / self.reduced).max(1);
         let out = operands.rows_mut(0).per_task(per_task);
         pool.run(self.outer.div_ceil(per_task), out, |_, mut piece, scratch| {
-            let mut sums = vec![0.0; self.inner];
-            for index in 0..piece.count() {
-                let outer = piece.first() + index;
-                self.chunk(streams, outer * self.reduced * self.inner, self.reduced, &mut sums, scratch);
-                for (result, sum) in piece.row(index).iter_mut().zip(&sums) {
-                    *result = *sum as f32;
+            scratch.with_sums(self.inner, |sums, scratch| {
+                for index in 0..piece.count() {
+                    let outer = piece.first() + index;
+                    self.chunk(streams, outer * self.reduced * self.inner, self.reduced, sums, scratch);
+                    for (result, sum) in piece.row(index).iter_mut().zip(&*sums) {
+                        *result = *sum as f32;
+                    }
                 }
-            }
+            });
         });
     }
 

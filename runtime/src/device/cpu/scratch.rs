@@ -4,6 +4,7 @@
 #[derive(Debug, Default)]
 pub struct Scratch {
     floats: Vec<f32>,
+    sums: Vec<f64>,
 }
 
 impl Scratch {
@@ -13,6 +14,16 @@ impl Scratch {
             self.floats.resize(count, 0.0);
         }
         &mut self.floats[..count]
+    }
+
+    /// Calls `body` with `count` sums of old contents, and with all else.
+    pub fn with_sums(&mut self, count: usize, body: impl FnOnce(&mut [f64], &mut Scratch)) {
+        let mut sums = std::mem::take(&mut self.sums);
+        if sums.len() < count {
+            sums.resize(count, 0.0);
+        }
+        body(&mut sums[..count], self);
+        self.sums = sums;
     }
 }
 

@@ -11,7 +11,6 @@ mod reduce;
 mod rotate;
 mod routed;
 mod rows;
-mod speed;
 
 use llmc_compiler::plan::{DType, Origin};
 use llmc_compiler::program::{Buffer, Kernel, MemoryKind, Program, Region, Step, View};

@@ -42,11 +42,7 @@ impl Type {
 impl fmt::Display for Type {
     /// `f32[4, 256, 768]`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let dtype = match self.dtype {
-            DType::F32 => "f32",
-            DType::I32 => "i32",
-        };
-        write!(f, "{dtype}{:?}", self.shape.as_slice())
+        write!(f, "{}{:?}", self.dtype.name(), self.shape.as_slice())
     }
 }
 
@@ -139,6 +135,9 @@ pub enum Op {
     Select,
     /// `(a, b)`: 1 where `a > b`, else 0.
     Greater,
+    /// Rounded to the nearest number of a 16-bit type, in which it is kept. Every operator takes floats of any type, computes
+    /// in 32 bits or more, and gives f32: this one alone makes shorter floats (movement passes them on).
+    Cast(DType),
     /// Random zeroing for dropout, `(x, step [])`: each element is kept with probability `1 - rate` and scaled by
     /// `1 / (1 - rate)`. Which are kept depends on (seed, site, step, element index) alone: see `random.rs`.
     Dropout {
@@ -317,7 +316,22 @@ pub enum Op {
 impl Op {
     /// One result element from one element of each operand, with nothing else to say about it.
     pub fn is_elementwise(&self) -> bool {
-        matches!(self, Op::Unary(_) | Op::Binary(_) | Op::Select | Op::Greater)
+        matches!(self, Op::Unary(_) | Op::Binary(_) | Op::Select | Op::Greater | Op::Cast(_))
+    }
+
+    /// Computed by a kernel of its own, of floats.
+    pub fn has_kernel(&self) -> bool {
+        !self.is_elementwise()
+            && !self.is_movement()
+            && !matches!(
+                self,
+                Op::Input { .. }
+                    | Op::State { .. }
+                    | Op::Constant(_)
+                    | Op::Pattern { .. }
+                    | Op::Pad { .. }
+                    | Op::Concat { .. }
+            )
     }
 
     /// Only changes which element stands where, in a way that a view can express.

@@ -48,7 +48,7 @@ pub use objective::{
     Corruption, LossPlan, Masking, Objective, ObjectivePlan, Permutation, PrefixLengths, Sentinels, SpecialToken,
 };
 pub use pattern::{Buckets, Pattern};
-pub use precision::Precision;
+pub use precision::{LossScaling, Precision};
 pub use process::{LineCleaning, PiiKind, ProcessPlan, Replacement, Scope, TextUnit};
 pub use quality::{Rule, RuleLimit, RuleUnit};
 pub use rotary::{Rotary, RotaryLayout, RotaryScaling, stretched_base};

@@ -2,6 +2,7 @@
 //!
 //! A [`Program`] is an ordered list of kernels over buffers with fixed arena offsets. Operands are strided views,
 //! so reshapes, transposes, slices and concatenations cost nothing where a kernel can read or write through strides.
+//! Floats are kept as f32, bf16 or f16: a kernel reads and writes any of them, and computes in f32.
 
 use serde::Serialize;
 use smallvec::SmallVec;
@@ -343,4 +344,6 @@ pub enum Instruction {
     Greater(usize, usize),
     /// The second register where the first is not 0, else the third.
     Select(usize, usize, usize),
+    /// A register rounded to the nearest number of a 16-bit type.
+    Round(DType, usize),
 }

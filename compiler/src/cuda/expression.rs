@@ -13,6 +13,7 @@ pub(super) fn statements(body: &LoopBody, indent: &str, load: impl Fn(usize) -> 
             Instruction::Constant(value) => float(value),
             Instruction::Unary(function, x) => unary(function, &format!("t{x}")),
             Instruction::Binary(function, a, b) => binary(function, &format!("t{a}"), &format!("t{b}")),
+            Instruction::Round(dtype, a) => format!("round_{}(t{a})", dtype.name()),
             Instruction::Greater(a, b) => format!("t{a} > t{b} ? 1.0f : 0.0f"),
             Instruction::Select(condition, a, b) => format!("t{condition} != 0.0f ? t{a} : t{b}"),
         };

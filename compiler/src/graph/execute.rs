@@ -27,6 +27,8 @@ pub struct Tensor {
 pub enum Data {
     F32(Vec<f32>),
     I32(Vec<i32>),
+    /// Numbers that a 16-bit type has.
+    Half(DType, Vec<f32>),
 }
 
 impl Tensor {
@@ -52,6 +54,7 @@ impl Tensor {
         let dtype = match self.data {
             Data::F32(_) => DType::F32,
             Data::I32(_) => DType::I32,
+            Data::Half(dtype, _) => dtype,
         };
         Type { shape: self.shape.clone(), dtype }
     }
@@ -59,14 +62,14 @@ impl Tensor {
     /// The elements as floats; integers are converted.
     pub fn to_f32(&self) -> Vec<f32> {
         match &self.data {
-            Data::F32(values) => values.clone(),
+            Data::F32(values) | Data::Half(_, values) => values.clone(),
             Data::I32(values) => values.iter().map(|&value| value as f32).collect(),
         }
     }
 
     pub(super) fn fits(&self, ty: &Type) -> bool {
         let elements = match &self.data {
-            Data::F32(values) => values.len(),
+            Data::F32(values) | Data::Half(_, values) => values.len(),
             Data::I32(values) => values.len(),
         };
         self.ty() == *ty && elements as u64 == ty.elements()

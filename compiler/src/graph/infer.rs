@@ -34,6 +34,14 @@ pub fn infer(op: &Op, inputs: &[&Type]) -> Result<Type, String> {
             Type { shape: shape.clone(), dtype }
         }
         Op::Unary(_) | Op::Binary(_) | Op::Greater | Op::Select => elementwise(&operands)?,
+        Op::Cast(dtype) => {
+            operands.expect_count(1)?;
+            operands.expect_float(0)?;
+            if !dtype.is_half() {
+                return operands.refuse("only 16-bit floats are cast to");
+            }
+            Type { shape: operands.shape(0).clone(), dtype: *dtype }
+        }
         Op::Reduce { axes, .. } => reduce(&operands, axes)?,
         Op::Reshape(_) | Op::Permute(_) | Op::Expand(_) | Op::Slice { .. } | Op::Pad { .. } | Op::Concat { .. } => {
             movement(&operands)?
@@ -198,24 +206,37 @@ impl Operands<'_> {
         self.refuse(&format!("operand {operand} must have {rank} dimensions"))
     }
 
+    /// The operand must have this shape, and be of floats or of integers as `ty` is.
     fn expect(&self, operand: usize, ty: &Type) -> Result<(), String> {
-        if self.types[operand] == ty {
+        let given = self.types[operand];
+        if given.shape == ty.shape && given.dtype.is_float() == ty.dtype.is_float() {
             return Ok(());
         }
         self.refuse(&format!("operand {operand} must be {ty}"))
     }
 
-    fn expect_dtype(&self, operand: usize, dtype: DType) -> Result<(), String> {
-        if self.types[operand].dtype == dtype {
+    fn expect_float(&self, operand: usize) -> Result<(), String> {
+        if self.types[operand].dtype.is_float() {
             return Ok(());
         }
-        let name = if dtype == DType::F32 { "f32" } else { "i32" };
-        self.refuse(&format!("operand {operand} must be of {name}"))
+        self.refuse(&format!("operand {operand} must be of floats"))
     }
 
-    /// Size of the last axis of an f32 operand that must have one.
+    fn expect_integer(&self, operand: usize) -> Result<(), String> {
+        if self.types[operand].dtype == DType::I32 {
+            return Ok(());
+        }
+        self.refuse(&format!("operand {operand} must be of i32"))
+    }
+
+    /// An f32 value of the shape of an operand.
+    fn like(&self, operand: usize) -> Type {
+        Type::f32(self.shape(operand))
+    }
+
+    /// Size of the last axis of an operand of floats that must have one.
     fn last(&self, operand: usize) -> Result<u64, String> {
-        self.expect_dtype(operand, DType::F32)?;
+        self.expect_float(operand)?;
         match self.shape(operand).last() {
             Some(&size) => Ok(size),
             None => self.refuse(&format!("operand {operand} must have at least one dimension")),

@@ -16,7 +16,7 @@ use std::fmt::{self, Write};
 
 use super::{Graph, Id, Target};
 use crate::op::{Op, Reduction, Type};
-use crate::plan::{Origin, Rotary, RotaryLayout};
+use crate::plan::{DType, Origin, Rotary, RotaryLayout};
 
 impl Graph {
     /// The whole graph as text, one operator a line, dead ones included.
@@ -137,6 +137,9 @@ pub fn name(op: &Op) -> &'static str {
         Op::Binary(B::Power) => "power",
         Op::Select => "select",
         Op::Greater => "greater",
+        Op::Cast(DType::Bf16) => "bf16",
+        Op::Cast(DType::F16) => "f16",
+        Op::Cast(_) => "cast",
         Op::Dropout { .. } => "dropout",
         Op::Reduce { kind: Reduction::Sum, .. } => "sum",
         Op::Reduce { kind: Reduction::Max, .. } => "max",
@@ -226,6 +229,7 @@ fn write_settings(text: &mut String, op: &Op, separator: &str) -> fmt::Result {
         | Op::Binary(_)
         | Op::Select
         | Op::Greater
+        | Op::Cast(_)
         | Op::Reshape(_)
         | Op::Expand(_)
         | Op::Gather

@@ -4,12 +4,15 @@ mod accumulate;
 mod common;
 mod movement;
 mod narrow;
+mod precision;
 mod recompute;
 mod reshape;
 mod scalar;
 mod transpose;
 
 use crate::graph::{Graph, Id};
+
+pub use precision::shorten;
 
 /// A rewrite of a whole graph.
 pub type Pass = fn(&mut Graph);

@@ -151,12 +151,48 @@ pub enum DType {
     F32,
     /// 32-bit signed integer: token ids, positions, document numbers.
     I32,
+    /// 16-bit float with the exponents of f32 and 8 bits of precision (Google's bfloat16).
+    Bf16,
+    /// IEEE 754 half precision: 11 bits of precision, 65504 at most.
+    F16,
 }
 
 impl DType {
     /// Bytes of one element.
     pub fn bytes(self) -> u64 {
-        4
+        match self {
+            DType::F32 | DType::I32 => 4,
+            DType::Bf16 | DType::F16 => 2,
+        }
+    }
+
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            DType::F32 => "f32",
+            DType::I32 => "i32",
+            DType::Bf16 => "bf16",
+            DType::F16 => "f16",
+        }
+    }
+
+    /// Whether its elements are floats.
+    pub fn is_float(self) -> bool {
+        self != DType::I32
+    }
+
+    /// Whether its elements are 16-bit floats.
+    pub fn is_half(self) -> bool {
+        matches!(self, DType::Bf16 | DType::F16)
+    }
+
+    /// The number of this type nearest to a float, of two equally near ones that whose last bit is 0.
+    pub fn round(self, value: f32) -> f32 {
+        match self {
+            DType::F32 | DType::I32 => value,
+            DType::Bf16 => half::bf16::from_f32(value).to_f32(),
+            DType::F16 => half::f16::from_f32(value).to_f32(),
+        }
     }
 }
 

@@ -54,6 +54,7 @@ impl BodyBuilder {
                 Instruction::Select(condition, a, b) => {
                     self.push(Instruction::Select(registers[condition], registers[a], registers[b]))
                 }
+                Instruction::Round(dtype, a) => self.push(Instruction::Round(dtype, registers[a])),
             };
             registers.push(register);
         }
@@ -81,6 +82,7 @@ fn key(instruction: &Instruction) -> Key {
         Instruction::Binary(function, a, b) => (3, function as u32, a, b, 0),
         Instruction::Greater(a, b) => (4, 0, a, b, 0),
         Instruction::Select(condition, a, b) => (5, 0, condition, a, b),
+        Instruction::Round(dtype, a) => (6, dtype as u32, a, 0, 0),
     }
 }
 

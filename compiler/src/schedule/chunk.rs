@@ -1,13 +1,13 @@
 //! Losses over a vocabulary, computed some rows at a time: projection, cross-entropy and gradients follow each other on one
 //! chunk of the logits, so that the logits of all rows are never in memory (as in Hsu et al. 2024, "Liger Kernel").
 
-use crate::plan::LossPlan;
 use std::collections::BTreeSet;
 
 use super::emit::{Emitter, Need};
 use super::flow::{Flow, ValueId};
 use super::fuse::Role;
 use crate::op::Op;
+use crate::plan::{DType, LossPlan};
 use crate::program::{Kernel, View};
 
 /// Rows of a chunk at least: each chunk reads the whole weight for every product, and adds to the whole of its gradient.
@@ -68,7 +68,12 @@ fn chunked_loss(flow: &Flow, loss: ValueId) -> Option<ChunkedLoss> {
         let inputs = flow.inputs(reader);
         match flow.op(reader) {
             Op::CrossEntropy(_) if reader == loss => {}
-            Op::CrossEntropyGrad(slope) if gradient.is_none() && inputs[1] == targets && *slope == plan => {
+            Op::CrossEntropyGrad(slope)
+                if gradient.is_none()
+                    && inputs[1] == targets
+                    && *slope == plan
+                    && flow.values[reader].ty.dtype == flow.values[logits].ty.dtype =>
+            {
                 gradient = Some(Gradient { logits: reader, input: None, weight: None });
             }
             _ => return None,
@@ -100,8 +105,8 @@ fn only_readers(flow: &Flow, id: ValueId) -> Option<Vec<ValueId>> {
 }
 
 /// Rows of a chunk of logits `[rows, vocab]`; the chunks are of one size, but for a shorter last one.
-fn chunk_rows(rows: u64, vocab: u64) -> u64 {
-    let cached = MOST_BYTES / (4 * vocab);
+fn chunk_rows(rows: u64, vocab: u64, dtype: DType) -> u64 {
+    let cached = MOST_BYTES / (dtype.bytes() * vocab);
     let most = FEWEST_ROWS.max(cached).max(rows.div_ceil(MOST_CHUNKS));
     rows.div_ceil(rows.div_ceil(most))
 }
@@ -141,13 +146,14 @@ impl Emitter<'_> {
         reads.extend(slopes.clone());
 
         let [rows, vocab] = [x.shape[0], w.shape[1]];
-        let chunk = chunk_rows(rows, vocab);
+        let dtype = flow.values[loss.logits].ty.dtype;
+        let chunk = chunk_rows(rows, vocab, dtype);
         let losses = with_loss.then(|| self.result(loss.loss, Need::Contiguous, &reads, false));
         let input = gradient.and_then(|gradient| gradient.input);
         let input = input.map(|id| (id, self.result(id, Need::Any, &reads, false)));
         let weight = gradient.and_then(|gradient| gradient.weight);
         let weight = weight.map(|id| (id, self.weight_gradient(id, &reads)));
-        let logits = self.scratch(loss.logits, &[chunk, vocab]);
+        let logits = self.scratch(loss.logits, &[chunk, vocab], dtype);
 
         for start in (0..rows).step_by(chunk as usize) {
             let count = chunk.min(rows - start);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::chunk::{ChunkedLoss, chunked_losses};
 use super::draft::{Draft, Storage};
-use super::flow::{Flow, ValueId};
+use super::flow::{Flow, Halves, ValueId};
 use super::fuse::{Role, roles};
 use super::join::{Families, families};
 use super::place::{Places, places};
@@ -35,8 +35,8 @@ impl Need {
 }
 
 /// The kernels of a graph, in the order of the graph.
-pub(super) fn emit(graph: &Graph) -> Draft {
-    let flow = Flow::new(graph);
+pub(super) fn emit(graph: &Graph, halves: Halves) -> Draft {
+    let flow = Flow::new(graph, halves);
     let losses = chunked_losses(&flow);
     let roles = roles(&flow, &losses);
     let mut draft = Draft::default();

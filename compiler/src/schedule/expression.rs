@@ -106,6 +106,7 @@ fn instruction(op: &Op, registers: &[usize]) -> Instruction {
         (Op::Binary(function), &[a, b]) => Instruction::Binary(*function, a, b),
         (Op::Greater, &[a, b]) => Instruction::Greater(a, b),
         (Op::Select, &[condition, a, b]) => Instruction::Select(condition, a, b),
+        (Op::Cast(dtype), &[a]) => Instruction::Round(*dtype, a),
         _ => unreachable!("{op:?} is not elementwise"),
     }
 }

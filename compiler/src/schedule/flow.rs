@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::graph::{Graph, Target};
 use crate::op::{Op, Type};
-use crate::plan::Origin;
+use crate::plan::{DType, Origin};
 
 /// Index of a value: its place in topological order.
 pub(super) type ValueId = usize;
@@ -25,9 +25,18 @@ pub(super) struct Flow {
     pub(super) outputs: Vec<(Target, ValueId)>,
 }
 
+/// How a device keeps 16-bit floats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Halves {
+    /// As such; every kernel reads and writes them.
+    Kept,
+    /// As 32-bit floats that hold rounded values, for a device without 16-bit memory accesses.
+    Widened,
+}
+
 impl Flow {
     /// The live part of a graph.
-    pub(super) fn new(graph: &Graph) -> Flow {
+    pub(super) fn new(graph: &Graph, halves: Halves) -> Flow {
         let order = graph.order();
         let mut position = vec![usize::MAX; graph.bound()];
         let mut values = Vec::with_capacity(order.len());
@@ -44,7 +53,48 @@ impl Flow {
         let outputs = graph.outputs().iter().map(|(target, id)| (target.clone(), position[id.index()])).collect();
         let mut flow = Flow { values, uses: Vec::new(), outputs };
         flow.drop_dead();
+        flow.round_in_kernels(halves);
         flow
+    }
+
+    /// Lets kernels round what they write, where only a cast reads their result: the cast is then no value of its own.
+    fn round_in_kernels(&mut self, halves: Halves) {
+        let mut stands_for: Vec<ValueId> = (0..self.values.len()).collect();
+        for id in 0..self.values.len() {
+            for input in &mut self.values[id].inputs {
+                *input = stands_for[*input];
+            }
+            let Op::Cast(dtype) = self.values[id].op else { continue };
+            let kernel = self.values[id].inputs[0];
+            let op = &self.values[kernel].op;
+            // The logits of a loss computed in chunks stay as they are rather than all in memory.
+            let absorbed = match halves {
+                Halves::Kept => op.has_kernel(),
+                Halves::Widened => matches!(op, Op::CrossEntropyGrad(_)) || self.are_logits(id),
+            };
+            if absorbed && self.uses[kernel] == 1 {
+                self.values[kernel].ty.dtype = dtype;
+                stands_for[id] = kernel;
+            }
+        }
+        for (_, value) in &mut self.outputs {
+            *value = stands_for[*value];
+        }
+        if halves == Halves::Widened {
+            for value in self.values.iter_mut().filter(|value| value.ty.dtype.is_half()) {
+                value.ty.dtype = DType::F32;
+            }
+        }
+        self.drop_dead();
+    }
+
+    /// Whether a value is a rounded product that only a loss reads.
+    fn are_logits(&self, id: ValueId) -> bool {
+        let is_loss = |value: &Value| matches!(value.op, Op::CrossEntropy(_) | Op::CrossEntropyGrad(_));
+        let mut readers = self.values[id + 1..].iter().filter(|value| value.inputs.contains(&id)).peekable();
+        matches!(self.values[self.values[id].inputs[0]].op, Op::MatMul { .. })
+            && readers.peek().is_some()
+            && readers.all(is_loss)
     }
 
     /// Removes values that no output needs and counts the uses of the rest.

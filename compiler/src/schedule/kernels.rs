@@ -183,10 +183,10 @@ impl Emitter<'_> {
     }
 
     /// Scratch memory of a kernel, or a result that nobody asked for.
-    pub(super) fn scratch(&mut self, id: ValueId, shape: &[u64]) -> View {
+    pub(super) fn scratch(&mut self, id: ValueId, shape: &[u64], dtype: DType) -> View {
         let name = &self.flow.values[id].origin.path;
         let shape: Shape = shape.into();
-        self.draft.allocate(name, &shape, DType::F32, MemoryKind::Activations, Storage::Scratch)
+        self.draft.allocate(name, &shape, dtype, MemoryKind::Activations, Storage::Scratch)
     }
 
     /// The member of the family of `id` that satisfies a condition.
@@ -233,7 +233,7 @@ impl Emitter<'_> {
             None => {
                 let (q, v) = (&reads[0].shape, &reads[2].shape);
                 let shape = [q[0], q[1], q[2], v[3]];
-                self.scratch(id, &shape)
+                self.scratch(id, &shape, DType::F32)
             }
         });
         if let Some(stats) = stats {
@@ -260,7 +260,7 @@ impl Emitter<'_> {
             }
         }
         let stats = reads[4].shape.clone();
-        writes.push(self.scratch(id, &stats));
+        writes.push(self.scratch(id, &stats, DType::F32));
         self.step(id, Kernel::AttentionGrad { settings, writes: wanted }, reads, writes);
     }
 }

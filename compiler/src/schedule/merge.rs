@@ -126,7 +126,7 @@ fn drop_unread(draft: &mut Draft) {
 
 /// The expression without the instructions that no result needs.
 fn trim(body: &LoopBody, reads: &[View]) -> (LoopBody, Vec<View>) {
-    use crate::program::Instruction::{Binary, Constant, Greater, Load, Select, Unary};
+    use crate::program::Instruction::{Binary, Constant, Greater, Load, Round, Select, Unary};
     let mut needed = vec![false; body.instructions.len()];
     for &result in &body.results {
         needed[result] = true;
@@ -135,7 +135,7 @@ fn trim(body: &LoopBody, reads: &[View]) -> (LoopBody, Vec<View>) {
         if needed[index] {
             match body.instructions[index] {
                 Load(_) | Constant(_) => {}
-                Unary(_, a) => needed[a] = true,
+                Unary(_, a) | Round(_, a) => needed[a] = true,
                 Binary(_, a, b) | Greater(a, b) => (needed[a], needed[b]) = (true, true),
                 Select(condition, a, b) => {
                     (needed[condition], needed[a], needed[b]) = (true, true, true);
@@ -151,6 +151,7 @@ fn trim(body: &LoopBody, reads: &[View]) -> (LoopBody, Vec<View>) {
                 Load(read) => builder.load(reads[read].clone()),
                 Constant(value) => builder.push(Constant(value)),
                 Unary(function, a) => builder.push(Unary(function, registers[a])),
+                Round(dtype, a) => builder.push(Round(dtype, registers[a])),
                 Binary(function, a, b) => builder.push(Binary(function, registers[a], registers[b])),
                 Greater(a, b) => builder.push(Greater(registers[a], registers[b])),
                 Select(condition, a, b) => builder.push(Select(registers[condition], registers[a], registers[b])),

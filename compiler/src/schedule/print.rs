@@ -10,7 +10,6 @@
 use std::fmt::{self, Write};
 
 use crate::op::Reduction;
-use crate::plan::DType;
 use crate::program::{Instruction, Kernel, LoopBody, Program, Region, Step, View};
 
 impl Program {
@@ -33,10 +32,7 @@ impl Program {
                 Region::Persistent => "persistent",
                 Region::Scratch => "scratch",
             };
-            let dtype = match buffer.dtype {
-                DType::F32 => "f32",
-                DType::I32 => "i32",
-            };
+            let dtype = buffer.dtype.name();
             let (offset, bytes, kind, name) = (buffer.offset, buffer.bytes, buffer.kind, &buffer.name);
             writeln!(text, "buffer {index} {region} {offset} +{bytes} {dtype} {kind:?} {name:?}")?;
         }
@@ -102,6 +98,7 @@ fn write_body(text: &mut String, body: &LoopBody) -> fmt::Result {
             Instruction::Binary(function, a, b) => write!(text, "r{register} = {function:?} r{a} r{b}; ")?,
             Instruction::Greater(a, b) => write!(text, "r{register} = Greater r{a} r{b}; ")?,
             Instruction::Select(condition, a, b) => write!(text, "r{register} = Select r{condition} r{a} r{b}; ")?,
+            Instruction::Round(dtype, a) => write!(text, "r{register} = {} r{a}; ", dtype.name())?,
         }
     }
     let results: Vec<String> = body.results.iter().map(|result| format!("r{result}")).collect();

@@ -3,7 +3,7 @@
 
 use super::draft::{Draft, Storage};
 use super::merge::{conflicts, meet, memories};
-use crate::plan::{BinaryFunction, DType};
+use crate::plan::BinaryFunction;
 use crate::program::{BufferId, Instruction, Kernel, LoopBody, Step, View};
 
 /// Joins what can be joined in an ordered draft.
@@ -49,7 +49,7 @@ fn normalised_loop(draft: &Draft, memory: &[BufferId], steps: &[Option<Step>], n
     let Kernel::Loop(body) = &summed.kernel else { return None };
     let first = summed.writes.iter().position(|write| *write == norm.reads[0])?;
     let fits = |view: &View| {
-        view.has_rows() && view.shape == norm.writes[0].shape && draft.buffers[view.buffer].dtype == DType::F32
+        view.has_rows() && view.shape == norm.writes[0].shape && draft.buffers[view.buffer].dtype.is_float()
     };
     let apart = norm.reads[1..].iter().all(|read| summed.writes.iter().all(|write| !meet(memory, read, write)))
         && norm

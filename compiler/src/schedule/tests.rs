@@ -5,9 +5,10 @@ mod chunks;
 
 use crate::graph::Graph;
 use crate::lower::{RowSizes, lower, lower_decode, lower_probe, lower_score};
-use crate::optimise::optimise;
+use crate::optimise::{optimise, shorten};
+use crate::plan::DType;
 use crate::program::{Kernel, Region};
-use crate::schedule::{persistent, schedule, schedule_single};
+use crate::schedule::{Halves, persistent, schedule, schedule_single, verify};
 use crate::testing::interpreter::Memory;
 use crate::testing::plans::tiny_stages;
 use crate::testing::values::{Values, assert_close, values};
@@ -16,16 +17,69 @@ const TOLERANCE: f32 = 2e-6;
 
 /// Runs a graph by luminal's `execute` and its program by the interpreter; both must give the same results and states.
 pub(crate) fn agree(graph: &mut Graph) {
+    agree_within(graph, TOLERANCE);
+}
+
+fn agree_within(graph: &mut Graph, tolerance: f32) {
     let (inputs, states) = values(graph);
     let mut expected_states = states.clone();
     let expected = graph.execute(&inputs, &mut expected_states).unwrap();
     let (layout, bytes) = persistent(&[graph], &[]);
-    let program = schedule_single(graph, "test", &layout);
+    let program = schedule_single(graph, "test", &layout, Halves::Widened);
     let mut memory = Memory::new(bytes);
     memory.write_states(&layout, &states);
     let found = memory.run(&program, &inputs);
-    assert_close(&expected, &found, TOLERANCE);
-    assert_close(&expected_states, &memory.read_states(&layout), TOLERANCE);
+    assert_close(&expected, &found, tolerance);
+    assert_close(&expected_states, &memory.read_states(&layout), tolerance);
+}
+
+/// What each type can tell apart, relative to 1.
+const EPSILONS: [(DType, f32); 2] = [(DType::Bf16, 1.0 / 256.0), (DType::F16, 1.0 / 2048.0)];
+
+#[test]
+fn programs_of_shorter_floats_agree_with_their_graphs_and_nearly_with_f32() {
+    for accumulation in [1, 3] {
+        for (_, stage) in tiny_stages(accumulation) {
+            let graphs = lower(&stage).unwrap();
+            for mut graph in graphs.accumulate.into_iter().chain([graphs.update, graphs.evaluate]) {
+                optimise(&mut graph);
+                let (inputs, states) = values(&graph);
+                let exact = graph.execute(&inputs, &mut states.clone()).unwrap();
+                for (dtype, epsilon) in EPSILONS {
+                    let mut short = shorten(&graph, dtype);
+                    short.verify().unwrap();
+                    // A sum in another order may round to the neighbour.
+                    agree_within(&mut short, 8.0 * epsilon);
+                    let found = short.execute(&inputs, &mut states.clone()).unwrap();
+                    assert_close(&exact, &found, 8.0 * epsilon);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn shorter_floats_take_less_memory_where_the_device_keeps_them() {
+    for (name, stage) in tiny_stages(1) {
+        let mut graph = lower(&stage).unwrap().update;
+        optimise(&mut graph);
+        let short = shorten(&graph, DType::Bf16);
+        let (layout, _) = persistent(&[&graph], &[]);
+        let scratch = |graph: &Graph, halves: Halves| {
+            let program = schedule_single(graph, "test", &layout, halves);
+            verify::verify(&program).unwrap();
+            // Every product reads 16 bits, on either side.
+            let of_products = program.steps.iter().filter(|step| matches!(step.kernel, Kernel::MatMul { .. }));
+            let operands: Vec<DType> =
+                of_products.flat_map(|step| &step.reads).map(|view| program.buffers[view.buffer].dtype).collect();
+            (program.scratch_bytes, operands)
+        };
+        let (kept, operands) = scratch(&short, Halves::Kept);
+        assert!(operands.iter().all(|dtype| *dtype == DType::Bf16), "{name}: {operands:?}");
+        let (widened, operands) = scratch(&short, Halves::Widened);
+        assert!(operands.iter().all(|dtype| *dtype == DType::F32), "{name}");
+        assert!(kept < widened, "{name}: {kept} of {widened}");
+    }
 }
 
 #[test]
@@ -86,13 +140,13 @@ fn accumulation_equals_a_larger_batch() {
         parts.accumulation = 2;
         let graphs = lower(&whole).unwrap();
         let (inputs, states) = values(&graphs.update);
-        let programs = schedule(&graphs, &whole);
+        let programs = schedule(&graphs, &whole, Halves::Widened);
         let mut memory = Memory::new(programs.persistent_bytes);
         memory.write_states(&programs.persistent, &states);
         let expected = memory.run(&programs.update, &inputs);
         let expected_states = memory.read_states(&programs.persistent);
 
-        let programs = schedule(&lower(&parts).unwrap(), &parts);
+        let programs = schedule(&lower(&parts).unwrap(), &parts, Halves::Widened);
         let mut memory = Memory::new(programs.persistent_bytes);
         let mut states = states.clone();
         for weight in &parts.model.weights {
@@ -120,6 +174,7 @@ fn one_row(inputs: &Values, row: usize) -> Values {
     use crate::graph::{Data, Tensor};
     let cut = |(name, tensor): (&String, &Tensor)| {
         let tensor = match &tensor.data {
+            Data::Half(..) => unreachable!("no input is of 16 bits"),
             Data::I32(ids) => {
                 let width = tensor.shape[1] as usize;
                 Tensor::i32(&[1, width as u64], ids[row * width..(row + 1) * width].to_vec())
@@ -150,7 +205,7 @@ fn decoding_equals_the_full_forward_pass() {
             let mut graph = lower_decode(&stage, batch as u64, chunk as u64, context as u64).unwrap();
             optimise(&mut graph);
             let (layout, bytes) = persistent(&[&graph], &stage.model.weights);
-            let program = schedule_single(&graph, "decode", &layout);
+            let program = schedule_single(&graph, "decode", &layout, Halves::Widened);
             let memory = caches.get_or_insert_with(|| {
                 let mut memory = Memory::new(bytes);
                 let mut start = values(&graph).1;
@@ -191,7 +246,7 @@ fn text_forms() {
             optimise(graph);
         }
         insta::assert_snapshot!(format!("{name}.optimised"), graphs.update.print());
-        let programs = schedule(&graphs, &stage);
+        let programs = schedule(&graphs, &stage, Halves::Widened);
         insta::assert_snapshot!(format!("{name}.update"), programs.update.print());
         insta::assert_snapshot!(format!("{name}.evaluate"), programs.evaluate.print());
     }
@@ -207,7 +262,7 @@ fn large_models_are_compiled_in_little_time() {
     for graph in graphs.accumulate.iter_mut().chain([&mut graphs.update, &mut graphs.evaluate]) {
         optimise(graph);
     }
-    let programs = schedule(&graphs, &stage);
+    let programs = schedule(&graphs, &stage, Halves::Widened);
     assert!(start.elapsed().as_secs() < 30, "{:?}", start.elapsed());
     let parameters: u64 = stage.model.weights.iter().map(|weight| weight.elements()).sum();
     assert_eq!(parameters, 405_853_388_800);
@@ -225,7 +280,7 @@ fn states_are_updated_in_place() {
         for graph in graphs.accumulate.iter_mut().chain([&mut graphs.update]) {
             optimise(graph);
         }
-        let programs = schedule(&graphs, &stage);
+        let programs = schedule(&graphs, &stage, Halves::Widened);
         let accumulate = programs.accumulate.unwrap();
         for step in &accumulate.steps {
             for view in &step.writes {
@@ -256,7 +311,7 @@ fn states_are_updated_in_place() {
         optimise(&mut decode);
         insta::assert_snapshot!(format!("{name}.accumulate"), accumulate.print());
         let (layout, _) = persistent(&[&decode], &stage.model.weights);
-        let decode = schedule_single(&decode, "decode", &layout);
+        let decode = schedule_single(&decode, "decode", &layout, Halves::Widened);
         let copies = decode
             .steps
             .iter()

@@ -92,7 +92,7 @@ fn check_operands(program: &Program, step: &Step) -> Result<(), String> {
                 Kernel::RoutedOuter { .. } => step.writes.first(),
                 _ => None,
             };
-            let of_floats = |view: &&View| program.buffers[view.buffer].dtype == crate::plan::DType::F32;
+            let of_floats = |view: &&View| program.buffers[view.buffer].dtype.is_float();
             let mut views = step.reads.iter().chain(&step.writes).filter(of_floats);
             if !views.all(|view| view.has_rows() || any_strides.is_some_and(|other| std::ptr::eq(view, other))) {
                 return Err("an operand has no rows".to_owned());
@@ -171,12 +171,12 @@ impl Owners {
 mod tests {
     use super::*;
     use crate::lower::lower;
-    use crate::schedule::schedule;
+    use crate::schedule::{Halves, schedule};
     use crate::testing::plans::tiny_stages;
 
     fn program() -> Program {
         let (_, stage) = tiny_stages(1).remove(0);
-        schedule(&lower(&stage).unwrap(), &stage).update
+        schedule(&lower(&stage).unwrap(), &stage, Halves::Widened).update
     }
 
     #[test]

@@ -106,13 +106,14 @@ fn addresses(view: &View) -> impl Iterator<Item = usize> + '_ {
 
 fn words(tensor: &Tensor) -> Vec<u32> {
     match &tensor.data {
-        Data::F32(values) => values.iter().map(|value| value.to_bits()).collect(),
+        Data::F32(values) | Data::Half(_, values) => values.iter().map(|value| value.to_bits()).collect(),
         Data::I32(values) => values.iter().map(|&value| value as u32).collect(),
     }
 }
 
 fn tensor(shape: &[u64], dtype: DType, words: Vec<u32>) -> Tensor {
     match dtype {
+        DType::Bf16 | DType::F16 => unreachable!("halves are widened for this interpreter"),
         DType::F32 => Tensor::f32(shape, words.into_iter().map(f32::from_bits).collect()),
         DType::I32 => Tensor::i32(shape, words.into_iter().map(|word| word as i32).collect()),
     }
@@ -244,6 +245,10 @@ fn loop_results(body: &LoopBody, reads: &[Tensor], shape: &Shape) -> Vec<Tensor>
             Instruction::Greater(a, b) => apply(Op::Greater, &[&registers[a], &registers[b]]),
             Instruction::Select(condition, a, b) => {
                 apply(Op::Select, &[&registers[condition], &registers[a], &registers[b]])
+            }
+            Instruction::Round(dtype, a) => {
+                let rounded = registers[a].to_f32().into_iter().map(|value| dtype.round(value));
+                Tensor::f32(&registers[a].shape, rounded.collect())
             }
         };
         assert_eq!(value.shape, *shape);

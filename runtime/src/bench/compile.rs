@@ -8,7 +8,7 @@ use llmc_compiler::check::{Override, check_trees, parse};
 use llmc_compiler::lower::lower;
 use llmc_compiler::optimise::PASSES;
 use llmc_compiler::plan::{Plan, SourcePlan, StagePlan};
-use llmc_compiler::schedule::{schedule, verify::verify};
+use llmc_compiler::schedule::{Halves, schedule, verify::verify};
 use llmc_compiler::world::{SourceFacts, TokenizerFacts, World};
 use llmc_grammar::codes::DEVICE;
 use llmc_grammar::source::Source;
@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use super::{MEBIBYTE, rounded};
 use crate::failure::Failure;
-use crate::train::compile::{graphs_mut, named_programs, not_lowered};
+use crate::train::compile::{graphs_mut, named_programs, not_lowered, round};
 use crate::train::space;
 use llmc_grammar::number::{count, grouped};
 
@@ -92,7 +92,10 @@ pub fn compile_times(
     for (name, pass) in PASSES {
         watch.time(&format!("optimise: {name}"), || graphs_mut(&mut graphs).into_iter().for_each(pass));
     }
-    let programs = watch.time("schedule", || schedule(&graphs, stage));
+    watch.time("optimise: precision", || {
+        graphs_mut(&mut graphs).into_iter().for_each(|graph| round(graph, stage.precision));
+    });
+    let programs = watch.time("schedule", || schedule(&graphs, stage, Halves::Kept));
     watch
         .time("schedule: verify", || named_programs(&programs).into_iter().try_for_each(verify))
         .map_err(|reason| Failure::new(DEVICE, reason))?;

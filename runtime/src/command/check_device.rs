@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use llmc_compiler::cuda::Module;
 use llmc_compiler::program::Program;
+use llmc_compiler::schedule::Halves;
 use llmc_grammar::codes::{DEVICES_DIFFER, NO_CUDA_KERNEL};
 use rayon::prelude::*;
 use serde_json::json;
@@ -84,7 +85,7 @@ impl CheckDevice {
         for recipe in &self.recipes {
             let loaded = RecipeOptions { recipe: recipe.clone(), set: Vec::new() }.load(terminal)?;
             for stage in (StageOption { stage: None }).choose(&loaded.plan)? {
-                let compiled = Compiled::of(stage)?;
+                let compiled = Compiled::of(stage, Halves::Kept)?;
                 for program in named_programs(&compiled.programs) {
                     programs.push((format!("{} / {}", loaded.plan.recipe, stage.name), program.clone()));
                 }

@@ -67,10 +67,15 @@ impl Compile {
                     "`--memory 16GiB` says it",
                 )
             })?;
-            Ok::<_, Failure>(Limits { memory, process, flops: peaks.map(|peaks| peaks.flops) })
+            Ok::<_, Failure>(Limits {
+                memory,
+                process,
+                flops: peaks.map(|peaks| peaks.flops),
+                halves: machine.choice.halves(),
+            })
         };
         for (index, stage) in self.stage.choose(&loaded.plan)?.into_iter().enumerate() {
-            let compiled = Compiled::of(stage)?;
+            let compiled = Compiled::of(stage, machine.choice.halves())?;
             let directory = out.join(&stage.name);
             compiled.write(&directory, &plan_yaml(&loaded.plan, stage))?;
             let runnable = compiled.into_runnable(&machine);

@@ -6,6 +6,7 @@ use llmc_compiler::graph::Graph;
 use llmc_compiler::lower::lower;
 use llmc_compiler::optimise::{PASSES, optimise_until};
 use llmc_compiler::plan::StagePlan;
+use llmc_compiler::schedule::Halves;
 use llmc_grammar::codes::{NO_CUDA_KERNEL, UNKNOWN_PASS};
 use llmc_grammar::parse;
 
@@ -67,6 +68,7 @@ impl Emit {
             "lower" => self.graph(stage, None)?,
             "schedule" => self.program(stage)?,
             "cuda" => self.cuda(stage)?,
+            "precision" => self.rounded(stage)?,
             pass if PASSES.iter().any(|(name, _)| *name == pass) => self.graph(stage, Some(pass))?,
             other => return Err(unknown_pass(other)),
         };
@@ -85,14 +87,20 @@ impl Emit {
         self.find(named.into_iter()).map(Graph::print)
     }
 
+    /// The optimised graph's text with what is kept in fewer bits, as it is scheduled.
+    fn rounded(&self, stage: &StagePlan) -> Result<String, Failure> {
+        let compiled = Compiled::of(stage, Halves::Kept)?;
+        self.find(named_graphs(&compiled.graphs).into_iter()).map(Graph::print)
+    }
+
     fn program(&self, stage: &StagePlan) -> Result<String, Failure> {
-        let compiled = Compiled::of(stage)?;
+        let compiled = Compiled::of(stage, Halves::Kept)?;
         let named = named_programs(&compiled.programs);
         self.find(named.iter().map(|program| (program.name.as_str(), *program))).map(|program| program.print())
     }
 
     fn cuda(&self, stage: &StagePlan) -> Result<String, Failure> {
-        let compiled = Compiled::of(stage)?;
+        let compiled = Compiled::of(stage, Halves::Kept)?;
         let named = named_programs(&compiled.programs);
         let program = self.find(named.iter().map(|program| (program.name.as_str(), *program)))?;
         let module = Module::print(&[program]).map_err(|missing| Failure::new(NO_CUDA_KERNEL, missing.to_string()))?;
@@ -113,6 +121,6 @@ fn unknown_pass(pass: &str) -> Failure {
     Failure::with_help(
         UNKNOWN_PASS,
         format!("there is no part of the compiler called `{pass}`"),
-        format!("there are: tree, plan, lower, {}, schedule, cuda", passes.join(", ")),
+        format!("there are: tree, plan, lower, {}, precision, schedule, cuda", passes.join(", ")),
     )
 }

@@ -24,7 +24,7 @@ impl Reference {
         let state = |buffer: &PersistentBuffer| {
             let elements = buffer.shape.iter().product::<u64>() as usize;
             let zeros = match buffer.dtype {
-                DType::F32 => Tensor::f32(&buffer.shape, vec![0.0; elements]),
+                DType::F32 | DType::Bf16 | DType::F16 => Tensor::f32(&buffer.shape, vec![0.0; elements]),
                 DType::I32 => Tensor::i32(&buffer.shape, vec![0; elements]),
             };
             (buffer.name.clone(), zeros)
@@ -72,7 +72,7 @@ impl Device for Reference {
                 fill(0, values);
                 Ok(())
             }
-            Data::I32(_) => Err(DeviceError::Size { name: name.to_owned(), expected, given: 0 }),
+            Data::I32(_) | Data::Half(..) => Err(DeviceError::Size { name: name.to_owned(), expected, given: 0 }),
         }
     }
 
@@ -93,7 +93,7 @@ impl Device for Reference {
     fn zero_states(&mut self, prefix: &str) {
         for (_, state) in self.states.iter_mut().filter(|(name, _)| name.starts_with(prefix)) {
             match &mut state.data {
-                Data::F32(values) => values.fill(0.0),
+                Data::F32(values) | Data::Half(_, values) => values.fill(0.0),
                 Data::I32(values) => values.fill(0),
             }
         }

@@ -5,7 +5,7 @@ use llmc_compiler::lower::{lower_decode, lower_prefill};
 use llmc_compiler::optimise::optimise;
 use llmc_compiler::plan::StagePlan;
 use llmc_compiler::program::{PersistentBuffer, Program};
-use llmc_compiler::schedule::{persistent, schedule_single};
+use llmc_compiler::schedule::{Halves, persistent, schedule_single};
 use llmc_grammar::codes::TOO_LONG;
 
 use crate::checkpoint::model::context;
@@ -67,7 +67,8 @@ impl Decoding {
         let mut graphs: Vec<Graph> = [step].into_iter().chain(chunks).collect::<Result<_, _>>().map_err(not_lowered)?;
         graphs.iter_mut().for_each(optimise);
         let states = persistent(&graphs.iter().collect::<Vec<_>>(), &stage.model.weights);
-        let programs = graphs.iter().map(|graph| schedule_single(graph, "decode", &states.0)).collect();
+        let programs =
+            graphs.iter().map(|graph| schedule_single(graph, "decode", &states.0, Halves::Widened)).collect();
         let vocab = stage.model.vocab as usize;
         Ok(Decoding { extent, chunk, context: context(stage), vocab, states, graphs, programs })
     }

@@ -8,7 +8,7 @@ use llmc_compiler::lower::{RowSizes, lower_read, lower_write};
 use llmc_compiler::optimise::optimise;
 use llmc_compiler::plan::StagePlan;
 use llmc_compiler::program::Program;
-use llmc_compiler::schedule::{persistent, schedule_single};
+use llmc_compiler::schedule::{Halves, persistent, schedule_single};
 use llmc_grammar::codes::TOO_LONG;
 
 use super::decoder::Extent;
@@ -67,7 +67,8 @@ impl Translator {
         graphs.iter_mut().for_each(optimise);
         let all: Vec<&Graph> = graphs.iter().collect();
         let (states, bytes) = persistent(&all, &stage.model.weights);
-        let programs: Vec<Program> = all.iter().map(|graph| schedule_single(graph, "translate", &states)).collect();
+        let programs: Vec<Program> =
+            all.iter().map(|graph| schedule_single(graph, "translate", &states, Halves::Widened)).collect();
         let device = machine.open(&states, bytes, programs, graphs)?;
         let (batch, source) = (extent.batch as usize, extent.prompt as usize);
         Ok(Translator {

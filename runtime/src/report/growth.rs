@@ -3,16 +3,14 @@
 
 use std::fmt::Write;
 
-use llmc_compiler::lower::lower;
-use llmc_compiler::optimise::optimise;
 use llmc_compiler::plan::StagePlan;
 use llmc_compiler::program::{Kernel, MemoryKind, Program, StagePrograms};
-use llmc_compiler::schedule::{cost, schedule};
+use llmc_compiler::schedule::{Halves, cost};
 use llmc_grammar::number::{bytes, flops, grouped};
 use serde::Serialize;
 
 use crate::failure::Failure;
-use crate::train::compile::{graphs_mut, named_programs, not_lowered};
+use crate::train::compile::{Compiled, named_programs};
 
 /// Lengths that are shown: the stage's own, then twice as long again and again.
 const LENGTHS: u32 = 7;
@@ -77,6 +75,8 @@ pub struct Limits {
     pub process: u64,
     /// Operations per second, if measured.
     pub flops: Option<f64>,
+    /// How the device keeps 16-bit floats.
+    pub halves: Halves,
 }
 
 impl Growth {
@@ -95,10 +95,10 @@ impl Growth {
             if context > LONGEST {
                 break;
             }
-            lengths.push(length(&stage.with_rows(context, micro_batch, accumulation), limits.flops)?);
+            lengths.push(length(&stage.with_rows(context, micro_batch, accumulation), limits)?);
         }
         let Limits { memory, process, .. } = limits;
-        let longest = longest(stage, memory.saturating_sub(process))?;
+        let longest = longest(stage, memory.saturating_sub(process), limits.halves)?;
         Ok(Growth { stage: stage.name.clone(), lengths, memory, process, longest })
     }
 
@@ -152,14 +152,8 @@ impl Growth {
     }
 }
 
-fn programs(stage: &StagePlan) -> Result<StagePrograms, Failure> {
-    let mut graphs = lower(stage).map_err(not_lowered)?;
-    graphs_mut(&mut graphs).into_iter().for_each(optimise);
-    Ok(schedule(&graphs, stage))
-}
-
-fn length(stage: &StagePlan, peak: Option<f64>) -> Result<Length, Failure> {
-    let programs = programs(stage)?;
+fn length(stage: &StagePlan, limits: Limits) -> Result<Length, Failure> {
+    let programs = Compiled::of(stage, limits.halves)?.programs;
     let attention = |program: &Program| -> u64 {
         let steps = program.steps.iter();
         steps
@@ -185,7 +179,7 @@ fn length(stage: &StagePlan, peak: Option<f64>) -> Result<Length, Failure> {
         attention_flops: sum(&attention),
         memory: memory(&programs),
         activations,
-        seconds: peak.map(|peak| flops as f64 / peak),
+        seconds: limits.flops.map(|peak| flops as f64 / peak),
     })
 }
 
@@ -196,8 +190,11 @@ fn memory(programs: &StagePrograms) -> u64 {
 }
 
 /// The longest rows whose device memory is at most `limit`: the next multiple of 64 was compiled, too, and does not fit.
-fn longest(stage: &StagePlan, limit: u64) -> Result<Option<Longest>, Failure> {
-    let needs = |grains: u64| Ok::<u64, Failure>(memory(&programs(&stage.with_rows(grains * GRAIN, 1, 2))?));
+fn longest(stage: &StagePlan, limit: u64, halves: Halves) -> Result<Option<Longest>, Failure> {
+    let needs = |grains: u64| {
+        let compiled = Compiled::of(&stage.with_rows(grains * GRAIN, 1, 2), halves)?;
+        Ok::<u64, Failure>(memory(&compiled.programs))
+    };
     let (mut fits, mut needed) = (0, 0);
     let mut next = (stage.sequence_length / GRAIN).max(1);
     // Doubled until it does not fit, or halved until it does.

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use llmc_compiler::graph::Graph;
 use llmc_compiler::lower::{StageGraphs, lower};
-use llmc_compiler::optimise::optimise;
-use llmc_compiler::plan::{Plan, StagePlan};
+use llmc_compiler::optimise::{optimise, shorten};
+use llmc_compiler::plan::{Plan, Precision, StagePlan};
 use llmc_compiler::program::{Program, StagePrograms};
-use llmc_compiler::schedule::schedule;
+use llmc_compiler::schedule::{Halves, schedule};
 use llmc_grammar::codes::DEVICE;
 
 use super::machine::{DeviceChoice, Machine};
@@ -45,13 +45,14 @@ impl Compiled {
     ///
     /// # Errors
     /// What lowering says of a model that does not fit the stage's sequence length.
-    pub fn of(stage: &StagePlan) -> Result<Compiled, Failure> {
+    pub fn of(stage: &StagePlan, halves: Halves) -> Result<Compiled, Failure> {
         let mut graphs = lower(stage).map_err(not_lowered)?;
         let lowered_text = graphs_text(&graphs);
         for graph in graphs_mut(&mut graphs) {
             optimise(graph);
+            round(graph, stage.precision);
         }
-        let programs = schedule(&graphs, stage);
+        let programs = schedule(&graphs, stage, halves);
         Ok(Compiled { graphs, programs, lowered_text })
     }
 
@@ -82,6 +83,13 @@ impl Compiled {
             replace_file(&directory.join(name), text.as_bytes())?;
         }
         Ok(())
+    }
+}
+
+/// Keeps what lies between kernels in the precision of a stage: the last step of optimisation.
+pub fn round(graph: &mut Graph, precision: Precision) {
+    if let Some(dtype) = precision.short() {
+        *graph = shorten(graph, dtype);
     }
 }
 

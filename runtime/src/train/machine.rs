@@ -3,6 +3,7 @@
 use llmc_compiler::graph::Graph;
 use llmc_compiler::plan::Precision;
 use llmc_compiler::program::{PersistentBuffer, Program};
+use llmc_compiler::schedule::Halves;
 
 use crate::device::{Cpu, Cuda, Device, Reference};
 use crate::failure::Failure;
@@ -18,6 +19,16 @@ pub enum DeviceChoice {
     Cuda,
     /// Plain meaning of every operator: slow, for comparison.
     Reference,
+}
+
+impl DeviceChoice {
+    /// How the device keeps 16-bit floats.
+    pub fn halves(self) -> Halves {
+        match self {
+            DeviceChoice::Cuda => Halves::Kept,
+            DeviceChoice::Auto | DeviceChoice::Cpu | DeviceChoice::Reference => Halves::Widened,
+        }
+    }
 }
 
 /// A device to be opened.

@@ -99,9 +99,12 @@ impl Case {
         let buffers = self.program.buffers.iter().zip(&self.fills).enumerate();
         let values = buffers.map(|(index, (buffer, fill))| {
             let stream = Stream::new(seed, number << 8 | index as u64);
-            let count = buffer.bytes / 4;
+            let count = buffer.bytes / buffer.dtype.bytes();
             match buffer.dtype {
                 DType::F32 => Values::F32((0..count).map(|element| fill.float(&stream, element)).collect()),
+                dtype @ (DType::Bf16 | DType::F16) => {
+                    Values::F32((0..count).map(|element| dtype.round(fill.float(&stream, element))).collect())
+                }
                 DType::I32 => Values::I32((0..count).map(|element| fill.whole(&stream, element)).collect()),
             }
         });

@@ -42,8 +42,8 @@ impl Takes {
     pub fn describe(self) -> &'static str {
         match self {
             Takes::Tensor(None) => "a tensor",
-            Takes::Tensor(Some(DType::F32)) => "a tensor of floats",
             Takes::Tensor(Some(DType::I32)) => "a tensor of whole numbers",
+            Takes::Tensor(Some(_)) => "a tensor of floats",
             Takes::TensorOrNumber => "a tensor or a number",
             Takes::Tensors => "a list of tensors",
             Takes::Size => "a size",

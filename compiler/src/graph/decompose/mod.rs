@@ -71,6 +71,7 @@ impl Parts<'_> {
             | Op::Binary(_)
             | Op::Select
             | Op::Greater
+            | Op::Cast(_)
             | Op::Dropout { .. }
             | Op::TopK { .. }
             | Op::Reduce { .. }

@@ -18,7 +18,7 @@ pub(super) fn infer(operands: &Operands<'_>) -> Result<Type, String> {
         Op::Softmax => {
             operands.expect_count(1)?;
             operands.last(0)?;
-            Ok(operands.types[0].clone())
+            Ok(operands.like(0))
         }
         Op::LayerNorm { .. } => norm(operands, 3, None),
         Op::RmsNorm { .. } => norm(operands, 2, None),
@@ -34,9 +34,9 @@ pub(super) fn infer(operands: &Operands<'_>) -> Result<Type, String> {
             operands.expect(4, &Type::f32(&shapes.stats))?;
             operands.expect(5, &Type::f32(&shapes.output))?;
             Ok(match wrt {
-                AttentionInput::Query => operands.types[0].clone(),
-                AttentionInput::Key => operands.types[1].clone(),
-                AttentionInput::Value => operands.types[2].clone(),
+                AttentionInput::Query => operands.like(0),
+                AttentionInput::Key => operands.like(1),
+                AttentionInput::Value => operands.like(2),
                 AttentionInput::Bias => {
                     let [batch, heads, length] = shapes.stats;
                     Type::f32(&[batch, heads, length, operands.shape(1)[1]])
@@ -60,20 +60,20 @@ pub(super) fn infer(operands: &Operands<'_>) -> Result<Type, String> {
             operands.expect_count(3)?;
             let loss = cross_entropy(operands)?;
             operands.expect(2, &loss)?;
-            Ok(operands.types[0].clone())
+            Ok(operands.like(0))
         }
         Op::Dropout { rate, .. } => {
             operands.expect_count(2)?;
-            operands.expect_dtype(0, DType::F32)?;
+            operands.expect_float(0)?;
             operands.expect(1, &Type::f32(&[]))?;
             if !(0.0..1.0).contains(rate) {
                 return operands.refuse("the rate must lie in 0..1");
             }
-            Ok(operands.types[0].clone())
+            Ok(operands.like(0))
         }
         Op::SumSquares => {
             operands.expect_count(1)?;
-            operands.expect_dtype(0, DType::F32)?;
+            operands.expect_float(0)?;
             Ok(Type::f32(&[]))
         }
         Op::AddScalars => {
@@ -90,12 +90,12 @@ pub(super) fn infer(operands: &Operands<'_>) -> Result<Type, String> {
         }
         Op::AdamW { .. } => {
             operands.expect_count(7)?;
-            operands.expect_dtype(0, DType::F32)?;
+            operands.expect_float(0)?;
             for operand in 1..4 {
                 operands.expect(operand, operands.types[0])?;
             }
             scalars(operands, 4)?;
-            Ok(operands.types[0].clone())
+            Ok(operands.like(0))
         }
         Op::Input { .. }
         | Op::State { .. }
@@ -105,6 +105,7 @@ pub(super) fn infer(operands: &Operands<'_>) -> Result<Type, String> {
         | Op::Binary(_)
         | Op::Select
         | Op::Greater
+        | Op::Cast(_)
         | Op::Reduce { .. }
         | Op::Reshape(_)
         | Op::Permute(_)
@@ -158,7 +159,7 @@ fn gather(operands: &Operands<'_>) -> Result<Type, String> {
     operands.expect_count(2)?;
     operands.expect_rank(0, 2)?;
     let width = operands.last(0)?;
-    operands.expect_dtype(1, DType::I32)?;
+    operands.expect_integer(1)?;
     let mut shape = operands.shape(1).clone();
     shape.push(width);
     Ok(Type { shape, dtype: DType::F32 })
@@ -166,7 +167,7 @@ fn gather(operands: &Operands<'_>) -> Result<Type, String> {
 
 fn scatter(operands: &Operands<'_>, rows: u64) -> Result<Type, String> {
     operands.expect_count(2)?;
-    operands.expect_dtype(0, DType::I32)?;
+    operands.expect_integer(0)?;
     let width = operands.last(1)?;
     let mut expected = operands.shape(0).clone();
     expected.push(width);
@@ -184,14 +185,14 @@ fn norm(operands: &Operands<'_>, count: usize, gradient: Option<usize>) -> Resul
     if let Some(operand) = gradient {
         operands.expect(operand, operands.types[0])?;
     }
-    Ok(operands.types[0].clone())
+    Ok(operands.like(0))
 }
 
 fn norm_grad(operands: &Operands<'_>, wrt: NormInput) -> Result<Type, String> {
     let value = norm(operands, 3, Some(2))?;
     Ok(match wrt {
         NormInput::Value => value,
-        NormInput::Scale | NormInput::Shift => operands.types[1].clone(),
+        NormInput::Scale | NormInput::Shift => operands.like(1),
     })
 }
 
@@ -202,7 +203,7 @@ fn rotate(operands: &Operands<'_>) -> Result<Type, String> {
         return operands.refuse("the last dimension must be even");
     }
     operands.expect(1, &Type::i32(&operands.shape(0)[..2]))?;
-    Ok(operands.types[0].clone())
+    Ok(operands.like(0))
 }
 
 /// Shapes of what attention gives.
@@ -216,7 +217,7 @@ fn attention(operands: &Operands<'_>, settings: &AttentionSettings, fixed: usize
     let further = settings.operands(fixed);
     operands.expect_count(further.count)?;
     for operand in 0..3 {
-        operands.expect_dtype(operand, DType::F32)?;
+        operands.expect_float(operand)?;
         operands.expect_rank(operand, 4)?;
     }
     let (query, key, value) = (operands.shape(0), operands.shape(1), operands.shape(2));
@@ -238,7 +239,7 @@ fn attention(operands: &Operands<'_>, settings: &AttentionSettings, fixed: usize
         operands.expect(first + 1, &Type::i32(&[batch, key[1]]))?;
     }
     if let Some(bias) = further.bias {
-        operands.expect_dtype(bias, DType::F32)?;
+        operands.expect_float(bias)?;
         operands.expect_rank(bias, 4)?;
         let scores = [batch, heads, length, key[1]];
         let fits = operands.shape(bias).iter().zip(scores).take(3).all(|(&size, full)| size == 1 || size == full);
@@ -260,7 +261,7 @@ fn cache_write(operands: &Operands<'_>) -> Result<Type, String> {
         return operands.refuse("more positions are written than the cache has");
     }
     lengths(operands, 2)?;
-    Ok(operands.types[0].clone())
+    Ok(operands.like(0))
 }
 
 fn cross_entropy(operands: &Operands<'_>) -> Result<Type, String> {

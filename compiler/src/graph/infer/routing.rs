@@ -29,7 +29,7 @@ pub(super) fn infer(operands: &Operands<'_>) -> Result<Type, String> {
         Op::RoutedMatMul { transpose } => {
             operands.expect_count(3)?;
             let ([_, inner], rows) = (rows_of(operands, 0, 1)?, operands.shape(1)[0]);
-            operands.expect_dtype(2, DType::F32)?;
+            operands.expect_float(2)?;
             operands.expect_rank(2, 3)?;
             let matrices = operands.shape(2);
             let (depth, columns) = if transpose { (matrices[2], matrices[1]) } else { (matrices[1], matrices[2]) };
@@ -57,7 +57,7 @@ fn with_last(shape: &[u64], size: u64) -> Shape {
 
 /// Size of the last axis of the ids `operand`, whose other axes must be those of `shape`.
 fn ids_of_rows(operands: &Operands<'_>, shape: &[u64], operand: usize) -> Result<u64, String> {
-    operands.expect_dtype(operand, DType::I32)?;
+    operands.expect_integer(operand)?;
     operands.expect_rank(operand, shape.len())?;
     let ids = operands.shape(operand);
     let last = shape.len() - 1;
@@ -69,9 +69,9 @@ fn ids_of_rows(operands: &Operands<'_>, shape: &[u64], operand: usize) -> Result
 
 /// The sizes of the rows `operand`, of which each has equally many of the ids `ids`.
 fn rows_of(operands: &Operands<'_>, operand: usize, ids: usize) -> Result<[u64; 2], String> {
-    operands.expect_dtype(operand, DType::F32)?;
+    operands.expect_float(operand)?;
     operands.expect_rank(operand, 2)?;
-    operands.expect_dtype(ids, DType::I32)?;
+    operands.expect_integer(ids)?;
     operands.expect_rank(ids, 1)?;
     let shape = operands.shape(operand);
     if shape[0] == 0 || !operands.shape(ids)[0].is_multiple_of(shape[0]) {

@@ -38,6 +38,7 @@ pub(super) fn evaluate(op: &Op, ty: &Type, inputs: &[&Tensor]) -> Result<Tensor,
         Op::Unary(_) | Op::Binary(_) | Op::Select | Op::Greater | Op::Dropout { .. } => {
             Data::F32(elementwise::evaluate(op, &ty.shape, inputs)?)
         }
+        Op::Cast(dtype) => Data::Half(*dtype, floats(inputs[0]).iter().map(|&value| dtype.round(value)).collect()),
         Op::Reduce { kind, axes } => Data::F32(reduce::reduce(*kind, axes, inputs[0])),
         Op::Reshape(_) | Op::Permute(_) | Op::Expand(_) | Op::Slice { .. } | Op::Pad { .. } | Op::Concat { .. } => {
             movement::evaluate(op, &ty.shape, inputs)
@@ -69,10 +70,10 @@ pub(super) fn evaluate(op: &Op, ty: &Type, inputs: &[&Tensor]) -> Result<Tensor,
     Ok(value)
 }
 
-/// The elements of an f32 operand.
+/// The elements of an operand of floats.
 fn floats(tensor: &Tensor) -> &[f32] {
     match &tensor.data {
-        Data::F32(values) => values,
+        Data::F32(values) | Data::Half(_, values) => values,
         Data::I32(_) => unreachable!("the types were checked when the node was added"),
     }
 }
@@ -81,14 +82,14 @@ fn floats(tensor: &Tensor) -> &[f32] {
 fn integers(tensor: &Tensor) -> &[i32] {
     match &tensor.data {
         Data::I32(values) => values,
-        Data::F32(_) => unreachable!("the types were checked when the node was added"),
+        Data::F32(_) | Data::Half(..) => unreachable!("the types were checked when the node was added"),
     }
 }
 
 /// The one element of a scalar operand.
 fn scalar(tensor: &Tensor) -> f64 {
     match &tensor.data {
-        Data::F32(values) => f64::from(values[0]),
+        Data::F32(values) | Data::Half(_, values) => f64::from(values[0]),
         Data::I32(values) => f64::from(values[0]),
     }
 }

@@ -6,14 +6,19 @@ use crate::op::Op;
 
 pub(super) fn evaluate(op: &Op, shape: &[u64], inputs: &[&Tensor]) -> Data {
     match &inputs[0].data {
-        Data::F32(_) => Data::F32(moved(op, shape, inputs, |data| match data {
-            Data::F32(values) => values,
-            Data::I32(_) => unreachable!("the operands have one type"),
-        })),
+        Data::F32(_) => Data::F32(moved(op, shape, inputs, floats)),
+        Data::Half(dtype, _) => Data::Half(*dtype, moved(op, shape, inputs, floats)),
         Data::I32(_) => Data::I32(moved(op, shape, inputs, |data| match data {
             Data::I32(values) => values,
-            Data::F32(_) => unreachable!("the operands have one type"),
+            Data::F32(_) | Data::Half(..) => unreachable!("the operands have one type"),
         })),
+    }
+}
+
+fn floats(data: &Data) -> &[f32] {
+    match data {
+        Data::F32(values) | Data::Half(_, values) => values,
+        Data::I32(_) => unreachable!("the operands have one type"),
     }
 }
 

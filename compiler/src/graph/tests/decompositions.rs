@@ -16,6 +16,7 @@ pub fn primitive(op: &Op) -> bool {
         | Op::Binary(_)
         | Op::Select
         | Op::Greater
+        | Op::Cast(_)
         | Op::Dropout { .. }
         | Op::TopK { .. }
         | Op::Reduce { .. }

@@ -37,7 +37,9 @@ fn differentiable(op: &Op) -> bool {
         | Op::CrossEntropy(_)
         | Op::SumSquares
         | Op::AddScalars => true,
-        Op::Input { .. }
+        // There are no casts yet when gradients are taken.
+        Op::Cast(_)
+        | Op::Input { .. }
         | Op::State { .. }
         | Op::Constant(_)
         | Op::Pattern { .. }

@@ -98,6 +98,7 @@ pub fn operands(op: &Op) -> Option<Vec<Operand>> {
         },
         Op::Select => vec![ids(&[3, 1], &[0, 2, -1]), Any(&[1, 5]), Any(&[])],
         Op::Greater => vec![Any(&[3, 1]), Any(&[5])],
+        Op::Cast(_) => vec![Any(&[3, 4])],
         Op::Dropout { .. } => vec![Any(&[3, 7]), scalar(5.0)],
         Op::Reduce { .. } => vec![Any(&[2, 3, 4])],
         Op::Reshape(_) | Op::Slice { .. } | Op::Pad { .. } => vec![Any(&[2, 3, 5])],

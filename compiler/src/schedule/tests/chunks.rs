@@ -6,7 +6,7 @@ use crate::op::{Op, Reduction, Type};
 use crate::plan::{BinaryFunction, LossPlan, Origin, UnaryFunction};
 use crate::program::{Kernel, Program, Region};
 use crate::schedule::verify::verify;
-use crate::schedule::{persistent, schedule_single};
+use crate::schedule::{Halves, persistent, schedule_single};
 
 /// Rows, vocabulary and width of losses of one chunk, and of one with two chunks of different sizes.
 const SMALL: [u64; 3] = [7, 13, 5];
@@ -68,7 +68,7 @@ fn graph(sizes: [u64; 3], transposed: bool, wanted: [bool; 2], total: impl Fn(&m
 fn program(mut graph: Graph) -> Program {
     agree(&mut graph);
     let (layout, _) = persistent(&[&graph], &[]);
-    let program = schedule_single(&graph, "test", &layout);
+    let program = schedule_single(&graph, "test", &layout, Halves::Widened);
     assert_eq!(verify(&program), Ok(()));
     program
 }

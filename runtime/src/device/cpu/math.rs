@@ -191,6 +191,14 @@ pub fn binary(function: BinaryFunction, a: f32, b: f32) -> f32 {
     }
 }
 
+/// The nearest bf16, of two equally near ones the even one.
+#[inline(always)]
+pub fn round_bf16(x: f32) -> f32 {
+    let bits = x.to_bits();
+    let rounded = f32::from_bits(bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) & 0xffff_0000);
+    if x.is_nan() { x } else { rounded }
+}
+
 /// 1 if `a > b`, else 0.
 #[inline(always)]
 pub fn greater(a: f32, b: f32) -> f32 {

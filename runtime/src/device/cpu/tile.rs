@@ -3,7 +3,7 @@
 //! Every register of the body becomes a short row of floats that stays in the first-level cache; every
 //! instruction is one plain loop over such rows. Rows are reused once their last reader has run.
 
-use llmc_compiler::plan::{BinaryFunction, UnaryFunction};
+use llmc_compiler::plan::{BinaryFunction, DType, UnaryFunction};
 use llmc_compiler::program::{Instruction, LoopBody};
 
 use super::math;
@@ -34,6 +34,7 @@ enum Act {
     Binary(BinaryFunction, Place, Place),
     Greater(Place, Place),
     Select(Place, Place, Place),
+    Round(DType, Place),
 }
 
 /// A loop body over rows.
@@ -98,6 +99,7 @@ impl TileProgram {
                 Instruction::Binary(function, a, b) => Act::Binary(function, at(a), at(b)),
                 Instruction::Greater(a, b) => Act::Greater(at(a), at(b)),
                 Instruction::Select(condition, a, b) => Act::Select(at(condition), at(a), at(b)),
+                Instruction::Round(dtype, x) => Act::Round(dtype, at(x)),
             };
             // The result's row is never an operand's, so operands are freed after it is chosen.
             let row = free.pop().unwrap_or_else(|| {
@@ -155,6 +157,8 @@ impl TileProgram {
                 Act::Binary(function, a, b) => binary(function, out, find(a), find(b)),
                 Act::Greater(a, b) => greater(out, find(a), find(b)),
                 Act::Select(condition, a, b) => select(out, find(condition), find(a), find(b)),
+                Act::Round(DType::Bf16, x) => round_bf16(out, find(x)),
+                Act::Round(dtype, x) => round(dtype, out, find(x)),
             }
         }
     }
@@ -198,7 +202,7 @@ fn find<'t, 's: 't>(
 fn registers(instruction: &Instruction) -> impl Iterator<Item = usize> {
     let list = match *instruction {
         Instruction::Load(_) | Instruction::Constant(_) => [None; 3],
-        Instruction::Unary(_, x) => [Some(x), None, None],
+        Instruction::Unary(_, x) | Instruction::Round(_, x) => [Some(x), None, None],
         Instruction::Binary(_, a, b) | Instruction::Greater(a, b) => [Some(a), Some(b), None],
         Instruction::Select(condition, a, b) => [Some(condition), Some(a), Some(b)],
     };
@@ -245,6 +249,22 @@ vectorised! {
                 *out = math::binary(FUNCTION, a, b);
             }
         )
+    }
+}
+
+vectorised! {
+    /// To the nearest bf16, ties to even.
+    fn round_bf16(out: &mut [f32], x: &[f32]) {
+        for (out, &x) in out.iter_mut().zip(x) {
+            *out = math::round_bf16(x);
+        }
+    }
+}
+
+/// To the nearest number of a 16-bit type, ties to even.
+fn round(dtype: DType, out: &mut [f32], x: &[f32]) {
+    for (out, &x) in out.iter_mut().zip(x) {
+        *out = dtype.round(x);
     }
 }
 

@@ -142,6 +142,7 @@ impl Library {
         let kind = sys::cudaDataType_t::CUDA_R_32F;
         let compute = match self.precision {
             Precision::F32 => sys::cublasComputeType_t::CUBLAS_COMPUTE_32F,
+            Precision::Bf16 | Precision::Fp16(_) => sys::cublasComputeType_t::CUBLAS_COMPUTE_32F,
             Precision::Tf32 => sys::cublasComputeType_t::CUBLAS_COMPUTE_32F_FAST_TF32,
         };
         let failed = |error| failed("describe a matrix product", error);

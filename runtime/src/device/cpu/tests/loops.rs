@@ -1,4 +1,4 @@
-use llmc_compiler::plan::{BinaryFunction, UnaryFunction};
+use llmc_compiler::plan::{BinaryFunction, DType, UnaryFunction};
 use llmc_compiler::program::{Instruction, Kernel, LoopBody};
 use proptest::prelude::*;
 
@@ -17,6 +17,7 @@ fn interpret(body: &LoopBody, reads: &[f32]) -> Vec<f32> {
             Instruction::Binary(function, a, b) => math::binary(function, at(a), at(b)),
             Instruction::Greater(a, b) => math::greater(at(a), at(b)),
             Instruction::Select(condition, a, b) => math::select(at(condition), at(a), at(b)),
+            Instruction::Round(dtype, x) => dtype.round(at(x)),
         });
     }
     body.results.iter().map(|&register| registers[register]).collect()
@@ -56,11 +57,12 @@ fn body(genes: &[(u8, u8, u8, u8)], results: &[u8], reads: usize) -> LoopBody {
     let mut instructions = vec![Instruction::Load(0)];
     for &(kind, a, b, c) in genes {
         let register = |gene: u8| gene as usize % instructions.len();
-        let next = match kind % 8 {
+        let next = match kind % 9 {
             0 | 1 => Instruction::Load(a as usize % reads),
             2 => Instruction::Constant(f32::from(a) / 16.0 - 8.0),
             3 | 4 => Instruction::Unary(UNARY[a as usize % UNARY.len()], register(b)),
             5 => Instruction::Greater(register(a), register(b)),
+            8 => Instruction::Round([DType::Bf16, DType::F16][a as usize % 2], register(b)),
             6 => Instruction::Select(register(a), register(b), register(c)),
             _ => Instruction::Binary(BINARY[a as usize % BINARY.len()], register(b), register(c)),
         };

@@ -1,0 +1,198 @@
+//! Keeps activations as 16-bit floats, as mixed-precision training does (Micikevicius et al. 2018): matrix products and attention
+//! read and leave 16 bits, and so do the normalisations and embeddings between them. Sums, statistics, losses, the gradients
+//! of weights and the weights themselves stay f32; products read rounded copies of the weights.
+//!
+//! Runs last: each [`Op::Cast`] stands right behind the value that it rounds, and every reader reads the rounded value, so that
+//! it alone has memory.
+
+use std::collections::BTreeMap;
+
+use crate::graph::{Graph, Id, Target};
+use crate::op::{AttentionInput, NormInput, Op};
+use crate::plan::{BinaryFunction, DType};
+
+/// The graph with what is kept between kernels rounded to `dtype`.
+pub fn shorten(graph: &Graph, dtype: DType) -> Graph {
+    let order = graph.order();
+    let rounded = rounded(graph, &order);
+    let mut shortener =
+        Shortener { old: graph, new: Graph::new(), dtype, read: BTreeMap::new(), short: BTreeMap::new() };
+    let mut results = BTreeMap::new();
+    for &id in &order {
+        let result = shortener.copy(id);
+        results.insert(id, result);
+        let read = if rounded[id.index()] { shortener.cast(id, result) } else { result };
+        shortener.read.insert(id, read);
+    }
+    for (target, id) in graph.outputs() {
+        shortener.new.output(target.clone(), results[id]);
+    }
+    shortener.new.remove_dead();
+    shortener.new
+}
+
+/// Which values all their readers read rounded, by index of the node.
+fn rounded(graph: &Graph, order: &[Id]) -> Vec<bool> {
+    let of_weights = gradients_of_weights(graph, order);
+    let mut rounded = vec![false; graph.bound()];
+    for &id in order {
+        rounded[id.index()] |= gives_short(graph.op(id)) && !of_weights[id.index()] && !is_summed_up(graph, id);
+        for (position, operand) in graph.inputs(id).into_iter().enumerate() {
+            if takes_short(graph.op(id), position) {
+                origins(graph, operand, &mut |origin| rounded[origin.index()] |= !is_source(graph.op(origin)));
+            }
+        }
+    }
+    rounded
+}
+
+/// Calls `found` with what a value is made of by moving elements.
+fn origins(graph: &Graph, id: Id, found: &mut dyn FnMut(Id)) {
+    match moves(graph.op(id)) {
+        true => graph.inputs(id).into_iter().for_each(|input| origins(graph, input, found)),
+        false => found(id),
+    }
+}
+
+/// A graph on its way to shorter floats.
+struct Shortener<'a> {
+    old: &'a Graph,
+    new: Graph,
+    dtype: DType,
+    /// What the readers of each old value read.
+    read: BTreeMap<Id, Id>,
+    /// The rounded form of old values that only some readers read rounded.
+    short: BTreeMap<Id, Id>,
+}
+
+impl Shortener<'_> {
+    /// The same operator of what its operands have become.
+    fn copy(&mut self, id: Id) -> Id {
+        let old = self.old;
+        let operands = old.inputs(id);
+        // The parts of a concatenation are of one type.
+        let all_short = matches!(old.op(id), Op::Concat { .. }) && operands.iter().any(|&part| self.is_short(part));
+        let operands: Vec<Id> = operands
+            .into_iter()
+            .enumerate()
+            .map(|(position, operand)| match all_short || takes_short(old.op(id), position) {
+                true => self.short(operand),
+                false => self.read[&operand],
+            })
+            .collect();
+        self.new.add(old.op(id).clone(), &operands, old.origin(id))
+    }
+
+    fn is_short(&self, old: Id) -> bool {
+        self.new.ty(self.read[&old]).dtype.is_half()
+    }
+
+    fn cast(&mut self, old: Id, value: Id) -> Id {
+        self.new.add(Op::Cast(self.dtype), &[value], self.old.origin(old))
+    }
+
+    /// The rounded form of an old value; what moves rounded elements is done once more.
+    fn short(&mut self, id: Id) -> Id {
+        if self.is_short(id) {
+            return self.read[&id];
+        }
+        if let Some(&known) = self.short.get(&id) {
+            return known;
+        }
+        let short = if moves(self.old.op(id)) {
+            let operands: Vec<Id> = self.old.inputs(id).into_iter().map(|operand| self.short(operand)).collect();
+            self.new.add(self.old.op(id).clone(), &operands, self.old.origin(id))
+        } else {
+            self.cast(id, self.read[&id])
+        };
+        self.short.insert(id, short);
+        short
+    }
+}
+
+/// Moves elements, and computes nothing.
+fn moves(op: &Op) -> bool {
+    op.is_movement() || matches!(op, Op::Pad { .. } | Op::Concat { .. })
+}
+
+/// Made by nobody, or by nothing that could round it: the optimizer and what adds to a state need all its digits.
+fn is_source(op: &Op) -> bool {
+    matches!(op, Op::State { .. } | Op::Input { .. } | Op::Constant(_) | Op::Pattern { .. } | Op::AdamW { .. })
+}
+
+/// Kernels whose results are kept as 16-bit floats.
+fn gives_short(op: &Op) -> bool {
+    matches!(
+        op,
+        Op::MatMul { .. }
+            | Op::RoutedMatMul { .. }
+            | Op::Attention(_)
+            | Op::AttentionGrad { wrt: AttentionInput::Query | AttentionInput::Key | AttentionInput::Value, .. }
+            | Op::LayerNorm { .. }
+            | Op::RmsNorm { .. }
+            | Op::LayerNormGrad { wrt: NormInput::Value, .. }
+            | Op::RmsNormGrad { wrt: NormInput::Value, .. }
+            | Op::Rotate { .. }
+            | Op::Gather
+            | Op::Dropout { .. }
+            | Op::CrossEntropyGrad(_)
+    )
+}
+
+/// Operands that a kernel reads as 16-bit floats.
+fn takes_short(op: &Op, operand: usize) -> bool {
+    match op {
+        Op::MatMul { .. } => true,
+        Op::RoutedMatMul { .. } | Op::RoutedOuter { .. } => operand != 1,
+        Op::Attention(_) | Op::AttentionStats(_) => operand < 3,
+        // All but the statistics.
+        Op::AttentionGrad { .. } => operand < 6 && operand != 4,
+        Op::LayerNorm { .. } | Op::RmsNorm { .. } | Op::Rotate { .. } | Op::Dropout { .. } => operand == 0,
+        Op::LayerNormGrad { .. } | Op::RmsNormGrad { .. } => operand != 1,
+        Op::ScatterAdd { .. } => operand == 1,
+        Op::CrossEntropy(_) | Op::CrossEntropyGrad(_) => operand == 0,
+        _ => false,
+    }
+}
+
+/// Whether a value is a term of a sum that kernels add up in place, which needs the precision of f32: a product added to a
+/// product, the gradient of a normalisation added to what comes past it.
+fn is_summed_up(graph: &Graph, id: Id) -> bool {
+    let adds = |op: &Op| matches!(op, Op::MatMul { .. } | Op::ScatterAdd { .. } | Op::RoutedOuter { .. });
+    let is_sum = |id: Id| *graph.op(id) == Op::Binary(BinaryFunction::Add);
+    let users = graph.users(id);
+    let [sum] = users.as_slice() else { return false };
+    let is_output = graph.outputs().iter().any(|(_, value)| *value == id);
+    if is_output || !is_sum(*sum) || graph.ty(*sum).shape != graph.ty(id).shape {
+        return false;
+    }
+    match graph.op(id) {
+        Op::LayerNormGrad { .. } | Op::RmsNormGrad { .. } => true,
+        Op::MatMul { .. } => graph.inputs(*sum).into_iter().any(|other| {
+            let sums_products = |id: Id| is_sum(id) && graph.inputs(id).into_iter().any(|term| adds(graph.op(term)));
+            other != id && (adds(graph.op(other)) || sums_products(other))
+        }),
+        _ => false,
+    }
+}
+
+/// Which values become gradients of weights, or parts of such, by index of the node.
+fn gradients_of_weights(graph: &Graph, order: &[Id]) -> Vec<bool> {
+    let mut marked = vec![false; graph.bound()];
+    for (target, id) in graph.outputs() {
+        let (Target::Result(name) | Target::State(name)) = target;
+        marked[id.index()] |= name.starts_with("gradient/");
+    }
+    for &id in order.iter().rev() {
+        let inputs = graph.inputs(id);
+        match graph.op(id) {
+            Op::AdamW { .. } => marked[inputs[3].index()] = true,
+            Op::SumSquares => marked[inputs[0].index()] = true,
+            op if marked[id.index()] && (moves(op) || *op == Op::Binary(BinaryFunction::Add)) => {
+                inputs.iter().for_each(|input| marked[input.index()] = true);
+            }
+            _ => {}
+        }
+    }
+    marked
+}

@@ -34,6 +34,11 @@ inline float __int_as_float(int bits) {
     std::memcpy(&value, &bits, sizeof value);
     return value;
 }
+inline int __float_as_int(float value) {
+    int bits;
+    std::memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
 inline double cospi(double x) { return std::cos(M_PI * x); }
 inline int atomicCAS(int *at, int expected, int value) {
     const int before = *at;

@@ -26,7 +26,8 @@ use crate::plan::Origin;
 use crate::program::{Kernel, Program, Region};
 
 /// The templates that every module begins with.
-const LIBRARY: [(&str, &str); 8] = [
+const LIBRARY: [(&str, &str); 9] = [
+    ("halves", include_str!("library/halves.cuh")),
     ("prelude", include_str!("library/prelude.cuh")),
     ("reduce", include_str!("library/reduce.cuh")),
     ("rows", include_str!("library/rows.cuh")),

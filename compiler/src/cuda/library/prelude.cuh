@@ -1,6 +1,5 @@
 // What every kernel uses: scalar functions, reductions of a block in a fixed order, counter-based random numbers.
 
-typedef unsigned int u32;
 typedef unsigned long long u64;
 typedef long long i64;
 

@@ -16,6 +16,7 @@ mod growth;
 mod import;
 mod mutation;
 mod objectives;
+mod precision;
 mod real_model;
 mod recipes;
 mod scoring;

@@ -304,7 +304,8 @@ pub enum Op {
         /// Factor over the steps.
         schedule: SchedulePlan,
     },
-    /// `(weight, first, second, gradient, learning_rate [], gradient_scale [], step [])`: one result of the AdamW step `t = step + 1`.
+    /// `(weight, first, second, gradient, learning_rate [], gradient_scale [], step [])`: one result of the AdamW step `t = step + 1`;
+    /// where `gradient_scale` is 0 the step is left out, and the result is what was there.
     AdamW {
         /// Constants of the update.
         constants: AdamConstants,

@@ -266,7 +266,8 @@ pub enum Kernel {
         /// Factor over the steps.
         schedule: SchedulePlan,
     },
-    /// `(gradient, learning_rate, gradient_scale, step) -> (weight, first, second)`: updates the writes in place; all contiguous.
+    /// `(gradient, learning_rate, gradient_scale, step) -> (weight, first, second)`: updates the writes in place; all contiguous. Nothing changes
+    /// where `gradient_scale` is 0.
     AdamW(AdamConstants),
     /// `(x, step) -> same shape`, contiguous; see [`Op::Dropout`](crate::op::Op::Dropout). May be in place.
     Dropout {

@@ -7,6 +7,7 @@ mod halves;
 mod model;
 mod optimizer;
 mod reading;
+mod scaler;
 
 use crate::graph::{Builder, Graph, Id, Target, gradients};
 use crate::op::{Op, Reduction, Type};
@@ -15,6 +16,7 @@ use halves::Half;
 use model::{Forward, Pass};
 
 pub use reading::Reading;
+pub use scaler::{LOSS_SCALE, SCALER_STATES};
 
 /// The graphs of a training stage.
 pub struct StageGraphs {
@@ -36,7 +38,11 @@ pub struct StageGraphs {
 pub fn lower(stage: &StagePlan) -> Result<StageGraphs, String> {
     let mut trained = Graph::new();
     let (forward, loss) = training_loss(&mut trained, stage, true)?;
-    let gradients = weight_gradients(&mut trained, stage, &forward, loss.whole)?;
+    let slope_of = match stage.precision.scaling() {
+        Some(_) => scaler::scaled(&mut trained, loss.whole),
+        None => loss.whole,
+    };
+    let gradients = weight_gradients(&mut trained, stage, &forward, slope_of)?;
     trained.output(Target::Result("loss".to_owned()), loss.of_tokens);
     if let Some(auxiliary) = loss.auxiliary {
         trained.output(Target::Result(AUXILIARY_LOSS.to_owned()), auxiliary);

@@ -1,5 +1,6 @@
 //! The optimizer step: global-norm clipping (Pascanu et al. 2013), learning rate and AdamW as operators.
 
+use super::scaler::Scaler;
 use crate::graph::{Builder, Graph, Id, Target};
 use crate::op::{AdamConstants, AdamOutput, Op, Type};
 use crate::plan::{BinaryFunction, OptimizerPlan, Origin, StagePlan, UnaryFunction, WeightPlan};
@@ -25,15 +26,20 @@ fn state(graph: &mut Graph, prefix: &str, path: &str, shape: &[u64]) -> Id {
     graph.add(Op::State { name, ty: Type::f32(shape) }, &[], &origin)
 }
 
-/// Adds the step that updates every trained weight with its gradient, and the results `grad_norm` and `learning_rate`.
+/// Adds the step that updates every trained weight with its gradient, and the results `grad_norm` and `learning_rate`. Gradients of
+/// a scaled loss are brought back to size; where they are not all finite the step is left out.
 pub(super) fn update(graph: &mut Graph, stage: &StagePlan, weights: &[Id], gradients: &[Id]) {
     let OptimizerPlan::Adamw { learning_rate, betas, epsilon, weight_decay, decay_all, clip_norm } = stage.optimizer;
     let place = format!("stage {}", stage.name);
     let origin = Origin { path: "optimizer".to_owned(), place: place.clone() };
     let mut build = Builder::new(graph, origin);
     let step = build.add_op(Op::Input { name: "step".to_owned(), ty: Type::f32(&[]) }, &[]);
-    let norm = global_norm(&mut build, gradients);
-    let scale = match clip_norm {
+    let mut norm = global_norm(&mut build, gradients);
+    let scaler = stage.precision.scaling().map(|scaling| Scaler::new(&mut build, scaling, norm));
+    if let Some(scaler) = &scaler {
+        norm = build.divide(norm, scaler.scale);
+    }
+    let mut scale = match clip_norm {
         Some(bound) => {
             let shifted = build.shift(norm, NORM_EPSILON);
             let bound = build.constant(bound);
@@ -43,6 +49,13 @@ pub(super) fn update(graph: &mut Graph, stage: &StagePlan, weights: &[Id], gradi
         }
         None => build.constant(1.0),
     };
+    let mut count = step;
+    if let Some(scaler) = &scaler {
+        scale = scaler.gradient_scale(&mut build, scale);
+        // Steps that were left out do not count for the moments.
+        count = build.subtract(step, scaler.skipped);
+        scaler.finish(&mut build);
+    }
     let schedule = stage.schedule.clone();
     let rate = build.add_op(Op::LearningRate { peak: learning_rate, schedule }, &[step]);
     for ((plan, &weight), &gradient) in stage.trained().zip(weights).zip(gradients) {
@@ -59,7 +72,7 @@ pub(super) fn update(graph: &mut Graph, stage: &StagePlan, weights: &[Id], gradi
         let results =
             [("weight", AdamOutput::Weight), ("first", AdamOutput::FirstMoment), ("second", AdamOutput::SecondMoment)];
         for (prefix, output) in results {
-            let inputs = [weight, first, second, gradient, rate, scale, step];
+            let inputs = [weight, first, second, gradient, rate, scale, count];
             let value = graph.add(Op::AdamW { constants, output }, &inputs, &origin);
             graph.output(Target::State(format!("{prefix}/{}", plan.path)), value);
         }

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::graph::{Graph, Id, Target};
+use crate::graph::{Graph, Id, Target, name};
 use crate::op::{AttentionInput, NormInput, Op};
 use crate::plan::{BinaryFunction, DType};
 
@@ -29,6 +29,38 @@ pub fn shorten(graph: &Graph, dtype: DType) -> Graph {
     }
     shortener.new.remove_dead();
     shortener.new
+}
+
+/// In which types an operator of a graph reads and leaves its values; it computes in f32 or more.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OperatorPrecision {
+    /// The operator's name in the text of a graph; `elementwise` for all that work element by element.
+    pub operator: &'static str,
+    /// Types of the floats that it reads.
+    pub reads: Vec<DType>,
+    /// Type in which its value is kept.
+    pub keeps: DType,
+}
+
+/// How many operators of a graph there are of each kind and precision. Movement and sources compute nothing, and are left out.
+pub fn precisions(graph: &Graph) -> BTreeMap<OperatorPrecision, usize> {
+    let mut counts = BTreeMap::new();
+    for id in graph.order() {
+        let op = graph.op(id);
+        let ty = graph.ty(id);
+        if graph.inputs(id).is_empty() || moves(op) || matches!(op, Op::Cast(_)) || !ty.dtype.is_float() {
+            continue;
+        }
+        let floats = graph.inputs(id).into_iter().map(|input| graph.ty(input).dtype).filter(|dtype| dtype.is_float());
+        let mut reads: Vec<DType> = floats.collect();
+        reads.sort_unstable();
+        reads.dedup();
+        let casts = graph.users(id).into_iter().filter(|&user| matches!(graph.op(user), Op::Cast(_)));
+        let keeps = casts.map(|cast| graph.ty(cast).dtype).next().unwrap_or(ty.dtype);
+        let operator = if op.is_elementwise() { "elementwise" } else { name(op) };
+        *counts.entry(OperatorPrecision { operator, reads, keeps }).or_default() += 1;
+    }
+    counts
 }
 
 /// Which values all their readers read rounded, by index of the node.

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use crate::graph::{Builder, Graph, Id};
+use crate::lower::LOSS_SCALE;
 use crate::op::Op;
 use crate::plan::UnaryFunction;
 
@@ -42,7 +43,11 @@ impl Passes {
         let table = || vec![false; graph.bound()];
         let mut passes = Passes { backward: table(), read_forward: table(), read_backward: table(), stored: table() };
         for &id in order {
-            let is_scale = matches!(graph.op(id), Op::Input { name, .. } if name == "loss_scale");
+            let is_scale = match graph.op(id) {
+                Op::Input { name, .. } => name == "loss_scale",
+                Op::State { name, .. } => name == LOSS_SCALE,
+                _ => false,
+            };
             passes.backward[id.index()] =
                 is_scale || graph.inputs(id).iter().any(|input| passes.backward[input.index()]);
         }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use llmc_compiler::lower::SCALER_STATES;
 use llmc_compiler::plan::{ModelPlan, StagePlan};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -65,11 +66,17 @@ fn stored_places(model: &ModelPlan) -> BTreeMap<String, (&str, u64)> {
     places.collect()
 }
 
-/// `optimizer.safetensors`: both moments of every trained weight.
+/// `optimizer.safetensors`: both moments of every trained weight, and what loss scaling counts.
 pub fn optimizer_layout(stage: &StagePlan) -> Layout {
-    Layout::new(["first", "second"].into_iter().flat_map(|moment| {
+    let moments = ["first", "second"].into_iter().flat_map(|moment| {
         stage.trained().map(move |weight| (format!("{moment}/{}", weight.path), weight.shape.as_slice()))
-    }))
+    });
+    Layout::new(moments.chain(scaler_states(stage).map(|name| (name.to_owned(), [].as_slice()))))
+}
+
+/// The states of loss scaling, where the stage has it.
+pub fn scaler_states(stage: &StagePlan) -> impl Iterator<Item = &'static str> {
+    SCALER_STATES.into_iter().filter(|_| stage.precision.scaling().is_some())
 }
 
 /// Everything a checkpoint is made of.

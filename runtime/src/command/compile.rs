@@ -78,6 +78,7 @@ impl Compile {
             let compiled = Compiled::of(stage, machine.choice.halves())?;
             let directory = out.join(&stage.name);
             compiled.write(&directory, &plan_yaml(&loaded.plan, stage))?;
+            let precisions = compiled.precision_table();
             let runnable = compiled.into_runnable(&machine);
             let prediction = Prediction::of(stage, &runnable.programs, machine.threads);
             let gap = if index == 0 { "" } else { "\n" };
@@ -91,6 +92,9 @@ impl Compile {
             }
             let table = prediction.table(&loaded.plan.recipe, stage);
             terminal.print(&format!("{gap}{table}"))?;
+            if let Some(precisions) = precisions {
+                terminal.print(&format!("\n{precisions}"))?;
+            }
             terminal
                 .note(format!("written to {}: plan.yaml, graph.txt, graph.opt.txt, program.txt", directory.display()));
         }

@@ -134,6 +134,8 @@ mod tests {
                 loss: 2.0 + 4.0 / (step as f64).sqrt() + 0.1 * (step as f64).sin(),
                 lr: 0.001,
                 grad_norm: 0.5,
+                loss_scale: None,
+                skipped: false,
                 tokens_per_s: 1e4,
                 seconds: step as f64,
                 heldout_loss: step.is_multiple_of(10).then_some(2.1 + 4.0 / (step as f64).sqrt()),

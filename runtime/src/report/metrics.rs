@@ -17,15 +17,23 @@ pub struct StepMetrics {
     pub step: u64,
     /// Tokens seen, this step included.
     pub tokens: u64,
-    /// Training loss of the step in nats per target token.
+    /// Training loss of the step in nats per target token; `null` where it overflowed in a step that was left out.
+    #[serde(with = "finite_or_null")]
     pub loss: f64,
     /// What the model adds to it (`add_loss`), where it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auxiliary_loss: Option<f64>,
     /// Learning rate of the step.
     pub lr: f64,
-    /// Global gradient norm before clipping.
+    /// Global gradient norm before clipping; `null` where gradients overflowed and the step was left out.
+    #[serde(with = "finite_or_null")]
     pub grad_norm: f64,
+    /// What the loss was multiplied with before gradients were taken, where it is scaled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss_scale: Option<f64>,
+    /// Whether the step was left out because gradients overflowed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub skipped: bool,
     /// Tokens per second of the step.
     pub tokens_per_s: f64,
     /// Seconds of training so far, earlier sessions included.
@@ -75,6 +83,19 @@ impl MetricsFile {
     }
 }
 
+/// JSON has finite numbers only: all others are `null`, and come back as not a number.
+mod finite_or_null {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+        value.is_finite().then_some(*value).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+        Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
+    }
+}
+
 fn json_line(line: &StepMetrics) -> String {
     let mut text = serde_json::to_string(line).expect("a struct of numbers is valid JSON");
     text.push('\n');
@@ -98,6 +119,8 @@ mod tests {
             auxiliary_loss: step.is_multiple_of(3).then_some(0.02),
             lr: 0.001,
             grad_norm: 0.5,
+            loss_scale: None,
+            skipped: false,
             tokens_per_s: 1e4,
             seconds: step as f64 * 0.1,
             heldout_loss: step.is_multiple_of(2).then_some(0.7),

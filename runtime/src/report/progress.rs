@@ -167,6 +167,8 @@ mod tests {
             loss: 3.21,
             lr: 6e-4,
             grad_norm: 1.5,
+            loss_scale: None,
+            skipped: false,
             tokens_per_s: 12_345.0,
             seconds: 3.0,
             heldout_loss: None,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use llmc_compiler::lower::AUXILIARY_LOSS;
+use llmc_compiler::lower::{AUXILIARY_LOSS, LOSS_SCALE};
 use llmc_compiler::plan::StagePlan;
 use smallvec::SmallVec;
 
@@ -20,6 +20,7 @@ pub struct Engine {
     evaluate: ProgramId,
     accumulation: u64,
     adds_loss: bool,
+    scales_loss: bool,
 }
 
 /// What one optimizer step gave.
@@ -33,6 +34,17 @@ pub struct StepResult {
     pub grad_norm: f64,
     /// Learning rate of the step.
     pub learning_rate: f64,
+    /// Where the loss is scaled: by how much, and whether the step was left out because its gradients overflowed.
+    pub scaling: Option<StepScaling>,
+}
+
+/// What loss scaling did in one step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepScaling {
+    /// The scale of the step's loss.
+    pub scale: f64,
+    /// Whether the step was left out.
+    pub skipped: bool,
 }
 
 /// What one evaluation gave.
@@ -47,7 +59,7 @@ pub struct Heldout {
 }
 
 impl Engine {
-    /// Opens the device and puts the programs on it. All states are zero.
+    /// Opens the device and puts the programs on it. All states are zero, but for the scale of the loss.
     ///
     /// # Errors
     /// If the machine has not the memory or the threads.
@@ -58,7 +70,10 @@ impl Engine {
         let graphs =
             graphs.into_iter().flat_map(|graphs| graphs.accumulate.into_iter().chain([graphs.update, graphs.evaluate]));
         let (persistent, bytes) = (&programs.persistent, programs.persistent_bytes);
-        let device = machine.open_for(stage.precision, persistent, bytes, all.collect(), graphs.collect())?;
+        let mut device = machine.open_for(stage.precision, persistent, bytes, all.collect(), graphs.collect())?;
+        if let Some(scaling) = stage.precision.scaling() {
+            device.write_state(LOSS_SCALE, &[scaling.initial as f32])?;
+        }
         Ok(Engine {
             device,
             accumulate: (first == 1).then_some(0),
@@ -66,6 +81,7 @@ impl Engine {
             evaluate: first + 1,
             accumulation: stage.accumulation,
             adds_loss: stage.model.adds_loss(),
+            scales_loss: stage.precision.scaling().is_some(),
         })
     }
 
@@ -114,11 +130,17 @@ impl Engine {
         if self.accumulate.is_none() {
             self.add_losses(self.update, &mut losses)?;
         }
+        let of_update = |name: &str| scalar(self.device.as_ref(), self.update, name);
+        let scaling = match self.scales_loss {
+            true => Some(StepScaling { scale: of_update("loss_scale")?, skipped: of_update("skipped")? != 0.0 }),
+            false => None,
+        };
         Ok(StepResult {
             loss: losses[0],
             auxiliary_loss: self.adds_loss.then_some(losses[1]),
-            grad_norm: scalar(self.device.as_ref(), self.update, "grad_norm")?,
-            learning_rate: scalar(self.device.as_ref(), self.update, "learning_rate")?,
+            grad_norm: of_update("grad_norm")?,
+            learning_rate: of_update("learning_rate")?,
+            scaling,
         })
     }
 

@@ -8,7 +8,7 @@ use llmc_grammar::codes::{DAMAGED_FILE, NOT_A_CHECKPOINT, OTHER_RECIPE, RUN_EXIS
 use serde_json::{Value, json};
 
 use crate::checkpoint::compare::differences;
-use crate::checkpoint::contents::{RECIPE, RunState, STATE};
+use crate::checkpoint::contents::{RECIPE, RunState, STATE, scaler_states};
 use crate::checkpoint::directory::Checkpoints;
 use crate::checkpoint::fit::read_joined;
 use crate::checkpoint::model::read_json;
@@ -118,7 +118,7 @@ fn comparable(plan: &Plan, stage: &StagePlan) -> Value {
     })
 }
 
-/// Puts weights and moments back.
+/// Puts weights, moments and the scale of the loss back.
 ///
 /// # Errors
 /// If a file is damaged or does not fit.
@@ -132,6 +132,9 @@ pub fn restore(device: &mut dyn Device, stage: &StagePlan, checkpoint: &Path) ->
             let name = format!("{moment}/{path}");
             device.write_state(&name, &moments.read(&name)?)?;
         }
+    }
+    for name in scaler_states(stage) {
+        device.write_state(name, &moments.read(name)?)?;
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use llmc_grammar::codes::LOSS_NOT_FINITE;
 
-use super::engine::{Engine, Heldout, StepResult};
+use super::engine::{Engine, Heldout, StepResult, StepScaling};
 use super::{StageRun, interrupt};
 use crate::checkpoint::contents::Contents;
 use crate::checkpoint::directory::{Checkpoints, replace_file};
@@ -19,6 +19,9 @@ use llmc_data::{Evaluation, Loader};
 
 /// Weight of a step's rate in the running mean that is shown.
 const RATE_WEIGHT: f64 = 0.1;
+
+/// Below it, what overflows is not the scale's doing (the bound of fairseq's `--min-loss-scale`).
+const LEAST_SCALE: f64 = 1e-4;
 
 /// The file of the metrics.
 const METRICS: &str = "metrics.jsonl";
@@ -53,6 +56,9 @@ impl Training<'_> {
             self.refuse_infinite(&result)?;
             let metrics = self.advance(&result, seconds);
             let step = metrics.step;
+            if let Some(StepScaling { scale, skipped: true }) = result.scaling {
+                progress.note(&format!("step {step}: left out, gradients overflow at a loss scale of {}", scale as f32));
+            }
             let is_last = step == stage.steps;
             let metrics = if is_last || is_due(stage.evaluate_every, step) {
                 last_heldout = self.evaluate(engine)?;
@@ -114,6 +120,8 @@ impl Training<'_> {
             auxiliary_loss: result.auxiliary_loss,
             lr: result.learning_rate,
             grad_norm: result.grad_norm,
+            loss_scale: result.scaling.map(|scaling| scaling.scale),
+            skipped: result.scaling.is_some_and(|scaling| scaling.skipped),
             tokens_per_s: tokens as f64 / seconds.max(1e-9),
             seconds: state.seconds,
             heldout_loss: None,
@@ -131,6 +139,10 @@ impl Training<'_> {
 
     fn refuse_infinite(&self, result: &StepResult) -> Result<(), Failure> {
         if result.loss.is_finite() && result.grad_norm.is_finite() {
+            return Ok(());
+        }
+        // A smaller scale may do; no scale helps what overflows by itself.
+        if result.scaling.is_some_and(|scaling| scaling.skipped && scaling.scale >= LEAST_SCALE) {
             return Ok(());
         }
         let good = match self.checkpoints.newest() {

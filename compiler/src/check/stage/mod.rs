@@ -25,7 +25,7 @@ use super::names::Names;
 use super::reader::Reader;
 use super::record::{Read, Record};
 use super::table::STAGE;
-use crate::plan::{Precision, SamplePlan, StagePlan, TokenizerPlan};
+use crate::plan::{SamplePlan, StagePlan, TokenizerPlan};
 use crate::world::World;
 use data::StageData;
 
@@ -170,7 +170,7 @@ fn check(
         keep: record.integer("keep")?,
         shuffle: record.optional("shuffle", Read::call)?.is_some(),
         packing: packing?,
-        precision: if record.call("precision")?.form.name == "tf32" { Precision::Tf32 } else { Precision::F32 },
+        precision: schedule::precision(&record)?,
         seed: record.integer("seed")?,
         sample: sample(&record, data)?,
     })

@@ -1,4 +1,4 @@
-//! Optimizer and learning-rate schedule of a stage.
+//! Optimizer, precision and learning-rate schedule of a stage.
 
 use llmc_grammar::codes::SCHEDULE_TOO_LONG;
 use llmc_grammar::diagnostic::{Diagnostic, Diagnostics};
@@ -6,7 +6,7 @@ use llmc_grammar::diagnostic::{Diagnostic, Diagnostics};
 use super::super::record::{Read, Record};
 use super::batch::Batch;
 use super::duration::part;
-use crate::plan::{OptimizerPlan, ScheduleKind, SchedulePlan};
+use crate::plan::{LossScaling, OptimizerPlan, Precision, ScheduleKind, SchedulePlan};
 
 /// The update rule.
 pub fn optimizer(record: &Record) -> Option<OptimizerPlan> {
@@ -18,6 +18,22 @@ pub fn optimizer(record: &Record) -> Option<OptimizerPlan> {
         weight_decay: call.number("weight_decay")?,
         decay_all: call.bool("decay_all")?,
         clip_norm: call.optional("clip_norm", Read::number)?,
+    })
+}
+
+/// How exactly it computes.
+pub fn precision(record: &Record) -> Option<Precision> {
+    let call = record.call("precision")?;
+    Some(match call.form.name {
+        "tf32" => Precision::Tf32,
+        "bf16" => Precision::Bf16,
+        "fp16" => Precision::Fp16(LossScaling {
+            initial: call.number("scale")?,
+            growth: call.number("growth")?,
+            backoff: call.number("backoff")?,
+            interval: call.integer("interval")?,
+        }),
+        _ => Precision::F32,
     })
 }
 

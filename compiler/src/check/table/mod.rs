@@ -8,6 +8,7 @@ mod data;
 mod extend;
 mod mixture;
 mod objective;
+mod precision;
 mod process;
 mod range;
 mod scaling;

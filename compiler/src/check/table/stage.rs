@@ -3,6 +3,7 @@
 use super::super::units::Dimension;
 use super::extend::EXTENSIONS;
 use super::objective::OBJECTIVES;
+use super::precision::PRECISIONS;
 use super::{Field, Form, Presence, Range, Type};
 
 /// `stage NAME [from BASE] { ... }`
@@ -131,11 +132,11 @@ pub static STAGE: Form = Form {
         },
         Field {
             name: "precision",
-            ty: Type::Call(&[&F32, &TF32]),
+            ty: Type::Call(PRECISIONS),
             presence: Presence::Default("f32"),
-            doc: "How exactly the stage computes. Weights, activations and sums are 32-bit floats either way; the processor \
-                  computes in f32 whatever is allowed.",
-            example: "tf32",
+            doc: "How exactly the stage computes. Weights, their gradients, moments, statistics, losses and all sums are 32-bit \
+                  floats in each; a processor computes in f32, and rounds where a card would keep 16 bits.",
+            example: "bf16",
         },
         Field {
             name: "seed",
@@ -304,17 +305,6 @@ static ROWS: Form = Form {
     name: "rows",
     doc: "Rows of `sequence_length` tokens are shuffled, the tokens in a row are not.",
     example: "rows",
-    positional: 0,
-    fields: &[],
-};
-
-static F32: Form = Form { name: "f32", doc: "32-bit floats throughout.", example: "f32", positional: 0, fields: &[] };
-
-static TF32: Form = Form {
-    name: "tf32",
-    doc: "A card may round the operands of matrix products to 10 bits of mantissa, which its tensor cores multiply \
-          many times as fast (NVIDIA's TF32); sums stay in f32.",
-    example: "tf32",
     positional: 0,
     fields: &[],
 };

@@ -42,6 +42,8 @@ __device__ void adamw(
     const float *gradient, const float *learning_rate, const float *gradient_scale, const float *step, float *weight,
     float *first, float *second, u64 count
 ) {
+    // A step that is left out.
+    if (*gradient_scale == 0.0f) return;
     __shared__ float shared[3];
     if (threadIdx.x == 0) {
         const double rate = *learning_rate, t = static_cast<double>(*step) + 1.0;

@@ -57,6 +57,19 @@ impl Parts<'_> {
     }
 
     pub(super) fn adamw(&mut self, constants: &AdamConstants, output: AdamOutput) -> Id {
+        let [weight, first, second, _, _, gradient_scale, _] = self.inputs[..] else {
+            unreachable!("the type check asks for seven operands")
+        };
+        let before = match output {
+            AdamOutput::Weight => weight,
+            AdamOutput::FirstMoment => first,
+            AdamOutput::SecondMoment => second,
+        };
+        let after = self.adamw_step(constants, output);
+        self.build.select(gradient_scale, after, before)
+    }
+
+    fn adamw_step(&mut self, constants: &AdamConstants, output: AdamOutput) -> Id {
         let [weight, first, second, gradient, learning_rate, gradient_scale, step] = self.inputs[..] else {
             unreachable!("the type check asks for seven operands")
         };

@@ -20,6 +20,14 @@ pub(super) fn evaluate(op: &Op, inputs: &[&Tensor]) -> Vec<f32> {
 fn adamw(constants: &AdamConstants, output: AdamOutput, inputs: &[&Tensor]) -> Vec<f32> {
     let AdamConstants { beta1, beta2, epsilon, weight_decay } = *constants;
     let (learning_rate, gradient_scale, step) = (scalar(inputs[4]), scalar(inputs[5]), scalar(inputs[6]) + 1.0);
+    if gradient_scale == 0.0 {
+        let operand = match output {
+            AdamOutput::Weight => 0,
+            AdamOutput::FirstMoment => 1,
+            AdamOutput::SecondMoment => 2,
+        };
+        return floats(inputs[operand]).to_vec();
+    }
     let value = |i: usize| {
         let [weight, first, second, gradient] = [0, 1, 2, 3].map(|operand| f64::from(floats(inputs[operand])[i]));
         let gradient = gradient * gradient_scale;

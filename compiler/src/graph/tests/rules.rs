@@ -65,7 +65,7 @@ fn matrices_tables_and_norms() {
     refused(&matmul, &f32s(&[&[3], &[3]]), "two or more dimensions");
     refused(&matmul, &f32s(&[&[2, 3, 4], &[5, 4]]), "both as many");
     refused(&matmul, &f32s(&[&[2, 3, 4], &[3, 5, 4]]), "the leading dimensions differ");
-    refused(&matmul, &[Type::f32(&[2, 4]), Type::i32(&[3, 4])], "operand 1 must be of f32");
+    refused(&matmul, &[Type::f32(&[2, 4]), Type::i32(&[3, 4])], "operand 1 must be of floats");
     refused(&Op::Gather, &f32s(&[&[5, 2], &[3]]), "operand 1 must be of i32");
     refused(&Op::Gather, &[Type::f32(&[5]), Type::i32(&[3])], "operand 0 must have 2 dimensions");
     let scatter = Op::ScatterAdd { rows: 4 };

@@ -199,6 +199,19 @@ pub fn round_bf16(x: f32) -> f32 {
     if x.is_nan() { x } else { rounded }
 }
 
+/// The nearest IEEE half precision number, of two equally near ones the even one; from 65520 on infinity.
+#[inline(always)]
+pub fn round_f16(x: f32) -> f32 {
+    let (sign, size) = (x.to_bits() & 0x8000_0000, x.to_bits() & 0x7fff_ffff);
+    let normal = f32::from_bits(size.wrapping_add(0xfff + ((size >> 13) & 1)) & 0xffff_e000);
+    // Below the normal numbers there are units of 2^-24, the weight of the last place of 0.5.
+    let tiny = (f32::from_bits(size) + 0.5) - 0.5;
+    let rounded = if size < 0x3880_0000 { tiny } else { normal };
+    let rounded = if size >= 0x477f_f000 { f32::INFINITY } else { rounded };
+    let rounded = f32::from_bits(rounded.to_bits() | sign);
+    if x.is_nan() { x } else { rounded }
+}
+
 /// 1 if `a > b`, else 0.
 #[inline(always)]
 pub fn greater(a: f32, b: f32) -> f32 {

@@ -57,6 +57,10 @@ struct Adam {
 /// `(gradient, learning_rate, gradient_scale, step) -> (weight, first, second)` in place
 /// (Loshchilov and Hutter 2019, algorithm 2).
 pub fn adamw(operands: &mut Operands<'_>, pool: &Pool, constants: &AdamConstants) {
+    // A step that is left out.
+    if operands.scalar(2) == 0.0 {
+        return;
+    }
     let gradient = operands.slice(0);
     let learning_rate = f64::from(operands.scalar(1));
     let step = f64::from(operands.scalar(3)) + 1.0;

@@ -158,7 +158,8 @@ impl TileProgram {
                 Act::Greater(a, b) => greater(out, find(a), find(b)),
                 Act::Select(condition, a, b) => select(out, find(condition), find(a), find(b)),
                 Act::Round(DType::Bf16, x) => round_bf16(out, find(x)),
-                Act::Round(dtype, x) => round(dtype, out, find(x)),
+                Act::Round(DType::F16, x) => round_f16(out, find(x)),
+                Act::Round(DType::F32 | DType::I32, x) => out.copy_from_slice(find(x)),
             }
         }
     }
@@ -261,10 +262,12 @@ vectorised! {
     }
 }
 
-/// To the nearest number of a 16-bit type, ties to even.
-fn round(dtype: DType, out: &mut [f32], x: &[f32]) {
-    for (out, &x) in out.iter_mut().zip(x) {
-        *out = dtype.round(x);
+vectorised! {
+    /// To the nearest half precision number, ties to even.
+    fn round_f16(out: &mut [f32], x: &[f32]) {
+        for (out, &x) in out.iter_mut().zip(x) {
+            *out = math::round_f16(x);
+        }
     }
 }
 

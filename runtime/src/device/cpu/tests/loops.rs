@@ -188,3 +188,35 @@ fn integers_are_copied() {
     let expected: Vec<f32> = ids.iter().map(|&id| id as f32).collect();
     assert_eq!(found, [expected.clone(), expected]);
 }
+
+#[test]
+fn halves_are_rounded_as_the_types_say() {
+    // Every half precision number, the middle of it and its neighbour, and what lies next to that.
+    for bits in 0..0x7c00u32 {
+        let low = DType::F16.round(half(bits));
+        let middle = (low + half(bits + 1).min(65536.0)) / 2.0;
+        for x in [low, middle, f32::from_bits(middle.to_bits() + 1), f32::from_bits(middle.to_bits() - 1)] {
+            assert_eq!(math::round_f16(x).to_bits(), DType::F16.round(x).to_bits(), "{x:e}");
+            assert_eq!(math::round_f16(-x).to_bits(), DType::F16.round(-x).to_bits(), "{x:e}");
+        }
+    }
+    let stream = llmc_compiler::random::Stream::new(7, 1);
+    for index in 0..200_000 {
+        let x = f32::from_bits((stream.uniform(index) * 16_777_216.0) as u32 * 256 + 0x7f);
+        for x in [x, f32::INFINITY, f32::NAN, 1e-30, 0.0] {
+            let (ours, theirs) = (math::round_bf16(x), DType::Bf16.round(x));
+            assert!(ours.to_bits() == theirs.to_bits() || (ours.is_nan() && theirs.is_nan()), "{x:e}");
+            let (ours, theirs) = (math::round_f16(x), DType::F16.round(x));
+            assert!(ours.to_bits() == theirs.to_bits() || (ours.is_nan() && theirs.is_nan()), "{x:e}");
+        }
+    }
+}
+
+/// The half precision number of these bits, by its definition.
+fn half(bits: u32) -> f32 {
+    let (exponent, fraction) = ((bits >> 10) as i32, (bits & 0x3ff) as f32);
+    match exponent {
+        0 => fraction * 2f32.powi(-24),
+        _ => (1.0 + fraction / 1024.0) * 2f32.powi(exponent - 15),
+    }
+}

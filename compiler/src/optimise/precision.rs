@@ -75,6 +75,12 @@ fn rounded(graph: &Graph, order: &[Id]) -> Vec<bool> {
             }
         }
     }
+    for &id in order.iter().rev().filter(|&&id| is_sum(graph, id)) {
+        if rounded[id.index()] {
+            let terms = graph.inputs(id).into_iter().filter(|&term| is_partial_sum(graph, term));
+            terms.for_each(|term| rounded[term.index()] = true);
+        }
+    }
     rounded
 }
 
@@ -187,25 +193,25 @@ fn takes_short(op: &Op, operand: usize) -> bool {
     }
 }
 
-/// Whether a value is a term of a sum that kernels add up in place, which needs the precision of f32: a product added to a
-/// product, the gradient of a normalisation added to what comes past it.
+/// Whether a value is the gradient of a normalisation that its kernel adds to what comes past it: only the sum is kept.
 fn is_summed_up(graph: &Graph, id: Id) -> bool {
-    let adds = |op: &Op| matches!(op, Op::MatMul { .. } | Op::ScatterAdd { .. } | Op::RoutedOuter { .. });
-    let is_sum = |id: Id| *graph.op(id) == Op::Binary(BinaryFunction::Add);
     let users = graph.users(id);
     let [sum] = users.as_slice() else { return false };
     let is_output = graph.outputs().iter().any(|(_, value)| *value == id);
-    if is_output || !is_sum(*sum) || graph.ty(*sum).shape != graph.ty(id).shape {
-        return false;
-    }
-    match graph.op(id) {
-        Op::LayerNormGrad { .. } | Op::RmsNormGrad { .. } => true,
-        Op::MatMul { .. } => graph.inputs(*sum).into_iter().any(|other| {
-            let sums_products = |id: Id| is_sum(id) && graph.inputs(id).into_iter().any(|term| adds(graph.op(term)));
-            other != id && (adds(graph.op(other)) || sums_products(other))
-        }),
-        _ => false,
-    }
+    matches!(graph.op(id), Op::LayerNormGrad { .. } | Op::RmsNormGrad { .. })
+        && !is_output
+        && is_sum(graph, *sum)
+        && graph.ty(*sum).shape == graph.ty(id).shape
+}
+
+fn is_sum(graph: &Graph, id: Id) -> bool {
+    *graph.op(id) == Op::Binary(BinaryFunction::Add)
+}
+
+/// Whether a sum is one of products and nothing but a term of a larger sum: it grows in the memory of that sum.
+fn is_partial_sum(graph: &Graph, id: Id) -> bool {
+    let of_product = |term: Id| matches!(graph.op(term), Op::MatMul { .. });
+    is_sum(graph, id) && graph.users(id).len() == 1 && graph.inputs(id).into_iter().any(of_product)
 }
 
 /// Which values become gradients of weights, or parts of such, by index of the node.
@@ -220,7 +226,7 @@ fn gradients_of_weights(graph: &Graph, order: &[Id]) -> Vec<bool> {
         match graph.op(id) {
             Op::AdamW { .. } => marked[inputs[3].index()] = true,
             Op::SumSquares => marked[inputs[0].index()] = true,
-            op if marked[id.index()] && (moves(op) || *op == Op::Binary(BinaryFunction::Add)) => {
+            op if marked[id.index()] && (moves(op) || is_sum(graph, id)) => {
                 inputs.iter().for_each(|input| marked[input.index()] = true);
             }
             _ => {}

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::graph::{Graph, Target};
 use crate::op::{Op, Type};
-use crate::plan::{DType, Origin};
+use crate::plan::{BinaryFunction, DType, Origin};
 
 /// Index of a value: its place in topological order.
 pub(super) type ValueId = usize;
@@ -69,7 +69,7 @@ impl Flow {
             let op = &self.values[kernel].op;
             // The logits of a loss computed in chunks stay as they are rather than all in memory.
             let absorbed = match halves {
-                Halves::Kept => op.has_kernel(),
+                Halves::Kept => op.has_kernel() || self.sums_products(kernel, dtype),
                 Halves::Widened => matches!(op, Op::CrossEntropyGrad(_)) || self.are_logits(id),
             };
             if absorbed && self.uses[kernel] == 1 {
@@ -86,6 +86,17 @@ impl Flow {
             }
         }
         self.drop_dead();
+    }
+
+    /// Whether a value is a sum of two 16-bit values of which one is a product, whose kernel can add to the other in place.
+    fn sums_products(&self, id: ValueId, dtype: DType) -> bool {
+        let Value { op, ty, inputs, .. } = &self.values[id];
+        let is_term = |term: &ValueId| {
+            let term = &self.values[*term].ty;
+            term.shape == ty.shape && term.dtype == dtype
+        };
+        let is_product = |term: &ValueId| matches!(self.values[*term].op, Op::MatMul { .. }) && self.uses[*term] == 1;
+        *op == Op::Binary(BinaryFunction::Add) && inputs.iter().all(is_term) && inputs.iter().any(is_product)
     }
 
     /// Whether a value is a rounded product that only a loss reads.

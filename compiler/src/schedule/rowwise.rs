@@ -85,11 +85,19 @@ fn added_gradient(
     let add = steps[now].as_ref()?;
     let Kernel::Loop(body) = &add.kernel else { return None };
     let sum = [Instruction::Load(0), Instruction::Load(1), Instruction::Binary(BinaryFunction::Add, 0, 1)];
-    let (true, [2], [result], [left, right]) =
-        (body.instructions == sum, body.results.as_slice(), add.writes.as_slice(), add.reads.as_slice())
-    else {
+    let ([result], [left, right]) = (add.writes.as_slice(), add.reads.as_slice()) else { return None };
+    // Rounded as the memory of the sum is, or not at all.
+    let kept = draft.buffers[result.buffer].dtype;
+    let (instructions, rounding) = body.instructions.split_at_checked(sum.len())?;
+    let is_sum = instructions == sum
+        && match (rounding, body.results.as_slice()) {
+            ([], [2]) => true,
+            ([Instruction::Round(dtype, 2)], [3]) => *dtype == kept,
+            _ => false,
+        };
+    if !is_sum {
         return None;
-    };
+    }
     for (gradient, term) in [(left, right), (right, left)] {
         let Some(before) = writer(steps, now, gradient.buffer) else { continue };
         let Some(step) = &steps[before] else { continue };
@@ -111,7 +119,8 @@ fn added_gradient(
             && result.is_contiguous()
             && result.elements() == draft.buffers[result.buffer].elements
             && writer(steps, now, result.buffer).is_none();
-        let same_kind = draft.buffers[result.buffer].kind == draft.buffers[term.buffer].kind;
+        let term_buffer = &draft.buffers[term.buffer];
+        let same_kind = (kept, draft.buffers[result.buffer].kind) == (term_buffer.dtype, term_buffer.kind);
         let unread = step.reads.iter().all(|read| !meet(memory, read, term));
         if asks && step.writes[0] == *gradient && fresh && same_kind && unread && used_up(gradient) && used_up(term) {
             return Some((before, result.clone(), term.clone()));

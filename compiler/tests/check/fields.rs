@@ -11,6 +11,7 @@ use super::world::{Files, rendered};
 const TEXT: &str = include_str!("../plans/every_field.recipe");
 const TOKENS: &str = include_str!("../plans/token_ids.recipe");
 const RANDOM: &str = include_str!("../plans/random_tokens.recipe");
+const PRECISION: &str = include_str!("../plans/precision.recipe");
 const OBJECTIVES: &str = include_str!("../plans/objectives.recipe");
 const CURATION: &str = include_str!("../plans/curation.recipe");
 const TOKENIZERS: &str = include_str!("../plans/tokenizers.recipe");
@@ -131,6 +132,10 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
     ("stage.shuffle", TEXT, "shuffle         = none", ""),
     ("stage.packing", TEXT, "packing         = pad", ""),
     ("stage.precision", TEXT, "seed            = 42", "seed            = 42\n  precision       = tf32"),
+    ("fp16.scale", PRECISION, "interval: 500", "interval: 500, scale: 1024"),
+    ("fp16.growth", PRECISION, "interval: 500", "interval: 500, growth: 1.5"),
+    ("fp16.backoff", PRECISION, "interval: 500", "interval: 500, backoff: 0.25"),
+    ("fp16.interval", PRECISION, "interval: 500", "interval: 100"),
     ("stage.seed", TEXT, "seed            = 42", ""),
     ("stage.freeze", FROZEN, "freeze = [\"transformer.wte.weight\", \"transformer.h.0.*\"]", ""),
     ("stage.init", DIRECTORY, "init            = hf(\"models/tiny\")", ""),

@@ -57,7 +57,8 @@ impl Training<'_> {
             let metrics = self.advance(&result, seconds);
             let step = metrics.step;
             if let Some(StepScaling { scale, skipped: true }) = result.scaling {
-                progress.note(&format!("step {step}: left out, gradients overflow at a loss scale of {}", scale as f32));
+                progress
+                    .note(&format!("step {step}: left out, gradients overflow at a loss scale of {}", scale as f32));
             }
             let is_last = step == stage.steps;
             let metrics = if is_last || is_due(stage.evaluate_every, step) {

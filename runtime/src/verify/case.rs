@@ -134,11 +134,14 @@ impl Case {
         program
     }
 
-    /// The coarsest type that the kernel, or one that it needs, writes: its results may be a unit of it apart.
-    pub fn coarsest(&self) -> DType {
+    /// How far rounding alone may move a result: a unit of the coarsest type that is written, by each step.
+    pub fn unit(&self) -> f64 {
         let own = self.program.steps.iter().filter(|step| !is_input(&self.program, step));
-        let types = own.flat_map(|step| &step.writes).map(|view| self.program.buffers[view.buffer].dtype);
-        types.max_by(|a, b| unit(*a).total_cmp(&unit(*b))).unwrap_or(DType::F32)
+        let coarsest = |step: &Step| {
+            let types = step.writes.iter().map(|view| self.program.buffers[view.buffer].dtype);
+            types.map(unit).fold(0.0, f64::max)
+        };
+        own.map(coarsest).sum()
     }
 
     /// Random operands: the same for the same seed and number.
@@ -196,7 +199,7 @@ impl Fill {
 }
 
 /// The distance of neighbouring numbers around 1, where results may differ by it; 0 where they differ by sums' order alone.
-pub(super) fn unit(dtype: DType) -> f64 {
+fn unit(dtype: DType) -> f64 {
     match dtype {
         DType::F32 | DType::I32 => 0.0,
         DType::Bf16 => 2f64.powi(-7),

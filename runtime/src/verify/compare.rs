@@ -1,6 +1,6 @@
 //! Runs cases on two devices and measures how far apart their results are.
 
-use super::case::{Case, unit};
+use super::case::Case;
 use crate::device::{Device, DeviceError, HostTensor};
 
 /// Share of a result's size that rounding may move it by. Sums of thousands of terms in another order stay well below. Where 16-bit
@@ -40,7 +40,7 @@ pub fn compare(
         tested.run(number, &inputs)?;
         trusted.run(number, &inputs)?;
         let step = case.program.steps.last();
-        let tolerance = TOLERANCE + unit(case.coarsest());
+        let tolerance = TOLERANCE + case.unit();
         let mut difference = Difference {
             kernel: step.map_or("", |step| step.kernel.name()),
             case: case.name.clone(),

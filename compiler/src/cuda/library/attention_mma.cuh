@@ -19,12 +19,12 @@ constexpr float SCORE_UNIT = IS_PLAIN<P> ? P::scale : 1.0f;
 
 // A rectangle of queries and keys: whether any is seen by its place, and whether all are seen for sure.
 template <class P>
-__device__ __forceinline__ bool meets(i64 query, i64 last_query, i64 key, i64 last_key) {
+__device__ __forceinline__ bool meets(int query, int last_query, int key, int last_key) {
     return last_key >= first_key<P>(query) && key < end_of_keys<P>(last_query);
 }
 
 template <class P>
-__device__ __forceinline__ bool sees_all(i64 query, i64 last_query, i64 key, i64 last_key) {
+__device__ __forceinline__ bool sees_all(int query, int last_query, int key, int last_key) {
     return !P::documents && P::order == 0 && last_query < P::queries && key >= first_key<P>(last_query) &&
            last_key < end_of_keys<P>(query);
 }
@@ -35,16 +35,14 @@ struct Columns {
 };
 
 template <class P>
-__device__ __forceinline__ Columns columns(bool is_row, i64 begin, i64 end, i64 start) {
-    const int from = begin <= start ? 0 : begin - start < P::tile ? static_cast<int>(begin - start) : P::tile;
-    const int to = end <= start ? 0 : end - start < P::tile ? static_cast<int>(end - start) : P::tile;
-    return {from, is_row ? to : 0};
+__device__ __forceinline__ Columns columns(bool is_row, i64 begin, i64 end, int start) {
+    return {static_cast<int>(begin) - start, is_row ? static_cast<int>(end) - start : 0};
 }
 
 // What becomes of a product of query and key: not seen, it is -inf.
 template <class P, class Bias>
 __device__ __forceinline__ float scored(
-    const Further<Bias> &f, int batch, int head, i64 query, i64 key, float product, bool seen_by_place, bool all_seen
+    const Further<Bias> &f, int batch, int head, int query, int key, float product, bool seen_by_place, bool all_seen
 ) {
     constexpr bool BY_PLACE = !P::documents && P::order == 0;
     if (!all_seen && !(BY_PLACE ? seen_by_place : sees<P>(f, batch, 0, query, key))) return -infinity();
@@ -62,19 +60,19 @@ __device__ void attention_mma(const T *q, const T *k, const T *v, T *out, float 
     const int head = blockIdx.x / blocks % P::heads, batch = blockIdx.x / blocks / P::heads;
     const int group = head / (P::heads / P::groups);
     // Blocks with the most to do begin first.
-    const i64 first = static_cast<i64>(P::causal ? blocks - 1 - place : place) * ROWS;
-    const i64 last = first + ROWS < P::queries ? first + ROWS - 1 : P::queries - 1;
+    const int first = (P::causal ? blocks - 1 - place : place) * ROWS;
+    const int last = first + ROWS < P::queries ? first + ROWS - 1 : P::queries - 1;
     const int lane = threadIdx.x % WARP, warp_row = threadIdx.x / WARP * GROUPS * 16;
-    const i64 warp_first = first + warp_row, warp_last = warp_first + GROUPS * 16 - 1;
+    const int warp_first = first + warp_row, warp_last = warp_first + GROUPS * 16 - 1;
 
     const auto keys_of = [&](int turn) { return tiles + turn * TILE * (P::depth + P::width); };
     const auto values_of = [&](int turn) { return keys_of(turn) + TILE * P::depth; };
-    const auto fill = [&](int turn, i64 start) {
-        copy_rows<TILE, P::depth, THREADS>(keys_of(turn), k, start, P::keys, [&](i64 s) { return P::k(batch, s, group); });
-        copy_rows<TILE, P::width, THREADS>(values_of(turn), v, start, P::keys, [&](i64 s) { return P::v(batch, s, group); });
+    const auto fill = [&](int turn, int start) {
+        copy_rows<TILE, P::depth, THREADS>(keys_of(turn), k, start, P::keys, [&](int s) { return P::k(batch, s, group); });
+        copy_rows<TILE, P::width, THREADS>(values_of(turn), v, start, P::keys, [&](int s) { return P::v(batch, s, group); });
     };
-    const i64 begin = first_key<P>(first), end = end_of_keys<P>(last);
-    copy_rows<ROWS, P::depth, THREADS>(queries, q, first, P::queries, [&](i64 t) { return P::q(batch, t, head); });
+    const int begin = first_key<P>(first), end = end_of_keys<P>(last);
+    copy_rows<ROWS, P::depth, THREADS>(queries, q, first, P::queries, [&](int t) { return P::q(batch, t, head); });
     if (begin < end) fill(0, begin);
     copies_done();
     __syncthreads();
@@ -87,7 +85,7 @@ __device__ void attention_mma(const T *q, const T *k, const T *v, T *out, float 
     for (int half = 0; half < 2 * GROUPS; ++half) largest[half] = -infinity();
     int turn = 0;
 #pragma unroll 1
-    for (i64 start = begin; start < end; start += TILE, turn ^= 1) {
+    for (int start = begin; start < end; start += TILE, turn ^= 1) {
         if (start > begin) {
             copies_done();
             __syncthreads();
@@ -100,7 +98,7 @@ __device__ void attention_mma(const T *q, const T *k, const T *v, T *out, float 
         if (!IS_PLAIN<P> || !all_seen) {
 #pragma unroll
             for (int half = 0; half < 2 * GROUPS; ++half) {
-                const i64 query = warp_first + half * 8 + lane / 4;
+                const int query = warp_first + half * 8 + lane / 4;
                 const Columns seen = columns<P>(query < P::queries, first_key<P>(query), end_of_keys<P>(query), start);
 #pragma unroll
                 for (int each = 0; each < TILE / 4; ++each) {
@@ -146,11 +144,11 @@ __device__ void attention_mma(const T *q, const T *k, const T *v, T *out, float 
 #pragma unroll
     for (int half = 0; half < 2 * GROUPS; ++half) total[half] = lanes_sum<4>(total[half]);
     const auto factor = [&](int half) { return total[half] == 0.0f ? 0.0f : 1.0f / total[half]; };
-    store_rows<T, P::width>(out, sums, warp_first, P::queries, [&](i64 t) { return P::out(batch, t, head); }, factor);
+    store_rows<T, P::width>(out, sums, warp_first, P::queries, [&](int t) { return P::out(batch, t, head); }, factor);
     if constexpr (P::has_stats) {
 #pragma unroll
         for (int half = 0; half < 2 * GROUPS; ++half) {
-            const i64 query = warp_first + half * 8 + lane / 4;
+            const int query = warp_first + half * 8 + lane / 4;
             if (lane % 4 != 0 || query >= P::queries) continue;
             stats[(static_cast<i64>(batch) * P::heads + head) * P::queries + query] =
                 largest[half] * SCORE_UNIT<P> + logf(total[half]);

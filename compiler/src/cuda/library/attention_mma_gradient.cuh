@@ -18,19 +18,19 @@ __device__ __forceinline__ i64 end_of_queries(i64 key) {
 template <class P, bool HAS_GRADIENTS, bool ROWS_ARE_KEYS, int GROUPS, class Bias, class Numbers>
 __device__ __forceinline__ void weigh(
     float (&products)[GROUPS][P::tile / 8][4], float (&dweights)[GROUPS][P::tile / 8][4], const Further<Bias> &f, int batch,
-    int head, i64 first, i64 start, bool all_seen, Numbers numbers
+    int head, int first, int start, bool all_seen, Numbers numbers
 ) {
     const int lane = threadIdx.x % WARP;
 #pragma unroll
     for (int half = 0; half < 2 * GROUPS; ++half) {
-        const i64 row = first + half * 8 + lane / 4;
+        const int row = first + half * 8 + lane / 4;
         const Columns seen = ROWS_ARE_KEYS
             ? columns<P>(row < P::keys, first_query<P>(row), end_of_queries<P>(row), start)
             : columns<P>(row < P::queries, first_key<P>(row), end_of_keys<P>(row), start);
 #pragma unroll
         for (int each = 0; each < P::tile / 4; ++each) {
             const int column = each / 2 * 8 + lane % 4 * 2 + each % 2, part = half % 2 * 2 + each % 2;
-            const i64 query = ROWS_ARE_KEYS ? start + column : row, key = ROWS_ARE_KEYS ? row : start + column;
+            const int query = ROWS_ARE_KEYS ? start + column : row, key = ROWS_ARE_KEYS ? row : start + column;
             float &product = products[half / 2][each / 2][part], &dweight = dweights[half / 2][each / 2][part];
             const bool by_place = column >= seen.begin && column < seen.end;
             const float x = scored<P>(f, batch, head, query, key, product, by_place, all_seen);
@@ -58,25 +58,26 @@ __device__ void attention_mma_gradient_queries(
     const int blocks = (P::queries + ROWS - 1) / ROWS, place = blockIdx.x % blocks;
     const int head = blockIdx.x / blocks % P::heads, batch = blockIdx.x / blocks / P::heads;
     const int group = head / (P::heads / P::groups);
-    const i64 first = static_cast<i64>(P::causal ? blocks - 1 - place : place) * ROWS;
-    const i64 last = first + ROWS < P::queries ? first + ROWS - 1 : P::queries - 1;
+    const int first = (P::causal ? blocks - 1 - place : place) * ROWS;
+    const int last = first + ROWS < P::queries ? first + ROWS - 1 : P::queries - 1;
     const int lane = threadIdx.x % WARP, warp_row = threadIdx.x / WARP * GROUPS * 16;
-    const i64 warp_first = first + warp_row, warp_last = warp_first + GROUPS * 16 - 1;
+    const int warp_first = first + warp_row, warp_last = warp_first + GROUPS * 16 - 1;
 
     const auto keys_of = [&](int turn) { return tiles + turn * TILE * (P::depth + P::width); };
     const auto values_of = [&](int turn) { return keys_of(turn) + TILE * P::depth; };
-    const auto fill = [&](int turn, i64 start) {
-        copy_rows<TILE, P::depth, THREADS>(keys_of(turn), k, start, P::keys, [&](i64 s) { return P::k(batch, s, group); });
-        copy_rows<TILE, P::width, THREADS>(values_of(turn), v, start, P::keys, [&](i64 s) { return P::v(batch, s, group); });
+    const auto fill = [&](int turn, int start) {
+        copy_rows<TILE, P::depth, THREADS>(keys_of(turn), k, start, P::keys, [&](int s) { return P::k(batch, s, group); });
+        copy_rows<TILE, P::width, THREADS>(values_of(turn), v, start, P::keys, [&](int s) { return P::v(batch, s, group); });
     };
-    const i64 begin = first_key<P>(first), end = end_of_keys<P>(last);
-    copy_rows<ROWS, P::depth, THREADS>(queries, q, first, P::queries, [&](i64 t) { return P::q(batch, t, head); });
-    copy_rows<ROWS, P::width, THREADS>(douts, dout, first, P::queries, [&](i64 t) { return P::dout(batch, t, head); });
+    const int begin = first_key<P>(first), end = end_of_keys<P>(last);
+    copy_rows<ROWS, P::depth, THREADS>(queries, q, first, P::queries, [&](int t) { return P::q(batch, t, head); });
+    copy_rows<ROWS, P::width, THREADS>(douts, dout, first, P::queries, [&](int t) { return P::dout(batch, t, head); });
     if (begin < end) fill(0, begin);
     float2 numbers[2 * GROUPS];
 #pragma unroll
     for (int half = 0; half < 2 * GROUPS; ++half) {
-        const i64 query = warp_first + half * 8 + lane / 4, number = (static_cast<i64>(batch) * P::heads + head) * P::queries + query;
+        const int query = warp_first + half * 8 + lane / 4;
+        const i64 number = (static_cast<i64>(batch) * P::heads + head) * P::queries + query;
         numbers[half] = query < P::queries ? make_float2(stats[number], delta[number]) : make_float2(0.0f, 0.0f);
     }
     copies_done();
@@ -89,7 +90,7 @@ __device__ void attention_mma_gradient_queries(
     float sums[GROUPS][P::depth / 8][4] = {};
     int turn = 0;
 #pragma unroll 1
-    for (i64 start = begin; start < end; start += TILE, turn ^= 1) {
+    for (int start = begin; start < end; start += TILE, turn ^= 1) {
         if (start > begin) {
             copies_done();
             __syncthreads();
@@ -106,7 +107,7 @@ __device__ void attention_mma_gradient_queries(
         add_rows<T, P::depth>(sums, gradients, keys_of(turn));
     }
     store_rows<T, P::depth>(
-        dq, sums, warp_first, P::queries, [&](i64 t) { return P::dq(batch, t, head); }, [](int) { return P::scale; }
+        dq, sums, warp_first, P::queries, [&](int t) { return P::dq(batch, t, head); }, [](int) { return P::scale; }
     );
 }
 
@@ -123,22 +124,22 @@ __device__ void attention_mma_gradient_keys(
     float *const numbers = reinterpret_cast<float *>(tiles + 2 * TILE * (P::depth + P::width));
     const int blocks = (P::keys + ROWS - 1) / ROWS;
     const int group = blockIdx.x / blocks % P::groups, batch = blockIdx.x / blocks / P::groups;
-    const i64 first = static_cast<i64>(blockIdx.x % blocks) * ROWS;
-    const i64 last = first + ROWS < P::keys ? first + ROWS - 1 : P::keys - 1;
+    const int first = blockIdx.x % blocks * ROWS;
+    const int last = first + ROWS < P::keys ? first + ROWS - 1 : P::keys - 1;
     const int lane = threadIdx.x % WARP, warp_row = threadIdx.x / WARP * GROUPS * 16;
-    const i64 warp_first = first + warp_row, warp_last = warp_first + GROUPS * 16 - 1;
+    const int warp_first = first + warp_row, warp_last = warp_first + GROUPS * 16 - 1;
 
     // Queries that see some key of the block by their place.
-    const i64 begin = first_query<P>(first), end = end_of_queries<P>(last);
-    const int steps = begin < end ? static_cast<int>((end - begin + TILE - 1) / TILE) : 0;
+    const int begin = first_query<P>(first), end = end_of_queries<P>(last);
+    const int steps = begin < end ? (end - begin + TILE - 1) / TILE : 0;
 
     const auto queries_of = [&](int turn) { return tiles + turn * TILE * (P::depth + P::width); };
     const auto douts_of = [&](int turn) { return queries_of(turn) + TILE * P::depth; };
     const auto fill = [&](int step) {
         const int head = group * MEMBERS + step / steps, turn = step % 2;
-        const i64 start = begin + static_cast<i64>(step % steps) * TILE;
-        copy_rows<TILE, P::depth, THREADS>(queries_of(turn), q, start, P::queries, [&](i64 t) { return P::q(batch, t, head); });
-        copy_rows<TILE, P::width, THREADS>(douts_of(turn), dout, start, P::queries, [&](i64 t) { return P::dout(batch, t, head); });
+        const int start = begin + step % steps * TILE;
+        copy_rows<TILE, P::depth, THREADS>(queries_of(turn), q, start, P::queries, [&](int t) { return P::q(batch, t, head); });
+        copy_rows<TILE, P::width, THREADS>(douts_of(turn), dout, start, P::queries, [&](int t) { return P::dout(batch, t, head); });
         // Statistics of the tile's queries, then their `dout . out`.
         const int at = threadIdx.x % TILE;
         if (threadIdx.x >= 2 * TILE) return;
@@ -146,8 +147,8 @@ __device__ void attention_mma_gradient_keys(
         const i64 number = (static_cast<i64>(batch) * P::heads + head) * P::queries + (is_present ? start + at : 0);
         copy_later<4>(numbers + turn * 2 * TILE + threadIdx.x, (threadIdx.x < TILE ? stats : delta) + number, is_present);
     };
-    copy_rows<ROWS, P::depth, THREADS>(keys, k, first, P::keys, [&](i64 s) { return P::k(batch, s, group); });
-    copy_rows<ROWS, P::width, THREADS>(values, v, first, P::keys, [&](i64 s) { return P::v(batch, s, group); });
+    copy_rows<ROWS, P::depth, THREADS>(keys, k, first, P::keys, [&](int s) { return P::k(batch, s, group); });
+    copy_rows<ROWS, P::width, THREADS>(values, v, first, P::keys, [&](int s) { return P::v(batch, s, group); });
     if (steps > 0) fill(0);
     copies_done();
     __syncthreads();
@@ -165,7 +166,7 @@ __device__ void attention_mma_gradient_keys(
         }
         if (step + 1 < steps * MEMBERS) fill(step + 1);
         const int head = group * MEMBERS + step / steps, turn = step % 2;
-        const i64 start = begin + static_cast<i64>(step % steps) * TILE;
+        const int start = begin + step % steps * TILE;
         if (!meets<P>(start, start + TILE - 1, warp_first, warp_last)) continue;
         float weights[GROUPS][TILE / 8][4] = {}, gradients[GROUPS][TILE / 8][4] = {};
         rows.template multiply<TILE>(weights, queries_of(turn));
@@ -180,12 +181,12 @@ __device__ void attention_mma_gradient_keys(
     }
     if constexpr (P::has_dk) {
         store_rows<T, P::depth>(
-            dk, key_sums, warp_first, P::keys, [&](i64 s) { return P::dk(batch, s, group); }, [](int) { return P::scale; }
+            dk, key_sums, warp_first, P::keys, [&](int s) { return P::dk(batch, s, group); }, [](int) { return P::scale; }
         );
     }
     if constexpr (P::has_dv) {
         store_rows<T, P::width>(
-            dv, value_sums, warp_first, P::keys, [&](i64 s) { return P::dv(batch, s, group); }, [](int) { return 1.0f; }
+            dv, value_sums, warp_first, P::keys, [&](int s) { return P::dv(batch, s, group); }, [](int) { return 1.0f; }
         );
     }
 }

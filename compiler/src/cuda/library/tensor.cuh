@@ -40,7 +40,8 @@ __device__ __forceinline__ void load_transposed(u32 (&to)[4], const void *row) {
                  : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3]) : "r"(shared_address(row)) : "memory");
 }
 
-// Asks for bytes to be copied to shared memory, or for zeros; they are there for this thread after `copies_done`.
+// Asks for bytes to be copied to shared memory, or for zeros if they are not present: then nothing is read. They are there for
+// this thread after `copies_done`.
 template <int BYTES>
 __device__ __forceinline__ void copy_later(void *to, const void *from, bool is_present) {
     const int given = is_present ? BYTES : 0;
@@ -86,14 +87,13 @@ __device__ __forceinline__ int place_in_tile(int row, int column) {
 
 // Asks for rows `first..` of a matrix; rows from `end` on become 0.
 template <int ROWS, int WIDTH, int THREADS, class T, class Row>
-__device__ __forceinline__ void copy_rows(T *to, const T *from, i64 first, i64 end, Row row) {
+__device__ __forceinline__ void copy_rows(T *to, const T *from, int first, int end, Row row) {
     constexpr int PIECES = WIDTH / 8;
 #pragma unroll
     for (int step = 0; step < (ROWS * PIECES + THREADS - 1) / THREADS; ++step) {
         const int index = step * THREADS + threadIdx.x, at = index / PIECES, column = index % PIECES * 8;
         if (ROWS * PIECES % THREADS != 0 && index >= ROWS * PIECES) break;
-        const bool is_present = first + at < end;
-        copy_later<16>(to + place_in_tile<WIDTH>(at, column), from + row(is_present ? first + at : 0) + column, is_present);
+        copy_later<16>(to + place_in_tile<WIDTH>(at, column), from + row(first + at) + column, first + at < end);
     }
 }
 
@@ -177,11 +177,11 @@ __device__ __forceinline__ void add_rows(float (&sums)[GROUPS][WIDTH / 8][4], co
 
 // Writes a warp's rows, of which the first is `first`, each times a factor; rows from `end` on are left out.
 template <class T, int WIDTH, int GROUPS, class Row, class Factor>
-__device__ __forceinline__ void store_rows(T *to, const float (&sums)[GROUPS][WIDTH / 8][4], i64 first, i64 end, Row row, Factor factor) {
+__device__ __forceinline__ void store_rows(T *to, const float (&sums)[GROUPS][WIDTH / 8][4], int first, int end, Row row, Factor factor) {
     const int lane = threadIdx.x % WARP;
 #pragma unroll
     for (int half = 0; half < 2 * GROUPS; ++half) {
-        const i64 at = first + half * 8 + lane / 4;
+        const int at = first + half * 8 + lane / 4;
         if (at >= end) continue;
         const float times = factor(half);
         u32 *words = reinterpret_cast<u32 *>(to + row(at)) + lane % 4;

@@ -112,9 +112,9 @@ __device__ void attention_mma_gradient_queries(
 }
 
 // A block alone adds up all that its keys get, heads and queries in order.
-template <class P, class T, class Bias>
+template <class P, class T, class Dk, class Dv, class Bias>
 __device__ void attention_mma_gradient_keys(
-    const T *q, const T *k, const T *v, const float *stats, const T *dout, const float *delta, T *dk, T *dv,
+    const T *q, const T *k, const T *v, const float *stats, const T *dout, const float *delta, Dk *dk, Dv *dv,
     const Further<Bias> &f
 ) {
     constexpr int GROUPS = P::row_groups, TILE = P::tile, ROWS = BLOCK_ROWS<P>, THREADS = BLOCK_THREADS<P>;

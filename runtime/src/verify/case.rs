@@ -144,6 +144,15 @@ impl Case {
         own.map(coarsest).sum()
     }
 
+    /// How many times as far a single element may be moved. Tensor cores round what attention keeps to itself, and the gradients of
+    /// scores are differences of which little may be left.
+    pub fn spread(&self) -> f64 {
+        match self.program.steps.last().map(|step| &step.kernel) {
+            Some(Kernel::AttentionGrad { .. }) => 4.0,
+            _ => 1.0,
+        }
+    }
+
     /// Random operands: the same for the same seed and number.
     pub fn values(&self, seed: u64, number: u64) -> Vec<Values> {
         let buffers = self.program.buffers.iter().zip(&self.fills).enumerate();

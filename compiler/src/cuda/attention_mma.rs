@@ -61,8 +61,9 @@ impl Tiling {
             (Pass::Forward, ..=64) => (2, if is_plain { 64 } else { 32 }, false),
             (Pass::Forward, _) => (1, 64, false),
             (Pass::Queries | Pass::Keys, ..=64) => (1, 32, true),
-            (Pass::Queries, _) | (Pass::Keys, ..=96) => (1, 32, false),
-            (Pass::Keys, _) => (1, 16, false),
+            (Pass::Queries | Pass::Keys, ..=96) => (1, 32, false),
+            (Pass::Queries, _) if is_plain => (1, 32, false),
+            (Pass::Queries | Pass::Keys, _) => (1, 16, false),
         };
         Tiling { row_groups, tile, is_held }
     }

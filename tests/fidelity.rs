@@ -187,6 +187,34 @@ fn twenty_adamw_steps_agree_with_pytorch() {
     }
 }
 
+#[test]
+fn mixed_precision_trains_as_autocast_does() {
+    // PyTorch keeps other values in 16 bits than llmc: bounds of a few units of the type, of losses and of norms.
+    let bounds = [("bf16", "bf16", 1e-3, 2e-2), ("fp16", "fp16(scale: 1024, interval: 8)", 2e-4, 2e-3)];
+    for reference in references() {
+        let Ok(text) = fs::read(reference.folder.join("precision.json")) else { continue };
+        let logs: Value = serde_json::from_slice(&text).expect("precision.json is JSON");
+        for (name, precision, loss_bound, norm_bound) in bounds {
+            let folder = tempfile::tempdir().expect("a temporary folder");
+            let mut command = reference.command("run", "batches.safetensors");
+            command.arg("--out").arg(folder.path()).arg("--set").arg(format!("train.precision={precision}"));
+            succeed(&mut command);
+            let metrics = fs::read_to_string(folder.path().join("train/metrics.jsonl")).expect("metrics");
+            let log = logs[name].as_array().expect("a log");
+            assert_eq!(metrics.lines().count(), log.len());
+            for (ours, theirs) in metrics.lines().zip(log) {
+                let ours: Value = serde_json::from_str(ours).expect("JSON lines");
+                assert_eq!(ours.get("loss_scale"), theirs.get("loss_scale"), "{ours}");
+                for (key, bound) in [("loss", loss_bound), ("grad_norm", norm_bound)] {
+                    let [found, expected] = [&ours, theirs].map(|line| line[key].as_f64().expect(key));
+                    let what = format!("{} in {name}: {key} {found}", reference.architecture);
+                    assert!((found - expected).abs() <= bound * expected, "{what} against {expected}");
+                }
+            }
+        }
+    }
+}
+
 /// Whether an element is a key's part of a joint bias: GPT-2's hold queries, keys and values one after another, BLOOM's those of
 /// each of its 4 heads. Adding to every key shifts all scores of a row alike, so the true gradient is zero and
 /// Adam turns the rounding noise that is left into steps. `info.json` has how far one float32 run of torch goes that way; another

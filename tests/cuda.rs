@@ -9,10 +9,14 @@ use crate::support::{Workplace, stderr};
 
 /// A small Llama: grouped queries, rotary positions, RMSNorm, SiLU.
 fn llama() -> String {
+    llama_in("f32")
+}
+
+fn llama_in(precision: &str) -> String {
     recipe(
         "llama",
         "llama(vocab: letters.vocab, context: 40, width: 32, depth: 2, heads: 4, kv_heads: 2, hidden: 48)",
-        "",
+        &format!("precision = {precision}\n  "),
     )
 }
 
@@ -144,10 +148,10 @@ fn curve(workplace: &Workplace, out: &str) -> Vec<f64> {
     numbers
 }
 
-fn assert_close(found: &[f64], expected: &[f64]) {
+fn assert_close(found: &[f64], expected: &[f64], tolerance: f64) {
     assert_eq!(found.len(), expected.len());
     for (index, (found, expected)) in found.iter().zip(expected).enumerate() {
-        assert!((found - expected).abs() <= 2e-5 * expected.abs(), "number {index}: {found} instead of {expected}");
+        assert!((found - expected).abs() <= tolerance * expected.abs(), "number {index}: {found} instead of {expected}");
     }
 }
 
@@ -167,7 +171,13 @@ fn every_kernel_agrees_with_the_processor_at_awkward_sizes() {
 
 #[test]
 fn whole_runs_follow_the_processor() {
-    for (name, recipe) in [("tiny", crate::support::RECIPE.to_owned()), ("llama", llama()), ("mixtral", mixtral())] {
+    for (name, recipe, tolerance) in [
+        ("tiny", crate::support::RECIPE.to_owned(), 2e-5),
+        ("llama", llama(), 2e-5),
+        ("mixtral", mixtral(), 2e-5),
+        ("bf16", llama_in("bf16"), 2e-2),
+        ("fp16", llama_in("fp16(scale: 1024)"), 2e-3),
+    ] {
         let workplace = Workplace::new();
         let file = format!("{name}.recipe");
         workplace.write(&file, &recipe);
@@ -186,7 +196,7 @@ fn whole_runs_follow_the_processor() {
             let mut command = with_shim(&workplace, libraries, &list(&words));
             command.env("LLMC_SHIM_ORDER", order);
             succeed(command);
-            assert_close(&curve(&workplace, out), &expected);
+            assert_close(&curve(&workplace, out), &expected, tolerance);
         }
         // The order of threads moves no bit.
         assert_eq!(curve(&workplace, "forward"), curve(&workplace, "reverse"));
@@ -199,7 +209,9 @@ fn kernels_of_recipes_agree_at_their_own_sizes() {
     let workplace = Workplace::new();
     workplace.write("llama.recipe", &llama());
     workplace.write("mixtral.recipe", &mixtral());
-    let recipes = ["tiny.recipe", "llama.recipe", "mixtral.recipe"];
+    workplace.write("bf16.recipe", &llama_in("bf16"));
+    workplace.write("fp16.recipe", &llama_in("fp16(scale: 1024)"));
+    let recipes = ["tiny.recipe", "llama.recipe", "mixtral.recipe", "bf16.recipe", "fp16.recipe"];
     let arguments = [&["check-device"][..], &recipes, &["--device", "cuda"]].concat();
     let text = succeed(with_shim(&workplace, libraries, &arguments));
     assert!(text.contains(" cases, 0 wrong"), "{text}");
@@ -320,7 +332,8 @@ fn launches_can_be_waited_for_one_by_one() {
 fn cuda_c_of_recipes() {
     let workplace = Workplace::new();
     workplace.write("llama.recipe", &llama());
-    for name in ["tiny", "llama"] {
+    workplace.write("llama_bf16.recipe", &llama_in("bf16"));
+    for name in ["tiny", "llama", "llama_bf16"] {
         let text = workplace.succeed(&["emit", &format!("{name}.recipe"), "--after", "cuda"]);
         // The library is there as a file of its own.
         let (_, functions) = text.split_once("// ---- kernels\n").expect("the library, then the kernels");
@@ -341,7 +354,7 @@ fn nvidias_compiler_takes_every_kernel_without_spills() {
     let architectures = "sm_80,sm_90,sm_100";
     let text = succeed(with_shim(&workplace, &libraries, &["check-device", "--compile", architectures]));
     assert_eq!(text.lines().count(), 3, "{text}");
-    for folder in ["recipes", "recipes/architectures", "recipes/bench", "recipes/objectives"] {
+    for folder in ["recipes", "recipes/architectures", "recipes/bench", "recipes/bench/card", "recipes/objectives"] {
         let folder = repository().join(folder);
         let mut recipes: Vec<PathBuf> = std::fs::read_dir(&folder)
             .expect("the recipes")

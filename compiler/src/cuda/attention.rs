@@ -2,9 +2,9 @@
 
 use super::Argument;
 use super::settings::Settings;
-use super::writer::{At, Parameters};
+use super::writer::{At, Parameters, type_name};
 use crate::op::AttentionInput;
-use crate::plan::{AttentionSettings, OrderRule, alibi_slope};
+use crate::plan::{AttentionSettings, DType, OrderRule, alibi_slope};
 
 /// Floats of shared memory that a block has without asking.
 const SHARED: u64 = 12 * 1024;
@@ -108,19 +108,23 @@ fn further(
     {
         for (step, name) in names.into_iter().enumerate() {
             match first {
-                Some(first) => at.integers(parameters, name, &at.read(first + step)?),
+                Some(first) => at.operand(parameters, name, &at.read(first + step)?),
                 None => parameters.absent("const int *", name),
             }
         }
     }
-    match places.bias {
+    let bias = match places.bias {
         Some(bias) => {
             let view = at.read(bias)?;
             settings.places("bias", &view);
             at.operand(parameters, "bias", &view);
+            type_name(at.dtype(&view))
         }
-        None => parameters.absent("const float *", "bias"),
-    }
+        None => {
+            parameters.absent("const float *", "bias");
+            type_name(DType::F32)
+        }
+    };
     if attention.alibi {
         let slope = |head: u64| (alibi_slope(head as usize, heads as usize) as f32).to_bits();
         let data = at.data((0..heads).map(slope).collect());
@@ -138,7 +142,7 @@ fn further(
         None => parameters.absent("const float *", "length"),
     }
     let names = "query_documents, key_documents, query_order, key_order, bias, slopes, length";
-    Ok(format!("    const Further further = {{{names}}};\n"))
+    Ok(format!("    const Further<{bias}> further = {{{names}}};\n"))
 }
 
 /// `(q, k, v, ..) -> (out, stats?)`

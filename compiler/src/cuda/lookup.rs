@@ -6,6 +6,9 @@ use super::settings::Settings;
 use super::writer::{At, Parameters, THREADS};
 use crate::plan::{Pattern, Rotary, RotaryLayout};
 
+/// Columns of a sum over ids that a thread keeps.
+const COLUMNS: u64 = 4;
+
 /// `(table [V, D], ids [..]) -> [.., D]`
 pub(super) fn gather(at: &mut At<'_>) -> Result<(), String> {
     let (table, ids, out) = (at.read(0)?, at.read(1)?, at.write(0)?);
@@ -14,7 +17,7 @@ pub(super) fn gather(at: &mut At<'_>) -> Result<(), String> {
     settings.whole("rows", vocab).whole("table_row", table.strides[0]).elements("ids", &ids).rows("out", &out);
     let mut parameters = Parameters::default();
     at.operand(&mut parameters, "table", &table);
-    at.integers(&mut parameters, "ids", &ids);
+    at.operand(&mut parameters, "ids", &ids);
     at.result(&mut parameters, "out", &out);
     at.fault(&mut parameters);
     at.template("gather", "gather", &settings, threads(width), [ids.elements(), 1], parameters)
@@ -26,18 +29,24 @@ pub(super) fn scatter_add(at: &mut At<'_>, accumulate: bool) -> Result<(), Strin
     let (width, vocab) = rows(&out);
     let mut settings = Settings::default();
     settings.small("threads", THREADS).whole("width", width).whole("rows", vocab).whole("count", ids.elements());
-    settings.whole("out_row", out.strides[0]).elements("ids", &ids).rows("updates", &updates).rows("out", &out);
+    settings
+        .small("columns", COLUMNS)
+        .whole("out_row", out.strides[0])
+        .elements("ids", &ids)
+        .rows("updates", &updates)
+        .rows("out", &out);
     if !accumulate {
         let mut parameters = Parameters::default();
         at.result(&mut parameters, "out", &out);
         at.template("clear_rows", "clear_rows", &settings, THREADS, [vocab, 1], parameters)?;
     }
     let mut parameters = Parameters::default();
-    at.integers(&mut parameters, "ids", &ids);
+    at.operand(&mut parameters, "ids", &ids);
     at.operand(&mut parameters, "updates", &updates);
     at.result(&mut parameters, "out", &out);
     at.fault(&mut parameters);
-    at.template("scatter_add", "scatter_add", &settings, THREADS, [ids.elements(), 1], parameters)
+    let ranges = width.div_ceil(THREADS * COLUMNS);
+    at.template("scatter_add", "scatter_add", &settings, THREADS, [ids.elements(), ranges], parameters)
 }
 
 /// `(new [B, T, G, K], length [B]) -> cache [B, C, G, K]`
@@ -72,7 +81,7 @@ pub(super) fn rotate(at: &mut At<'_>, rotary: &Rotary, inverse: bool) -> Result<
     settings.elements("positions", &positions).places("x", &x).places("out", &out);
     let mut parameters = Parameters::default();
     at.operand(&mut parameters, "x", &x);
-    at.integers(&mut parameters, "positions", &positions);
+    at.operand(&mut parameters, "positions", &positions);
     parameters.push("const double *", "frequencies", Argument::Data(frequencies));
     at.result(&mut parameters, "out", &out);
     let pairs = batch * tokens * (width / 2);
@@ -90,9 +99,10 @@ pub(super) fn pattern(at: &mut At<'_>, pattern: &Pattern) -> Result<(), String> 
     let count = out.elements();
     let data = at.data((0..count as usize).map(word).collect());
     let mut parameters = Parameters::default();
-    parameters.push("const u32 *", "from", Argument::Data(data));
-    at.typed(&mut parameters, "u32 *", "to", &out);
+    let kind = if pattern.is_float() { "const float *" } else { "const int *" };
+    parameters.push(kind, "from", Argument::Data(data));
+    at.result(&mut parameters, "to", &out);
     parameters.push("u64 ", "count", Argument::Word(count));
-    let body = "{\n    copy_words(from, to, count);\n}\n";
-    at.launch("copy_words", "", body, THREADS, [count.div_ceil(THREADS), 1], parameters)
+    let body = "{\n    copy_known(from, to, count);\n}\n";
+    at.launch("copy_known", "", body, THREADS, [count.div_ceil(THREADS), 1], parameters)
 }

@@ -1,4 +1,4 @@
-//! Elementwise loops: four neighbouring elements a thread where all operands have them, else one.
+//! Elementwise loops: neighbouring elements in one thread where operands have them, 16 bytes of the longest operand.
 
 use super::expression::statements;
 use super::settings::{joined, offset};
@@ -10,7 +10,7 @@ struct Access {
     offset: String,
     /// Distance of neighbours.
     step: u64,
-    /// Whether four of them can be read at once.
+    /// Whether all of them can be read at once.
     is_run: bool,
 }
 
@@ -19,8 +19,8 @@ pub(super) fn print(at: &mut At<'_>, body: &LoopBody) -> Result<(), String> {
     let shape = at.write(0)?.shape;
     let count: u64 = shape.iter().product();
     let last = shape.iter().rposition(|size| *size > 1);
-    let run = if last.is_some_and(|axis| shape[axis].is_multiple_of(4)) { 4 } else { 1 };
     let (reads, writes) = (at.step.reads.clone(), at.step.writes.clone());
+    let run = run_of(at, writes.iter().chain(&reads), last);
     let access = |view: &View| access(at, view, last, run);
     let (from, to): (Vec<Access>, Vec<Access>) =
         (reads.iter().map(access).collect(), writes.iter().map(access).collect());
@@ -68,22 +68,42 @@ pub(super) fn print(at: &mut At<'_>, body: &LoopBody) -> Result<(), String> {
 /// The reads `r0..` and writes `w0..` of a loop.
 pub(super) fn operands(at: &At<'_>, parameters: &mut Parameters, reads: &[View], writes: &[View]) {
     for (number, view) in reads.iter().enumerate() {
-        let kind = if at.is_integer(view) { "const int *" } else { "const float *" };
-        at.typed(parameters, kind, &format!("r{number}"), view);
+        at.operand(parameters, &format!("r{number}"), view);
     }
     for (number, view) in writes.iter().enumerate() {
-        let kind = if at.is_integer(view) { "int *" } else { "float *" };
-        at.typed(parameters, kind, &format!("w{number}"), view);
+        at.result(parameters, &format!("w{number}"), view);
     }
 }
 
+/// Elements of a thread: eight where all operands that have neighbours are halves, else four, if rows can be cut into them.
+fn run_of<'v>(at: &At<'_>, mut views: impl Iterator<Item = &'v View>, last: Option<usize>) -> u64 {
+    let eight = |view: &View| step(view, last) == 0 || at.dtype(view).is_half() && is_run(at, view, last, 8);
+    let Some(first) = views.next() else { return 1 };
+    match last.map_or(1, |axis| first.shape[axis]) {
+        width if width.is_multiple_of(8) && eight(first) && views.all(eight) => 8,
+        width if width.is_multiple_of(4) => 4,
+        _ => 1,
+    }
+}
+
+/// Distance of neighbours.
+fn step(view: &View, last: Option<usize>) -> u64 {
+    last.map_or(0, |axis| view.strides[axis])
+}
+
+fn axes(view: &View) -> Vec<(u64, u64)> {
+    view.shape.iter().copied().zip(view.strides.iter().copied()).collect()
+}
+
+/// Whether a thread's elements lie side by side at a multiple of their size.
+fn is_run(at: &At<'_>, view: &View, last: Option<usize>, run: u64) -> bool {
+    let others = joined(&axes(view)).iter().all(|(_, stride)| *stride == 1 || stride.is_multiple_of(run));
+    run > 1 && step(view, last) == 1 && !at.is_integer(view) && others && at.is_aligned(view, run)
+}
+
 fn access(at: &At<'_>, view: &View, last: Option<usize>, run: u64) -> Access {
-    let axes: Vec<(u64, u64)> = view.shape.iter().copied().zip(view.strides.iter().copied()).collect();
-    let step = last.map_or(0, |axis| view.strides[axis]);
-    let is_integer = at.is_integer(view);
-    let others = joined(&axes).iter().all(|(_, stride)| *stride == 1 || stride.is_multiple_of(4));
-    let is_run = run == 4 && step == 1 && !is_integer && others && at.is_aligned(view);
-    Access { offset: format!("({})", offset("i", &axes)), step, is_run }
+    let offset = format!("({})", offset("i", &axes(view)));
+    Access { offset, step: step(view, last), is_run: is_run(at, view, last, run) }
 }
 
 /// For each write of whole numbers the read that it copies.

@@ -2,6 +2,7 @@
 
 use super::settings::Settings;
 use super::writer::{At, Parameters};
+use crate::plan::DType;
 use crate::program::View;
 
 /// Rows and columns of a block.
@@ -35,6 +36,8 @@ pub struct Product {
     pub depth: Axis,
     /// What stands before the matrices, outermost first.
     pub batch: Vec<Axis>,
+    /// Element types of `a`, `b` and `out`.
+    pub types: [DType; 3],
 }
 
 impl Product {
@@ -42,7 +45,7 @@ impl Product {
     ///
     /// # Errors
     /// If their sizes disagree.
-    pub fn of(accumulate: bool, a: &View, b: &View, out: &View) -> Result<Product, String> {
+    pub fn of(accumulate: bool, [a, b, out]: [&View; 3], types: [DType; 3]) -> Result<Product, String> {
         let rank = out.shape.len();
         if rank < 2 || a.shape.len() != rank || b.shape.len() != rank {
             return Err("a matrix product's operands must have one rank".to_owned());
@@ -67,7 +70,7 @@ impl Product {
                 _ => batch.insert(0, axis),
             }
         }
-        Ok(Product { accumulate, rows, columns, depth, batch })
+        Ok(Product { accumulate, rows, columns, depth, batch, types })
     }
 
     /// Number of matrices.
@@ -88,7 +91,7 @@ impl Axis {
 /// `write [.., M, N] (+)= a [.., M, K] x b [.., K, N]`
 pub(super) fn print(at: &mut At<'_>, accumulate: bool) -> Result<(), String> {
     let (a, b, out) = (at.read(0)?, at.read(1)?, at.write(0)?);
-    let product = Product::of(accumulate, &a, &b, &out)?;
+    let product = Product::of(accumulate, [&a, &b, &out], [&a, &b, &out].map(|view| at.dtype(view)))?;
     let Product { rows, columns, depth, ref batch, .. } = product;
     let offsets = |stride: fn(&Axis) -> u64| batch.iter().map(|axis| (axis.size, stride(axis))).collect::<Vec<_>>();
     let mut settings = Settings::default();

@@ -51,7 +51,7 @@ pub(super) fn adamw(at: &mut At<'_>, constants: &AdamConstants) -> Result<(), St
     let (gradient, weight, first, second) = (at.read(0)?, at.write(0)?, at.write(1)?, at.write(2)?);
     let count = weight.elements();
     let is_run =
-        count.is_multiple_of(4) && [&gradient, &weight, &first, &second].iter().all(|view| at.is_aligned(view));
+        count.is_multiple_of(4) && [&gradient, &weight, &first, &second].iter().all(|view| at.is_aligned(view, 4));
     let run = if is_run { 4 } else { 1 };
     let mut settings = Settings::default();
     settings.small("threads", THREADS).small("run", run);

@@ -24,7 +24,7 @@ pub(super) fn top_k(at: &mut At<'_>, count: u64) -> Result<(), String> {
     settings.rows("x", &x);
     let mut parameters = Parameters::default();
     at.operand(&mut parameters, "x", &x);
-    at.typed(&mut parameters, "int *", "out", &out);
+    at.result(&mut parameters, "out", &out);
     at.template("top_k", "top_k", &settings, THREADS, [rows.div_ceil(THREADS), 1], parameters)
 }
 
@@ -36,7 +36,7 @@ pub(super) fn pick(at: &mut At<'_>) -> Result<(), String> {
     settings.rows("x", &x);
     let mut parameters = Parameters::default();
     at.operand(&mut parameters, "x", &x);
-    at.integers(&mut parameters, "ids", &ids);
+    at.operand(&mut parameters, "ids", &ids);
     at.result(&mut parameters, "out", &out);
     at.fault(&mut parameters);
     at.template("pick", "pick", &settings, THREADS, [ids.elements().div_ceil(THREADS), 1], parameters)
@@ -49,7 +49,7 @@ pub(super) fn place(at: &mut At<'_>) -> Result<(), String> {
     let mut settings = shape(rows, width, count);
     settings.rows("updates", &updates).rows("out", &out);
     let mut parameters = Parameters::default();
-    at.integers(&mut parameters, "ids", &ids);
+    at.operand(&mut parameters, "ids", &ids);
     at.operand(&mut parameters, "updates", &updates);
     at.result(&mut parameters, "out", &out);
     at.fault(&mut parameters);
@@ -71,7 +71,7 @@ impl Groups {
         settings.small("threads", THREADS).whole("groups", groups).whole("count", count);
         settings.whole("rows_a_thread", count.div_ceil(THREADS));
         let mut parameters = Parameters::default();
-        at.integers(&mut parameters, "ids", ids);
+        at.operand(&mut parameters, "ids", ids);
         found.pass(&mut parameters, "u32 *");
         at.fault(&mut parameters);
         at.template("group_rows", "group_rows", &settings, THREADS, [groups, 1], parameters)?;

@@ -54,7 +54,7 @@ pub(super) fn cross_entropy(at: &mut At<'_>, plan: &LossPlan) -> Result<(), Stri
     settings.rows("logits", &logits).elements("targets", &targets).elements("loss", &loss);
     let mut parameters = Parameters::default();
     at.operand(&mut parameters, "logits", &logits);
-    at.integers(&mut parameters, "targets", &targets);
+    at.operand(&mut parameters, "targets", &targets);
     at.result(&mut parameters, "loss", &loss);
     at.fault(&mut parameters);
     at.template("cross_entropy", "cross_entropy", &settings, threads(width), [rows, 1], parameters)
@@ -69,7 +69,7 @@ pub(super) fn cross_entropy_gradient(at: &mut At<'_>, plan: &LossPlan, has_loss:
     settings.flag("has_loss", has_loss);
     let mut parameters = Parameters::default();
     at.operand(&mut parameters, "logits", &logits);
-    at.integers(&mut parameters, "targets", &targets);
+    at.operand(&mut parameters, "targets", &targets);
     at.operand(&mut parameters, "dloss", &dloss);
     at.result(&mut parameters, "dlogits", &dlogits);
     if has_loss {

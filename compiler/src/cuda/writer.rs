@@ -84,14 +84,20 @@ impl At<'_> {
         self.step.writes.get(index).cloned().ok_or_else(|| format!("{} without write {index}", self.step.kernel.name()))
     }
 
-    /// Whether a view's elements are whole numbers.
-    pub fn is_integer(&self, view: &View) -> bool {
-        self.program.buffers[view.buffer].dtype == DType::I32
+    /// The type of a view's elements.
+    pub fn dtype(&self, view: &View) -> DType {
+        self.program.buffers[view.buffer].dtype
     }
 
-    /// Whether every fourth element of a view, counted from its first, may be read with its three neighbours at once.
-    pub fn is_aligned(&self, view: &View) -> bool {
-        (self.program.buffers[view.buffer].offset / 4 + view.offset).is_multiple_of(4)
+    /// Whether a view's elements are whole numbers.
+    pub fn is_integer(&self, view: &View) -> bool {
+        self.dtype(view) == DType::I32
+    }
+
+    /// Whether runs of so many elements of a view, counted from its first, may be read at once.
+    pub fn is_aligned(&self, view: &View, run: u64) -> bool {
+        let buffer = &self.program.buffers[view.buffer];
+        (buffer.offset / buffer.dtype.bytes() + view.offset).is_multiple_of(run)
     }
 
     /// Takes bytes of the workspace for this step.
@@ -113,25 +119,20 @@ impl At<'_> {
         })
     }
 
-    /// An operand of floats.
+    /// An operand, of its buffer's type.
     pub fn operand(&self, parameters: &mut Parameters, name: &str, view: &View) {
-        self.typed(parameters, "const float *", name, view);
+        self.typed(parameters, &format!("const {} *", type_name(self.dtype(view))), name, view);
     }
 
     /// An operand that is written.
     pub fn result(&self, parameters: &mut Parameters, name: &str, view: &View) {
-        self.typed(parameters, "float *", name, view);
+        self.typed(parameters, &format!("{} *", type_name(self.dtype(view))), name, view);
     }
 
-    /// An operand of whole numbers.
-    pub fn integers(&self, parameters: &mut Parameters, name: &str, view: &View) {
-        self.typed(parameters, "const int *", name, view);
-    }
-
-    /// An operand of any type.
-    pub fn typed(&self, parameters: &mut Parameters, kind: &str, name: &str, view: &View) {
+    fn typed(&self, parameters: &mut Parameters, kind: &str, name: &str, view: &View) {
         let buffer = &self.program.buffers[view.buffer];
-        parameters.push(kind, name, Argument::Memory(buffer.region, buffer.offset + 4 * view.offset));
+        let offset = buffer.offset + buffer.dtype.bytes() * view.offset;
+        parameters.push(kind, name, Argument::Memory(buffer.region, offset));
     }
 
     /// The two words that tell a fault, and the step's number.
@@ -196,6 +197,16 @@ impl At<'_> {
         if let Some(launch) = program.and_then(|program| program.last_mut()) {
             launch.product = Some(product);
         }
+    }
+}
+
+/// What a type is called in C.
+pub(super) fn type_name(dtype: DType) -> &'static str {
+    match dtype {
+        DType::F32 => "float",
+        DType::I32 => "int",
+        DType::Bf16 => "bf16",
+        DType::F16 => "f16",
     }
 }
 

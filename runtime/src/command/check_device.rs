@@ -62,9 +62,12 @@ impl CheckDevice {
         cases.retain(|case| case.bytes() <= self.most << 20);
         let machine = self.device.machine();
         let cpu = Machine { choice: DeviceChoice::Cpu, ..machine };
-        let list = || cases.iter().map(|case| case.program.clone()).collect::<Vec<_>>();
-        let mut tested = machine.open(&[], 0, list(), Vec::new())?;
-        let mut trusted = cpu.open(&[], 0, list(), Vec::new())?;
+        let list = |halves: Halves| match halves {
+            Halves::Kept => cases.iter().map(|case| case.program.clone()).collect(),
+            Halves::Widened => cases.iter().map(Case::widened).collect(),
+        };
+        let mut tested = machine.open(&[], 0, list(machine.choice.halves()), Vec::new())?;
+        let mut trusted = cpu.open(&[], 0, list(cpu.choice.halves()), Vec::new())?;
         let differences = compare(&cases, self.seed, tested.as_mut(), trusted.as_mut())?;
         let description = tested.describe();
         match self.json {

@@ -1,7 +1,7 @@
 //! Attention at awkward sizes, with everything that it can be told.
 
 use llmc_compiler::op::AttentionInput;
-use llmc_compiler::plan::{AttentionSettings, OrderRule};
+use llmc_compiler::plan::{AttentionSettings, DType, OrderRule};
 use llmc_compiler::program::{Kernel, View};
 
 use super::{Case, Draft};
@@ -25,8 +25,8 @@ fn even(tokens: u64, heads: u64, groups: u64, depth: u64) -> Sizes {
     Sizes { queries: tokens, keys: tokens, heads, groups, depth, width: depth }
 }
 
-pub(super) fn cases() -> Vec<Case> {
-    let mut draft = Draft::default();
+pub(super) fn cases(types: &'static [DType]) -> Vec<Case> {
+    let mut draft = Draft::of(types);
     let causal = AttentionSettings::causal(0.3);
     let sizes = [even(1, 1, 1, 8), even(7, 2, 1, 16), even(129, 2, 2, 64), even(33, 4, 2, 80), even(65, 2, 1, 128)];
     for sizes in sizes {
@@ -88,17 +88,23 @@ fn both(draft: &mut Draft, sizes: Sizes, settings: AttentionSettings) {
         further.push(draft.floats(&[1, heads, queries, keys]).expand(&[BATCH, heads, queries, keys]).slice(0, 0, 1));
     }
     let result = [BATCH, queries, heads, width];
-    let (out, stats) = (draft.floats(&result), draft.floats(&[BATCH, heads, queries]));
+    let (out, stats) = (draft.floats(&result), draft.singles(&[BATCH, heads, queries]));
     let reads = |first: &[&View]| first.iter().copied().chain(&further).cloned().collect::<Vec<View>>();
     let list = reads(&[&q, &k, &v]);
-    for has_stats in [false, true] {
+    // What is left out changes loops, which do not depend on the types.
+    let is_single = draft.types == [DType::F32];
+    let stats_asked: &[bool] = if is_single { &[false, true] } else { &[true] };
+    for &has_stats in stats_asked {
         let writes: &[&View] = if has_stats { &[&out, &stats] } else { &[&out] };
         draft.add(Kernel::Attention { settings, stats: has_stats }, &list.iter().collect::<Vec<_>>(), writes);
     }
     let dout = draft.floats(&result);
     let list = reads(&[&q, &k, &v, &out, &stats, &dout]);
     use AttentionInput::{Bias, Key, Query, Value};
-    let mut asked = vec![vec![Query, Key, Value], vec![Value], vec![Query]];
+    let mut asked = vec![vec![Query, Key, Value]];
+    if is_single {
+        asked.extend([vec![Value], vec![Query]]);
+    }
     if settings.bias {
         asked.push(vec![Query, Key, Value, Bias]);
     }
@@ -112,7 +118,7 @@ fn both(draft: &mut Draft, sizes: Sizes, settings: AttentionSettings) {
                 Bias => draft.floats(&[BATCH, heads, queries, keys]),
             });
         }
-        results.push(draft.floats(&[BATCH, heads, queries]));
+        results.push(draft.singles(&[BATCH, heads, queries]));
         let kernel = Kernel::AttentionGrad { settings, writes };
         draft.add(kernel, &list.iter().collect::<Vec<_>>(), &results.iter().collect::<Vec<_>>());
     }
@@ -123,7 +129,7 @@ fn cached(draft: &mut Draft) {
     for (added, capacity) in [(1, 40), (5, 64)] {
         let q = draft.floats(&[3, added, 4, 32]);
         let [k, v] = [draft.floats(&[3, capacity, 2, 32]), draft.floats(&[3, capacity, 2, 32])];
-        let length = draft.floats(&[3]);
+        let length = draft.singles(&[3]);
         let out = draft.floats(&q.shape);
         draft.add(Kernel::CachedAttention(AttentionSettings::causal(0.2)), &[&q, &k, &v, &length], &[&out]);
         let fresh = draft.floats(&[3, added, 2, 32]);

@@ -1,7 +1,7 @@
-//! A kernel with operands of its own: one step, or two where it needs what another makes.
+//! A kernel with operands of its own: one step, or two where it needs what another makes, behind those that round the operands.
 
 use llmc_compiler::plan::{DType, Origin};
-use llmc_compiler::program::{Buffer, Kernel, MemoryKind, Program, Region, Step, View};
+use llmc_compiler::program::{Buffer, Instruction, Kernel, LoopBody, MemoryKind, Program, Region, Step, View};
 use llmc_compiler::random::Stream;
 
 use crate::device::HostTensor;
@@ -28,7 +28,8 @@ enum Fill {
 /// A kernel to be compared.
 #[derive(Debug, Clone)]
 pub struct Case {
-    /// One program whose inputs and outputs are all buffers, by number.
+    /// One program whose inputs and outputs are all buffers, by number. A buffer of 16-bit floats is filled from another of
+    /// 32-bit ones, as the host gives no other.
     pub program: Program,
     /// The kernel's name, and its operands' sizes.
     pub name: String,
@@ -67,31 +68,80 @@ impl Case {
                 used.len() - 1
             });
         }
-        let mut offset = 0;
-        let mut buffers = Vec::new();
-        for buffer in used {
-            let Buffer { bytes, dtype, .. } = program.buffers[buffer];
-            let name = buffers.len().to_string();
-            buffers.push(Buffer { name, region: Region::Scratch, offset, bytes, dtype, kind: MemoryKind::Activations });
-            offset += bytes.next_multiple_of(64);
-        }
-        let name = name(steps.last().unwrap_or(step));
+        let buffers: Vec<Buffer> = used.into_iter().map(|buffer| program.buffers[buffer].clone()).collect();
+        let name = name(steps.last().unwrap_or(step), &buffers);
         let fills = fills(&steps, &buffers);
-        let inputs = (0..buffers.len()).map(|index| (index.to_string(), index)).collect();
-        let whole =
-            |(index, buffer): (usize, &Buffer)| (index.to_string(), View::contiguous(index, &[buffer.bytes / 4]));
-        let outputs = buffers.iter().enumerate().map(whole).collect();
-        let program = Program {
+        let whole = |index: usize, buffer: &Buffer| View::contiguous(index, &[buffer.bytes / buffer.dtype.bytes()]);
+        let outputs =
+            buffers.iter().enumerate().map(|(index, buffer)| (index.to_string(), whole(index, buffer))).collect();
+        let mut program = Program {
             name: step.kernel.name().to_owned(),
-            buffers,
-            steps,
-            inputs,
+            buffers: Vec::new(),
+            steps: Vec::new(),
+            inputs: Vec::new(),
             outputs,
-            scratch_bytes: offset,
+            scratch_bytes: 0,
             peak_by_kind: Vec::new(),
             flops: 0,
         };
+        let mut given = Vec::new();
+        for (index, buffer) in buffers.iter().enumerate() {
+            let mut input = index;
+            if buffer.dtype.is_half() {
+                input = buffers.len() + given.len();
+                given.push(Buffer { dtype: DType::F32, bytes: 2 * buffer.bytes, ..buffer.clone() });
+                let [read, write] = [input, index].map(|place| whole(place, buffer));
+                let body = LoopBody { instructions: vec![Instruction::Load(0)], results: vec![0] };
+                program.steps.push(copy(body, read, write));
+            }
+            program.inputs.push((index.to_string(), input));
+        }
+        program.steps.extend(steps);
+        program.buffers = buffers.into_iter().chain(given).collect();
+        lay_out(&mut program);
         Case { program, name, fills }
+    }
+
+    /// The same with 32-bit floats in all buffers, for a device without 16-bit memory accesses: what a step has written is
+    /// rounded behind it, and what a loop writes within it.
+    pub fn widened(&self) -> Program {
+        let mut program = self.program.clone();
+        let types: Vec<DType> = program.buffers.iter().map(|buffer| buffer.dtype).collect();
+        for buffer in program.buffers.iter_mut().filter(|buffer| buffer.dtype.is_half()) {
+            (buffer.dtype, buffer.bytes) = (DType::F32, 2 * buffer.bytes);
+        }
+        lay_out(&mut program);
+        for mut step in std::mem::take(&mut program.steps) {
+            let halves = |view: &View| Some(types[view.buffer]).filter(|dtype| dtype.is_half());
+            // The first result of a normalised loop is the norm.
+            let first = usize::from(matches!(step.kernel, Kernel::LoopNorm { .. }));
+            let mut by_itself = 0;
+            if let Kernel::Loop(body) | Kernel::LoopNorm { body, .. } = &mut step.kernel {
+                by_itself = body.results.len();
+                for (result, view) in body.results.iter_mut().zip(&step.writes[first..]) {
+                    if let Some(dtype) = halves(view) {
+                        body.instructions.push(Instruction::Round(dtype, *result));
+                        *result = body.instructions.len() - 1;
+                    }
+                }
+            }
+            let rounds =
+                step.writes.iter().enumerate().filter(|(write, _)| *write < first || *write >= first + by_itself);
+            let rounds: Vec<Step> = rounds.filter_map(|(_, view)| Some(round(halves(view)?, view))).collect();
+            program.steps.push(step);
+            program.steps.extend(rounds);
+        }
+        program
+    }
+
+    /// How far rounding alone may move a result: a unit of the coarsest type that is written, by each step.
+    pub fn unit(&self) -> f64 {
+        let own = self.program.steps.iter().filter(|step| !is_input(&self.program, step));
+        let coarsest = |step: &Step| {
+            let types = step.writes.iter().map(|view| self.program.buffers[view.buffer].dtype);
+            types.map(unit).fold(0.0, f64::max)
+        };
+        own.map(coarsest).sum()
     }
 
     /// Random operands: the same for the same seed and number.
@@ -115,7 +165,8 @@ impl Case {
     pub fn key(&self) -> String {
         let operands = |step: &Step| format!("{:?} {:?} {:?}", step.kernel, step.reads, step.writes);
         let steps: Vec<String> = self.program.steps.iter().map(operands).collect();
-        format!("{steps:?} {:?}", self.fills)
+        let types: Vec<&str> = self.program.buffers.iter().map(|buffer| buffer.dtype.name()).collect();
+        format!("{steps:?} {:?} {types:?}", self.fills)
     }
 
     /// Bytes of its operands.
@@ -147,9 +198,50 @@ impl Fill {
     }
 }
 
-/// `matmul [4, 8] [8, 16] -> [4, 16]`
-fn name(step: &Step) -> String {
-    let shapes = |views: &[View]| views.iter().map(|view| format!("{:?}", view.shape.as_slice())).collect::<Vec<_>>();
+/// The distance of neighbouring numbers around 1, where results may differ by it; 0 where they differ by sums' order alone.
+fn unit(dtype: DType) -> f64 {
+    match dtype {
+        DType::F32 | DType::I32 => 0.0,
+        DType::Bf16 => 2f64.powi(-7),
+        DType::F16 => 2f64.powi(-10),
+    }
+}
+
+/// Places for all buffers, one after another.
+fn lay_out(program: &mut Program) {
+    let mut offset = 0;
+    for (index, buffer) in program.buffers.iter_mut().enumerate() {
+        (buffer.name, buffer.region, buffer.offset) = (index.to_string(), Region::Scratch, offset);
+        buffer.kind = MemoryKind::Activations;
+        offset += buffer.bytes.next_multiple_of(64);
+    }
+    program.scratch_bytes = offset;
+}
+
+fn copy(body: LoopBody, read: View, write: View) -> Step {
+    Step { kernel: Kernel::Loop(body), reads: vec![read], writes: vec![write], origin: Origin::default() }
+}
+
+/// Rounds a view in place.
+fn round(dtype: DType, view: &View) -> Step {
+    let instructions = vec![Instruction::Load(0), Instruction::Round(dtype, 0)];
+    copy(LoopBody { instructions, results: vec![1] }, view.clone(), view.clone())
+}
+
+/// Whether a step only rounds what the host gave.
+fn is_input(program: &Program, step: &Step) -> bool {
+    let given =
+        |view: &View| program.inputs.iter().any(|(_, input)| *input == view.buffer && *input >= program.outputs.len());
+    step.reads.iter().any(given)
+}
+
+/// `matmul [4, 8] bf16 [8, 16] bf16 -> [4, 16]`
+fn name(step: &Step, buffers: &[Buffer]) -> String {
+    let shape = |view: &View| match buffers[view.buffer].dtype {
+        dtype if dtype.is_half() => format!("{:?} {}", view.shape.as_slice(), dtype.name()),
+        _ => format!("{:?}", view.shape.as_slice()),
+    };
+    let shapes = |views: &[View]| views.iter().map(shape).collect::<Vec<_>>();
     let Origin { path, place } = &step.origin;
     let origin = if path.is_empty() && place.is_empty() { String::new() } else { format!(" at `{path}` ({place})") };
     format!("{} {} -> {}{origin}", step.kernel.name(), shapes(&step.reads).join(" "), shapes(&step.writes).join(" "))

@@ -2,15 +2,15 @@
 
 use llmc_compiler::op::{AdamConstants, Reduction};
 use llmc_compiler::plan::{
-    BinaryFunction, Buckets, LossPlan, Pattern, Rotary, RotaryLayout, RotaryScaling, ScheduleKind, SchedulePlan,
+    BinaryFunction, Buckets, DType, LossPlan, Pattern, Rotary, RotaryLayout, RotaryScaling, ScheduleKind, SchedulePlan,
     UnaryFunction,
 };
 use llmc_compiler::program::{Instruction, Kernel, LoopBody};
 
 use super::{Case, Draft};
 
-pub(super) fn cases() -> Vec<Case> {
-    let mut draft = Draft::default();
+pub(super) fn cases(types: &'static [DType]) -> Vec<Case> {
+    let mut draft = Draft::of(types);
     functions(&mut draft);
     loops(&mut draft);
     reductions(&mut draft);
@@ -87,6 +87,7 @@ fn loops(draft: &mut Draft) {
     let y = draft.floats(&[6, 5, 8]);
     draft.add(Kernel::Loop(simple()), &[&whole.slice(2, 3, 8), &turned.permute(&[1, 0, 2])], &[&y]);
     draft.add(Kernel::Loop(simple()), &[&y, &turned.permute(&[1, 0, 2])], &[&whole.slice(2, 4, 8)]);
+    draft.add(Kernel::Loop(simple()), &[&whole.slice(2, 0, 8), &y], &[&whole.slice(2, 8, 8)]);
     // Whole numbers, read and copied.
     let (ids, copy, out) = (draft.integers(&[3, 20]), draft.integers(&[3, 9]), draft.floats(&[3, 9]));
     let body = LoopBody {
@@ -250,10 +251,10 @@ fn optimizer(draft: &mut Draft) {
     let constants = AdamConstants { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weight_decay: 0.1 };
     for count in [1, 7, 4096, 70_001] {
         let x = draft.floats(&[count]);
-        let (sum, step) = (draft.floats(&[]), draft.floats(&[]));
+        let (sum, step) = (draft.singles(&[]), draft.singles(&[]));
         draft.add(Kernel::SumSquares, &[&x], &[&sum]);
-        let [weight, first, second] = [draft.floats(&[count]), draft.floats(&[count]), draft.floats(&[count])];
-        let [rate, scale] = [draft.floats(&[]), draft.floats(&[])];
+        let [weight, first, second] = [draft.singles(&[count]), draft.singles(&[count]), draft.singles(&[count])];
+        let [rate, scale] = [draft.singles(&[]), draft.singles(&[])];
         draft.add(Kernel::AdamW(constants), &[&x, &rate, &scale, &step], &[&weight, &first, &second]);
         for (rate, site) in [(0.1, 3), (0.5, 1 << 20)] {
             let out = draft.floats(&[count]);
@@ -265,7 +266,7 @@ fn optimizer(draft: &mut Draft) {
         for warmup in [0, 20] {
             let decay = if kind == ScheduleKind::WarmupStableDecay { 50 } else { 0 };
             let schedule = SchedulePlan { kind, warmup, floor: 0.1, decay, steps: 100 };
-            let (step, rate) = (draft.floats(&[]), draft.floats(&[]));
+            let (step, rate) = (draft.singles(&[]), draft.singles(&[]));
             draft.add(Kernel::LearningRate { peak: 0.3, schedule }, &[&step], &[&rate]);
         }
     }

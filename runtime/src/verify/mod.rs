@@ -8,24 +8,36 @@ mod kernels;
 pub use case::{Case, Values};
 pub use compare::{Difference, compare};
 
-/// Every kernel at awkward sizes: single elements, primes, sizes that no tile divides.
+use llmc_compiler::plan::DType;
+
+/// Every kernel at awkward sizes: single elements, primes, sizes that no tile divides; with floats of each type, and with operands
+/// of different types.
 pub fn awkward() -> Vec<Case> {
-    let mut cases = kernels::cases();
-    cases.extend(attention::cases());
+    use DType::{Bf16, F16, F32};
+    let (single, mixed): (&[DType], &[DType]) = (&[F32], &[Bf16, F32, F16]);
+    let mut cases: Vec<Case> = [single, &[Bf16], &[F16], mixed].into_iter().flat_map(kernels::cases).collect();
+    // Its kernels are the longest to compile.
+    cases.extend([single, &[Bf16], mixed].into_iter().flat_map(attention::cases));
     cases
 }
 
 /// Builds cases one by one.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Draft {
+    /// Types of floats, taken in turn.
+    types: &'static [DType],
     buffers: Vec<llmc_compiler::program::Buffer>,
     cases: Vec<Case>,
 }
 
 impl Draft {
-    fn buffer(&mut self, shape: &[u64], dtype: llmc_compiler::plan::DType) -> llmc_compiler::program::View {
+    fn of(types: &'static [DType]) -> Draft {
+        Draft { types, buffers: Vec::new(), cases: Vec::new() }
+    }
+
+    fn buffer(&mut self, shape: &[u64], dtype: DType) -> llmc_compiler::program::View {
         use llmc_compiler::program::{Buffer, MemoryKind, Region, View};
-        let bytes = 4 * shape.iter().product::<u64>();
+        let bytes = dtype.bytes() * shape.iter().product::<u64>();
         let (name, kind) = (self.buffers.len().to_string(), MemoryKind::Activations);
         self.buffers.push(Buffer { name, region: Region::Scratch, offset: 0, bytes, dtype, kind });
         View::contiguous(self.buffers.len() - 1, shape)
@@ -33,12 +45,17 @@ impl Draft {
 
     /// A new tensor of floats.
     fn floats(&mut self, shape: &[u64]) -> llmc_compiler::program::View {
-        self.buffer(shape, llmc_compiler::plan::DType::F32)
+        self.buffer(shape, self.types[self.buffers.len() % self.types.len()])
+    }
+
+    /// A new tensor of floats that are never shorter than f32.
+    fn singles(&mut self, shape: &[u64]) -> llmc_compiler::program::View {
+        self.buffer(shape, DType::F32)
     }
 
     /// A new tensor of whole numbers.
     fn integers(&mut self, shape: &[u64]) -> llmc_compiler::program::View {
-        self.buffer(shape, llmc_compiler::plan::DType::I32)
+        self.buffer(shape, DType::I32)
     }
 
     /// Adds a case of one kernel.

@@ -4,9 +4,11 @@
 // query and tiles run over keys; for the gradients of keys and values a row is a key and tiles run over queries.
 
 // What attention is given besides queries, keys and values; what the settings do not ask for is null.
+template <class Bias>
 struct Further {
     const int *query_documents, *key_documents, *query_order, *key_order;
-    const float *bias, *slopes, *length;
+    const Bias *bias;
+    const float *slopes, *length;
 };
 
 // Keys that a query at a place sees by its place alone.
@@ -24,14 +26,14 @@ __device__ __forceinline__ i64 end_of_keys(i64 place) {
 }
 
 // Position of a row's first query among its keys.
-template <class P>
-__device__ __forceinline__ i64 held(const Further &f, int batch) {
+template <class P, class Bias>
+__device__ __forceinline__ i64 held(const Further<Bias> &f, int batch) {
     if constexpr (P::cached) return static_cast<i64>(f.length[batch * P::length_step]);
     else return 0;
 }
 
-template <class P>
-__device__ __forceinline__ bool sees(const Further &f, int batch, i64 before, i64 query, i64 key) {
+template <class P, class Bias>
+__device__ __forceinline__ bool sees(const Further<Bias> &f, int batch, i64 before, i64 query, i64 key) {
     if (query >= P::queries || key < first_key<P>(before + query) || key >= end_of_keys<P>(before + query)) return false;
     bool seen = true;
     if constexpr (P::documents) {
@@ -45,8 +47,10 @@ __device__ __forceinline__ bool sees(const Further &f, int batch, i64 before, i6
 }
 
 // A product of query and key made into a score.
-template <class P>
-__device__ __forceinline__ float score(const Further &f, int batch, int head, i64 before, i64 query, i64 key, float product) {
+template <class P, class Bias>
+__device__ __forceinline__ float score(
+    const Further<Bias> &f, int batch, int head, i64 before, i64 query, i64 key, float product
+) {
     float x = product * P::scale;
     if constexpr (P::biased) x += f.bias[P::bias(batch, head, query) + key];
     if constexpr (P::alibi) x -= f.slopes[head] * fabsf(static_cast<float>(before + query - key));
@@ -55,11 +59,11 @@ __device__ __forceinline__ float score(const Further &f, int batch, int head, i6
 }
 
 // Rows `first..` of a matrix into shared memory; rows from `end` on become 0.
-template <int ROWS, int WIDTH, int THREADS, class Row>
-__device__ __forceinline__ void load_tile(float (&to)[ROWS][WIDTH + 1], const float *from, i64 first, i64 end, Row row) {
+template <int ROWS, int WIDTH, int THREADS, class T, class Row>
+__device__ __forceinline__ void load_tile(float (&to)[ROWS][WIDTH + 1], const T *from, i64 first, i64 end, Row row) {
     for (int index = threadIdx.x; index < ROWS * WIDTH; index += THREADS) {
         const int at = index / WIDTH, column = index % WIDTH;
-        to[at][column] = first + at < end ? from[row(first + at) + column] : 0.0f;
+        to[at][column] = first + at < end ? float(from[row(first + at) + column]) : 0.0f;
     }
 }
 
@@ -82,8 +86,8 @@ __device__ __forceinline__ void add_columns(float (&sums)[(WIDTH + P::lanes - 1)
     }
 }
 
-template <class P, int WIDTH>
-__device__ __forceinline__ void store_columns(float *to, const float (&sums)[(WIDTH + P::lanes - 1) / P::lanes], float factor) {
+template <class P, int WIDTH, class T>
+__device__ __forceinline__ void store_columns(T *to, const float (&sums)[(WIDTH + P::lanes - 1) / P::lanes], float factor) {
     const int lane = threadIdx.x % P::lanes;
 #pragma unroll
     for (int part = 0; part < (WIDTH + P::lanes - 1) / P::lanes; ++part) {
@@ -92,9 +96,9 @@ __device__ __forceinline__ void store_columns(float *to, const float (&sums)[(WI
     }
 }
 
-template <class P>
+template <class P, class Q, class K, class V, class Out, class Bias>
 __device__ void attention(
-    const float *q, const float *k, const float *v, float *out, float *stats, const Further &f, int *fault, int step
+    const Q *q, const K *k, const V *v, Out *out, float *stats, const Further<Bias> &f, int *fault, int step
 ) {
     constexpr int WIDEST = P::depth > P::width ? P::depth : P::width;
     __shared__ float queries[P::rows][P::depth + 1];
@@ -162,13 +166,14 @@ __device__ void attention(
 }
 
 // dout . out of every query: a warp a query.
-template <class P>
-__device__ void attention_delta(const float *out, const float *dout, float *delta) {
+template <class P, class Out, class Dout>
+__device__ void attention_delta(const Out *out, const Dout *dout, float *delta) {
     const i64 row = (blockIdx.x * static_cast<i64>(P::delta_threads) + threadIdx.x) / WARP;
     const i64 count = static_cast<i64>(P::batch) * P::heads * P::queries;
     const i64 at = row < count ? row : count - 1;
     const i64 query = at % P::queries, head = at / P::queries % P::heads, batch = at / P::queries / P::heads;
-    const float *a = out + P::out(batch, query, head), *b = dout + P::dout(batch, query, head);
+    const Out *a = out + P::out(batch, query, head);
+    const Dout *b = dout + P::dout(batch, query, head);
     float sum = 0.0f;
     for (int i = threadIdx.x % WARP; i < P::width; i += WARP) sum += a[i] * b[i];
     sum = lanes_sum<WARP>(sum);
@@ -185,10 +190,10 @@ __device__ __forceinline__ float2 weight_and_gradient(float score, float stats, 
 }
 
 // Gradient of the queries and of what is added to the scores.
-template <class P>
+template <class P, class Q, class K, class V, class Dout, class Dq, class Dbias, class Bias>
 __device__ void attention_gradient_queries(
-    const float *q, const float *k, const float *v, const float *stats, const float *dout, const float *delta, float *dq,
-    float *dbias, const Further &f
+    const Q *q, const K *k, const V *v, const float *stats, const Dout *dout, const float *delta, Dq *dq, Dbias *dbias,
+    const Further<Bias> &f
 ) {
     __shared__ float queries[P::rows][P::depth + 1];
     __shared__ float douts[P::rows][P::width + 1];
@@ -239,10 +244,10 @@ __device__ void attention_gradient_queries(
 }
 
 // Gradients of keys and values: a block alone adds up all that its keys get, heads and queries in order.
-template <class P>
+template <class P, class Q, class K, class V, class Dout, class Dk, class Dv, class Bias>
 __device__ void attention_gradient_keys(
-    const float *q, const float *k, const float *v, const float *stats, const float *dout, const float *delta, float *dk,
-    float *dv, const Further &f
+    const Q *q, const K *k, const V *v, const float *stats, const Dout *dout, const float *delta, Dk *dk, Dv *dv,
+    const Further<Bias> &f
 ) {
     __shared__ float keys[P::rows][P::depth + 1];
     __shared__ float values[P::rows][P::width + 1];

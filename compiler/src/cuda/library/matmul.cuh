@@ -44,8 +44,8 @@ __device__ __forceinline__ void tiled_product(u64 depth, Left left, Right right,
 }
 
 // A product of strided matrices, a batch of them.
-template <class P>
-__device__ void matmul(const float *a, const float *b, float *out) {
+template <class P, class A, class B, class Out>
+__device__ void matmul(const A *a, const B *b, Out *out) {
     const u64 across = (P::columns + TILE_SIDE - 1) / TILE_SIDE;
     const u64 first_row = blockIdx.x / across * TILE_SIDE, first_column = blockIdx.x % across * TILE_SIDE;
     a += P::a(blockIdx.y);
@@ -55,17 +55,17 @@ __device__ void matmul(const float *a, const float *b, float *out) {
         P::depth,
         [&](int row, u64 depth) {
             const u64 at = first_row + row;
-            return at < P::rows ? a[at * P::a_row + depth * P::a_depth] : 0.0f;
+            return at < P::rows ? float(a[at * P::a_row + depth * P::a_depth]) : 0.0f;
         },
         [&](u64 depth, int column) {
             const u64 at = first_column + column;
-            return at < P::columns ? b[depth * P::b_depth + at * P::b_column] : 0.0f;
+            return at < P::columns ? float(b[depth * P::b_depth + at * P::b_column]) : 0.0f;
         },
         [&](int row, int column, float sum) {
             const u64 down = first_row + row, at = first_column + column;
             if (down >= P::rows || at >= P::columns) return;
-            float *to = out + down * P::out_row + at * P::out_column;
-            if constexpr (P::accumulate) *to += sum;
+            Out *to = out + down * P::out_row + at * P::out_column;
+            if constexpr (P::accumulate) *to = *to + sum;
             else *to = sum;
         }
     );

@@ -1,8 +1,8 @@
 // Gradient norm, learning rate, AdamW and dropout.
 
 // Sums of squares of parts of a tensor.
-template <class P>
-__device__ void sum_squares_parts(const float *x, float *partial) {
+template <class P, class X>
+__device__ void sum_squares_parts(const X *x, float *partial) {
     const u64 first = blockIdx.x * static_cast<u64>(P::part);
     const u64 end = first + P::part < P::count ? first + P::part : P::count;
     float sum = 0.0f;
@@ -37,9 +37,9 @@ __device__ void learning_rate(const float *step, float *out) {
 }
 
 // One AdamW step (Loshchilov and Hutter 2019, algorithm 2).
-template <class P>
+template <class P, class Gradient>
 __device__ void adamw(
-    const float *gradient, const float *learning_rate, const float *gradient_scale, const float *step, float *weight,
+    const Gradient *gradient, const float *learning_rate, const float *gradient_scale, const float *step, float *weight,
     float *first, float *second, u64 count
 ) {
     // A step that is left out.
@@ -75,8 +75,8 @@ __device__ void adamw(
 }
 
 // A thread four elements: one block of random words. May be in place.
-template <class P>
-__device__ void dropout(const float *x, const float *step, float *out, u64 site, u64 count) {
+template <class P, class X, class Out>
+__device__ void dropout(const X *x, const float *step, Out *out, u64 site, u64 count) {
     const u64 block = blockIdx.x * static_cast<u64>(P::threads) + threadIdx.x;
     if (block * 4 >= count) return;
     const u64 stream = (site << 40) ^ (static_cast<u64>(*step) & 0xffffffffffull);

@@ -72,23 +72,47 @@ __device__ __forceinline__ float block_maximum(float value) {
     return largest;
 }
 
-// Four elements at once where memory allows it.
+// Several elements at once where memory allows it: 8 or 16 bytes. Two halves travel as the bits of a float.
 
-template <int WIDTH>
-__device__ __forceinline__ void load_run(float (&to)[WIDTH], const float *from) {
-    if constexpr (WIDTH == 4) {
+template <class Half>
+__device__ __forceinline__ void unpack(float *to, float pair) {
+    Half low, high;
+    low.bits = static_cast<u16>(float_bits(pair)), high.bits = static_cast<u16>(float_bits(pair) >> 16);
+    to[0] = low, to[1] = high;
+}
+
+template <class Half>
+__device__ __forceinline__ float pack(const float *from) {
+    const Half low = from[0], high = from[1];
+    return bits_float(low.bits | static_cast<u32>(high.bits) << 16);
+}
+
+template <int WIDTH, class T>
+__device__ __forceinline__ void load_run(float (&to)[WIDTH], const T *from) {
+    if constexpr (WIDTH * sizeof(T) == 16) {
         const float4 four = *reinterpret_cast<const float4 *>(from);
-        to[0] = four.x, to[1] = four.y, to[2] = four.z, to[3] = four.w;
+        if constexpr (WIDTH == 4) {
+            to[0] = four.x, to[1] = four.y, to[2] = four.z, to[3] = four.w;
+        } else {
+            unpack<T>(to, four.x), unpack<T>(to + 2, four.y), unpack<T>(to + 4, four.z), unpack<T>(to + 6, four.w);
+        }
+    } else if constexpr (WIDTH * sizeof(T) == 8) {
+        const float2 two = *reinterpret_cast<const float2 *>(from);
+        unpack<T>(to, two.x), unpack<T>(to + 2, two.y);
     } else {
 #pragma unroll
         for (int lane = 0; lane < WIDTH; ++lane) to[lane] = from[lane];
     }
 }
 
-template <int WIDTH>
-__device__ __forceinline__ void store_run(float *to, const float (&from)[WIDTH]) {
-    if constexpr (WIDTH == 4) {
-        *reinterpret_cast<float4 *>(to) = make_float4(from[0], from[1], from[2], from[3]);
+template <int WIDTH, class T>
+__device__ __forceinline__ void store_run(T *to, const float (&from)[WIDTH]) {
+    if constexpr (WIDTH * sizeof(T) == 16) {
+        float4 &four = *reinterpret_cast<float4 *>(to);
+        if constexpr (WIDTH == 4) four = make_float4(from[0], from[1], from[2], from[3]);
+        else four = make_float4(pack<T>(from), pack<T>(from + 2), pack<T>(from + 4), pack<T>(from + 6));
+    } else if constexpr (WIDTH * sizeof(T) == 8) {
+        *reinterpret_cast<float2 *>(to) = make_float2(pack<T>(from), pack<T>(from + 2));
     } else {
 #pragma unroll
         for (int lane = 0; lane < WIDTH; ++lane) to[lane] = from[lane];

@@ -39,8 +39,8 @@ __device__ __forceinline__ void reduce_across(float *partial, Value value) {
 }
 
 // The parts of every result combined in order.
-template <class P>
-__device__ void reduce_parts(const float *partial, float *out) {
+template <class P, class Out>
+__device__ void reduce_parts(const float *partial, Out *out) {
     const u64 result = blockIdx.x * static_cast<u64>(P::threads) + threadIdx.x;
     if (result >= P::results) return;
     float sum = partial[result];

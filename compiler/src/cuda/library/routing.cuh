@@ -2,11 +2,11 @@
 
 // A thread a row, so that its places are kept in order while the elements pass by. A comparison with what is not a number is
 // never true: even then the places are places.
-template <class P>
-__device__ void top_k(const float *x, int *out) {
+template <class P, class X>
+__device__ void top_k(const X *x, int *out) {
     const u64 row = blockIdx.x * static_cast<u64>(P::threads) + threadIdx.x;
     if (row >= P::rows) return;
-    const float *from = x + P::x(row);
+    const X *from = x + P::x(row);
     int *places = out + row * P::count;
     int known = 0;
     for (int place = 0; place < P::width; ++place) {
@@ -21,8 +21,8 @@ __device__ void top_k(const float *x, int *out) {
 }
 
 // A thread an id.
-template <class P>
-__device__ void pick(const float *x, const int *ids, float *out, int *fault, int step) {
+template <class P, class X, class Out>
+__device__ void pick(const X *x, const int *ids, Out *out, int *fault, int step) {
     const u64 index = blockIdx.x * static_cast<u64>(P::threads) + threadIdx.x;
     if (index >= P::rows * P::count) return;
     const int id = ids[index];
@@ -30,16 +30,16 @@ __device__ void pick(const float *x, const int *ids, float *out, int *fault, int
         report(fault, step, id);
         return;
     }
-    out[index] = x[P::x(index / P::count) + id];
+    out[index] = float(x[P::x(index / P::count) + id]);
 }
 
 // A thread a sum, which looks at all ids of its row in order.
-template <class P>
-__device__ void place(const int *ids, const float *updates, float *out, int *fault, int step) {
+template <class P, class Updates, class Out>
+__device__ void place(const int *ids, const Updates *updates, Out *out, int *fault, int step) {
     const u64 index = blockIdx.x * static_cast<u64>(P::threads) + threadIdx.x;
     const u64 row = index / P::width, column = index % P::width;
     if (row >= P::rows) return;
-    const float *from = updates + P::updates(row);
+    const Updates *from = updates + P::updates(row);
     float sum = 0.0f;
     for (u64 at = 0; at < P::count; ++at) {
         const int id = ids[row * P::count + at];
@@ -83,8 +83,8 @@ __device__ void group_rows(const int *ids, u32 *rows, u32 *starts, int *fault, i
 
 // A block a tile of 64 rows of a group and 64 columns. How many tiles a group has follows from the ids: the grid has as many
 // as there can be, and those behind the last have nothing to do.
-template <class P>
-__device__ void routed_matmul(const float *x, const float *matrices, const u32 *rows, const u32 *starts, float *out) {
+template <class P, class X, class Matrices, class Out>
+__device__ void routed_matmul(const X *x, const Matrices *matrices, const u32 *rows, const u32 *starts, Out *out) {
     const u64 across = (P::columns + TILE_SIDE - 1) / TILE_SIDE;
     const u64 first_column = blockIdx.x % across * TILE_SIDE;
     u64 tile = blockIdx.x / across;
@@ -100,11 +100,11 @@ __device__ void routed_matmul(const float *x, const float *matrices, const u32 *
     tiled_product<true, P::along_depth>(
         P::depth,
         [&](int row, u64 depth) {
-            return first + row < end ? x[P::x(rows[first + row] / P::ids_a_row) + depth] : 0.0f;
+            return first + row < end ? float(x[P::x(rows[first + row] / P::ids_a_row) + depth]) : 0.0f;
         },
         [&](u64 depth, int column) {
             const u64 at = first_column + column;
-            return at < P::columns ? matrices[depth * P::matrix_row + at * P::matrix_column] : 0.0f;
+            return at < P::columns ? float(matrices[depth * P::matrix_row + at * P::matrix_column]) : 0.0f;
         },
         [&](int row, int column, float sum) {
             const u64 at = first_column + column;
@@ -114,8 +114,8 @@ __device__ void routed_matmul(const float *x, const float *matrices, const u32 *
 }
 
 // A block 64 x 64 elements of a group's matrix: outer products of the group's rows, added up in ascending order.
-template <class P>
-__device__ void routed_outer(const float *a, const float *b, const u32 *rows, const u32 *starts, float *out) {
+template <class P, class A, class B, class Out>
+__device__ void routed_outer(const A *a, const B *b, const u32 *rows, const u32 *starts, Out *out) {
     const u64 across = (P::columns + TILE_SIDE - 1) / TILE_SIDE;
     const u64 first_row = blockIdx.x / across * TILE_SIDE, first_column = blockIdx.x % across * TILE_SIDE;
     const u64 first = starts[blockIdx.y], count = starts[blockIdx.y + 1] - first;
@@ -124,17 +124,17 @@ __device__ void routed_outer(const float *a, const float *b, const u32 *rows, co
         count,
         [&](int row, u64 depth) {
             const u64 at = first_row + row;
-            return at < P::rows ? a[P::a(rows[first + depth] / P::ids_a_row) + at] : 0.0f;
+            return at < P::rows ? float(a[P::a(rows[first + depth] / P::ids_a_row) + at]) : 0.0f;
         },
         [&](u64 depth, int column) {
             const u64 at = first_column + column;
-            return at < P::columns ? b[P::b(rows[first + depth] / P::ids_b_row) + at] : 0.0f;
+            return at < P::columns ? float(b[P::b(rows[first + depth] / P::ids_b_row) + at]) : 0.0f;
         },
         [&](int row, int column, float sum) {
             const u64 down = first_row + row, at = first_column + column;
             if (down >= P::rows || at >= P::columns) return;
-            float *to = out + down * P::matrix_row + at * P::matrix_column;
-            if constexpr (P::accumulate) *to += sum;
+            Out *to = out + down * P::matrix_row + at * P::matrix_column;
+            if constexpr (P::accumulate) *to = *to + sum;
             else *to = sum;
         }
     );

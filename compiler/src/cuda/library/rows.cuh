@@ -1,10 +1,10 @@
 // Softmax, normalisation and cross-entropy: a block a row.
 
-template <class P>
-__device__ void softmax(const float *x, float *out) {
+template <class P, class X, class Out>
+__device__ void softmax(const X *x, Out *out) {
     const u64 row = blockIdx.x;
-    const float *from = x + P::x(row);
-    float *to = out + P::out(row);
+    const X *from = x + P::x(row);
+    Out *to = out + P::out(row);
     float largest = -infinity();
     for (u64 i = threadIdx.x; i < P::width; i += P::threads) largest = maximum(largest, from[i]);
     largest = block_maximum<P::threads>(largest);
@@ -19,8 +19,8 @@ struct Statistics {
 };
 
 // Mean (0 where it is not taken away) and the reciprocal of the deviation of a row.
-template <class P>
-__device__ __forceinline__ Statistics statistics(const float *row) {
+template <class P, class X>
+__device__ __forceinline__ Statistics statistics(const X *row) {
     float mean = 0.0f;
     if constexpr (P::centred) {
         float sum = 0.0f;
@@ -33,8 +33,8 @@ __device__ __forceinline__ Statistics statistics(const float *row) {
     return {mean, static_cast<float>(1.0 / sqrt(variance + P::eps))};
 }
 
-template <class P>
-__device__ __forceinline__ void normalise(const float *row, const float *scale, const float *shift, float *to) {
+template <class P, class X, class Scale, class Shift, class Out>
+__device__ __forceinline__ void normalise(const X *row, const Scale *scale, const Shift *shift, Out *to) {
     const Statistics at = statistics<P>(row);
     for (u64 i = threadIdx.x; i < P::width; i += P::threads) {
         const float n = (row[i] - at.mean) * at.rstd;
@@ -43,16 +43,17 @@ __device__ __forceinline__ void normalise(const float *row, const float *scale, 
     }
 }
 
-template <class P>
-__device__ void norm(const float *x, const float *scale, const float *shift, float *out) {
+template <class P, class X, class Scale, class Shift, class Out>
+__device__ void norm(const X *x, const Scale *scale, const Shift *shift, Out *out) {
     normalise<P>(x + P::x(blockIdx.x), scale, shift, out + P::out(blockIdx.x));
 }
 
 // dx = rstd (g - mean(g) - n mean(g n)) with g = dy scale and n the normalised row; the statistics stay for the sums over rows.
-template <class P>
-__device__ void norm_gradient(const float *x, const float *scale, const float *dy, float *dx, float2 *kept) {
+template <class P, class X, class Scale, class Dy, class Dx>
+__device__ void norm_gradient(const X *x, const Scale *scale, const Dy *dy, Dx *dx, float2 *kept) {
     const u64 row = blockIdx.x;
-    const float *from = x + P::x(row), *gradient = dy + P::dy(row);
+    const X *from = x + P::x(row);
+    const Dy *gradient = dy + P::dy(row);
     const Statistics at = statistics<P>(from);
     if constexpr (P::keeps) {
         if (threadIdx.x == 0) kept[row] = make_float2(at.mean, at.rstd);
@@ -67,19 +68,19 @@ __device__ void norm_gradient(const float *x, const float *scale, const float *d
         along = block_sum<P::threads>(along) / P::width;
         if constexpr (P::centred) level = block_sum<P::threads>(level) / P::width;
         else level = 0.0f;
-        float *to = dx + P::dx(row);
+        Dx *to = dx + P::dx(row);
         for (u64 i = threadIdx.x; i < P::width; i += P::threads) {
             const float g = gradient[i] * scale[i];
             const float d = at.rstd * (g - level - (from[i] - at.mean) * at.rstd * along);
-            if constexpr (P::accumulate) to[i] += d;
+            if constexpr (P::accumulate) to[i] = to[i] + d;
             else to[i] = d;
         }
     }
 }
 
 // Sums over a range of rows for scale and shift: a thread a column, a row of blocks a range.
-template <class P>
-__device__ void norm_gradient_sums(const float *x, const float *dy, const float2 *kept, float *partial) {
+template <class P, class X, class Dy>
+__device__ void norm_gradient_sums(const X *x, const Dy *dy, const float2 *kept, float *partial) {
     const u64 column = blockIdx.x * static_cast<u64>(P::threads) + threadIdx.x;
     if (column >= P::width) return;
     const u64 first = blockIdx.y * static_cast<u64>(P::rows_a_part);
@@ -96,8 +97,8 @@ __device__ void norm_gradient_sums(const float *x, const float *dy, const float2
 }
 
 // The parts added up in order.
-template <class P>
-__device__ void norm_gradient_total(const float *partial, float *dscale, float *dshift) {
+template <class P, class Scale, class Shift>
+__device__ void norm_gradient_total(const float *partial, Scale *dscale, Shift *dshift) {
     const u64 column = blockIdx.x * static_cast<u64>(P::threads) + threadIdx.x;
     if (column >= P::width) return;
     float scale = 0.0f, shift = 0.0f;
@@ -110,8 +111,8 @@ __device__ void norm_gradient_total(const float *partial, float *dscale, float *
 }
 
 // The maximum of a row, and the sum of the exponentials below it.
-template <class P>
-__device__ __forceinline__ float2 exponentials(const float *row) {
+template <class P, class X>
+__device__ __forceinline__ float2 exponentials(const X *row) {
     float largest = -infinity(), sum = 0.0f;
     for (u64 i = threadIdx.x; i < P::width; i += P::threads) {
         const float value = row[i];
@@ -128,8 +129,8 @@ __device__ __forceinline__ float2 exponentials(const float *row) {
     return make_float2(top, sum);
 }
 
-template <class P>
-__device__ __forceinline__ float row_mean(const float *row) {
+template <class P, class X>
+__device__ __forceinline__ float row_mean(const X *row) {
     float sum = 0.0f;
     for (u64 i = threadIdx.x; i < P::width; i += P::threads) sum += row[i];
     return block_sum<P::threads>(sum) / P::width;
@@ -142,8 +143,8 @@ __device__ __forceinline__ float row_loss(double normaliser, float logit, float 
     return static_cast<float>(normaliser - (1.0 - P::smoothing) * logit - spread + P::z_loss * normaliser * normaliser);
 }
 
-template <class P>
-__device__ void cross_entropy(const float *logits, const int *targets, float *loss, int *fault, int step) {
+template <class P, class Logits, class Loss>
+__device__ void cross_entropy(const Logits *logits, const int *targets, Loss *loss, int *fault, int step) {
     const u64 row = blockIdx.x;
     const int target = targets[P::targets(row)];
     if (target < 0 || target >= P::width) {
@@ -153,7 +154,7 @@ __device__ void cross_entropy(const float *logits, const int *targets, float *lo
         }
         return;
     }
-    const float *from = logits + P::logits(row);
+    const Logits *from = logits + P::logits(row);
     const float2 sums = exponentials<P>(from);
     const float mean = P::smoothing > 0.0 ? row_mean<P>(from) : 0.0f;
     if (threadIdx.x == 0) {
@@ -162,13 +163,13 @@ __device__ void cross_entropy(const float *logits, const int *targets, float *lo
 }
 
 // May be in place: a thread reads an element before it writes it, and the target's logit is read before all.
-template <class P>
+template <class P, class Logits, class Given, class Gradient, class Loss>
 __device__ void cross_entropy_gradient(
-    const float *logits, const int *targets, const float *dloss, float *dlogits, float *loss, int *fault, int step
+    const Logits *logits, const int *targets, const Given *dloss, Gradient *dlogits, Loss *loss, int *fault, int step
 ) {
     const u64 row = blockIdx.x;
     const int target = targets[P::targets(row)];
-    float *to = dlogits + P::dlogits(row);
+    Gradient *to = dlogits + P::dlogits(row);
     if (target < 0 || target >= P::width) {
         for (u64 i = threadIdx.x; i < P::width; i += P::threads) to[i] = 0.0f;
         if (threadIdx.x == 0) {
@@ -177,7 +178,7 @@ __device__ void cross_entropy_gradient(
         }
         return;
     }
-    const float *from = logits + P::logits(row);
+    const Logits *from = logits + P::logits(row);
     const float logit = from[target];
     const float2 sums = exponentials<P>(from);
     const float mean = P::smoothing > 0.0 ? row_mean<P>(from) : 0.0f;

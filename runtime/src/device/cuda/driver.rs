@@ -142,6 +142,12 @@ pub struct Memory {
     card: Rc<Card>,
 }
 
+/// Any bits are a value of it.
+pub trait Bits: Copy + Default {}
+
+impl Bits for u16 {}
+impl Bits for u32 {}
+
 impl Memory {
     /// So many bytes, all zero.
     ///
@@ -181,8 +187,8 @@ impl Memory {
     }
 
     /// Copies words to a place; they may change once this returns.
-    pub fn write(&self, offset: u64, words: &[u32]) -> Result<(), DeviceError> {
-        self.check(offset, 4 * words.len() as u64)?;
+    pub fn write<T: Bits>(&self, offset: u64, words: &[T]) -> Result<(), DeviceError> {
+        self.check(offset, size_of_val(words) as u64)?;
         // SAFETY: inside the allocation; the words live until the copy is waited for.
         let done = unsafe { result::memcpy_htod_async(self.start + offset, words, self.card.stream) };
         done.map_err(|error| failed("copy to the card", error))?;
@@ -199,8 +205,8 @@ impl Memory {
     }
 
     /// A copy of words, after all that was asked for before.
-    pub fn read(&self, offset: u64, words: &mut [u32], doing: &str) -> Result<(), DeviceError> {
-        self.check(offset, 4 * words.len() as u64)?;
+    pub fn read<T: Bits>(&self, offset: u64, words: &mut [T], doing: &str) -> Result<(), DeviceError> {
+        self.check(offset, size_of_val(words) as u64)?;
         // SAFETY: inside the allocation; the words are borrowed until the copy is waited for.
         let done = unsafe { result::memcpy_dtoh_async(words, self.start + offset, self.card.stream) };
         done.map_err(|error| failed(doing, error))?;

@@ -80,8 +80,9 @@ impl Ready {
             Argument::Null => 0,
         };
         let prepared = |launch: &Launch| {
-            let plan = match (products, &launch.product) {
-                (Some(products), Some(product)) => products.plan(product)?,
+            let words: Vec<u64> = launch.arguments.iter().map(word).collect();
+            let plan = match (products, &launch.product, &words[..]) {
+                (Some(products), Some(product), [a, b, out]) => products.plan(product, [*a, *b, *out])?,
                 _ => None,
             };
             Ok(Prepared {
@@ -90,23 +91,25 @@ impl Ready {
                 name: module.functions[launch.function].name.clone(),
                 grid: launch.grid,
                 threads: launch.threads,
-                words: launch.arguments.iter().map(word).collect(),
+                words,
                 plan,
             })
         };
         let launches = launches.iter().map(prepared).collect::<Result<Vec<_>, DeviceError>>()?;
         let input = |(name, buffer): &(String, usize)| {
             let buffer = &program.buffers[*buffer];
-            let (offset, elements) = (buffer.offset, (buffer.bytes / 4) as usize);
-            Input {
+            if buffer.dtype.is_half() {
+                return Err(DeviceError::Program(format!("{name}: an input of 16-bit floats")));
+            }
+            Ok(Input {
                 name: name.clone(),
                 region: buffer.region,
-                offset,
-                elements,
+                offset: buffer.offset,
+                elements: (buffer.bytes / buffer.dtype.bytes()) as usize,
                 is_integer: buffer.dtype == DType::I32,
-            }
+            })
         };
-        let inputs = program.inputs.iter().map(input).collect();
+        let inputs = program.inputs.iter().map(input).collect::<Result<_, _>>()?;
         let output = |(name, view): &(String, llmc_compiler::program::View)| {
             let buffer = &program.buffers[view.buffer];
             (name.clone(), buffer.region, Value::of(buffer, view))
@@ -281,8 +284,9 @@ fn check_bounds(program: &Program, regions: &Regions) -> Result<(), DeviceError>
     }
     for step in &program.steps {
         for view in step.reads.iter().chain(&step.writes) {
-            let bytes = program.buffers.get(view.buffer).map_or(0, |buffer| buffer.bytes);
-            if view.last().is_none_or(|last| (last + 1).checked_mul(4).is_none_or(|end| end > bytes)) {
+            let (bytes, each) =
+                program.buffers.get(view.buffer).map_or((0, 1), |buffer| (buffer.bytes, buffer.dtype.bytes()));
+            if view.last().is_none_or(|last| (last + 1).checked_mul(each).is_none_or(|end| end > bytes)) {
                 let place = format!("{} at {} ({})", program.name, step.origin.path, step.origin.place);
                 return Err(DeviceError::Program(format!("{place}: a view outside its buffer: {view:?}")));
             }

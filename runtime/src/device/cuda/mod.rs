@@ -44,6 +44,7 @@ pub struct Cuda {
     /// Why no run can succeed any more.
     failure: std::cell::RefCell<Option<DeviceError>>,
     regions: Regions,
+    precision: Precision,
     products: Option<Library>,
     _code: Option<Code>,
     card: Rc<Card>,
@@ -112,6 +113,7 @@ impl Cuda {
             is_timed: false,
             failure: Default::default(),
             regions,
+            precision,
             products,
             _code: code,
             card,
@@ -199,10 +201,12 @@ fn unknown_program(program: ProgramId) -> DeviceError {
 impl Device for Cuda {
     fn describe(&self) -> String {
         let (major, minor) = self.card.capability;
-        let products = match &self.products {
-            Some(library) if library.precision() == Precision::Tf32 => "cuBLASLt in tf32",
-            Some(_) => "cuBLASLt",
-            None => "own matrix products",
+        let products = match (&self.products, self.precision) {
+            (Some(_), Precision::F32) => "cuBLASLt",
+            (Some(_), Precision::Tf32) => "cuBLASLt in tf32",
+            (Some(_), Precision::Bf16) => "cuBLASLt in bf16",
+            (Some(_), Precision::Fp16(_)) => "cuBLASLt in fp16",
+            (None, _) => "own matrix products",
         };
         format!("cuda, {} (sm_{major}{minor}), {products}", self.card.name)
     }
@@ -226,7 +230,7 @@ impl Device for Cuda {
 
     fn zero_states(&mut self, prefix: &str) {
         for (_, state) in self.states.iter().filter(|(name, _)| name.starts_with(prefix)) {
-            if let Err(error) = self.regions.persistent.clear(state.offset, state.bytes()) {
+            if let Err(error) = state.clear(&self.regions.persistent) {
                 // There is no result to say it in; the next run says it.
                 self.failure.borrow_mut().get_or_insert(error);
             }
@@ -259,7 +263,7 @@ impl Device for Cuda {
     }
 
     fn measure_peaks(&self) -> Option<Peaks> {
-        peaks::measure(self.products.as_ref().map_or(Precision::F32, Library::precision))
+        peaks::measure(self.precision)
     }
 
     fn read_output(&self, program: ProgramId, name: &str) -> Result<Vec<f32>, DeviceError> {

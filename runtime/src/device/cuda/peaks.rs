@@ -14,14 +14,14 @@ const ENOUGH_SECONDS: f64 = 2e-3;
 const RUNS: usize = 5;
 
 /// One step over square matrices: two are read, one is written.
-fn program(side: u64, kernel: Kernel) -> Program {
-    let bytes = 4 * side * side;
+fn program(side: u64, dtype: DType, kernel: Kernel) -> Program {
+    let bytes = dtype.bytes() * side * side;
     let buffer = |index: u64| Buffer {
         name: index.to_string(),
         region: Region::Scratch,
         offset: index * bytes,
         bytes,
-        dtype: DType::F32,
+        dtype,
         kind: MemoryKind::Activations,
     };
     let view = |index: usize| View::contiguous(index, &[side, side]);
@@ -38,11 +38,12 @@ fn program(side: u64, kernel: Kernel) -> Program {
     }
 }
 
-/// None where the card has no room beside what is on it.
+/// Products are of the type that a stage of this precision keeps. None where the card has no room beside what is on it.
 pub fn measure(precision: Precision) -> Option<Peaks> {
     let copy = || Kernel::Loop(LoopBody { instructions: vec![Instruction::Load(0)], results: vec![0] });
-    let products = SIDES.iter().map(|side| program(*side, Kernel::MatMul { accumulate: false }));
-    let programs = products.chain(SIDES.iter().map(|side| program(*side, copy()))).collect();
+    let dtype = precision.short().unwrap_or(DType::F32);
+    let products = SIDES.iter().map(|side| program(*side, dtype, Kernel::MatMul { accumulate: false }));
+    let programs = products.chain(SIDES.iter().map(|side| program(*side, DType::F32, copy()))).collect();
     let mut card = Cuda::new(&[], 0, programs, precision).ok()?;
     let mut best = |first: usize| {
         let mut found = None;

@@ -11,12 +11,14 @@ use std::rc::Rc;
 use cudarc::cublaslt::result::{self, CublasError};
 use cudarc::cublaslt::sys;
 use llmc_compiler::cuda::{Axis, Product};
-use llmc_compiler::plan::Precision;
+use llmc_compiler::plan::{DType, Precision};
 
 use super::driver::{Card, Memory};
 use super::library;
 use crate::device::DeviceError;
 
+/// Addresses are told to be multiples of so many bytes at most.
+const ALIGNMENT: u64 = 256;
 /// Bytes that a product may use beside its operands: NVIDIA's advice for Hopper.
 const WORKSPACE: u64 = 32 << 20;
 
@@ -113,6 +115,25 @@ fn leading(height: u64, (size, stride): (u64, u64)) -> u64 {
     if size == 1 { height } else { stride }
 }
 
+/// Types of the operands and of the result; none where the library has no product of these types.
+fn kinds([a, b, out]: [DType; 3]) -> Option<[sys::cudaDataType_t; 2]> {
+    let kind = |dtype: DType| match dtype {
+        DType::F32 => Some(sys::cudaDataType_t::CUDA_R_32F),
+        DType::Bf16 => Some(sys::cudaDataType_t::CUDA_R_16BF),
+        DType::F16 => Some(sys::cudaDataType_t::CUDA_R_16F),
+        DType::I32 => None,
+    };
+    if a != b || (out != a && out != DType::F32) {
+        return None;
+    }
+    Some([kind(a)?, kind(out)?])
+}
+
+/// The largest power of two that divides an address.
+fn alignment(address: u64) -> u32 {
+    1 << (address | ALIGNMENT).trailing_zeros()
+}
+
 fn failed(doing: &str, error: CublasError) -> DeviceError {
     DeviceError::Cuda(format!("cuBLASLt cannot {doing}: {error:?}"))
 }
@@ -130,23 +151,20 @@ impl Library {
         Ok(Some(Library { handle, precision, workspace, card: Rc::clone(card) }))
     }
 
-    /// What products are computed in.
-    pub fn precision(&self) -> Precision {
-        self.precision
-    }
-
-    /// Makes a product ready; none if it is of a form that the library does not take.
-    pub fn plan(&self, product: &Product) -> Result<Option<Plan>, DeviceError> {
-        let Some(shape) = Shape::of(product) else { return Ok(None) };
+    /// Makes a product of operands at these addresses ready; none if it is of a form that the library does not take.
+    pub fn plan(&self, product: &Product, [a, b, out]: [u64; 3]) -> Result<Option<Plan>, DeviceError> {
+        let (Some(shape), Some([operands, results])) = (Shape::of(product), kinds(product.types)) else {
+            return Ok(None);
+        };
         let [m, n, k] = shape.sizes;
-        let kind = sys::cudaDataType_t::CUDA_R_32F;
+        let single = sys::cudaDataType_t::CUDA_R_32F;
         let compute = match self.precision {
-            Precision::F32 => sys::cublasComputeType_t::CUBLAS_COMPUTE_32F,
-            Precision::Bf16 | Precision::Fp16(_) => sys::cublasComputeType_t::CUBLAS_COMPUTE_32F,
-            Precision::Tf32 => sys::cublasComputeType_t::CUBLAS_COMPUTE_32F_FAST_TF32,
+            Precision::Tf32 if operands == single => sys::cublasComputeType_t::CUBLAS_COMPUTE_32F_FAST_TF32,
+            _ => sys::cublasComputeType_t::CUBLAS_COMPUTE_32F,
         };
         let failed = |error| failed("describe a matrix product", error);
-        let layout = |rows: u64, columns: u64, of: Columns| -> Result<sys::cublasLtMatrixLayout_t, CublasError> {
+        type Made = Result<sys::cublasLtMatrixLayout_t, CublasError>;
+        let layout = |kind: sys::cudaDataType_t, rows: u64, columns: u64, of: Columns| -> Made {
             let (rows, columns) = if of.is_transposed { (columns, rows) } else { (rows, columns) };
             let layout = result::create_matrix_layout(kind, rows, columns, of.leading as i64)?;
             use sys::cublasLtMatrixLayoutAttribute_t as Attribute;
@@ -161,7 +179,7 @@ impl Library {
             }
             Ok(layout)
         };
-        let description = result::create_matmul_desc(compute, kind).map_err(failed)?;
+        let description = result::create_matmul_desc(compute, single).map_err(failed)?;
         use sys::cublasLtMatmulDescAttributes_t as Attribute;
         let sides = [
             (Attribute::CUBLASLT_MATMUL_DESC_TRANSA, shape.first),
@@ -177,16 +195,28 @@ impl Library {
             .map_err(failed)?;
         }
         let layouts = [
-            layout(m, k, shape.first).map_err(failed)?,
-            layout(k, n, shape.second).map_err(failed)?,
-            layout(m, n, shape.result).map_err(failed)?,
+            layout(operands, m, k, shape.first).map_err(failed)?,
+            layout(operands, k, n, shape.second).map_err(failed)?,
+            layout(results, m, n, shape.result).map_err(failed)?,
         ];
         let preference = result::create_matmul_pref().map_err(failed)?;
-        let bytes = sys::cublasLtMatmulPreferenceAttributes_t::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES;
+        use sys::cublasLtMatmulPreferenceAttributes_t as Preference;
+        let (first, second) = if shape.is_swapped { (a, b) } else { (b, a) };
+        let alignments = [
+            (Preference::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, first),
+            (Preference::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, second),
+            (Preference::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, out),
+            (Preference::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, out),
+        ];
         // SAFETY: everything was just made; the preference is destroyed once.
         let found = unsafe {
+            let bytes = Preference::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES;
             set(&WORKSPACE, |at, size| result::set_matmul_pref_attribute(preference, bytes, at, size))
                 .map_err(failed)?;
+            for (attribute, address) in alignments {
+                set(&alignment(address), |at, size| result::set_matmul_pref_attribute(preference, attribute, at, size))
+                    .map_err(failed)?;
+            }
             let [a, b, c] = layouts;
             let found = result::get_matmul_algo_heuristic(self.handle, description, a, b, c, c, preference);
             let _ = result::destroy_matmul_pref(preference);

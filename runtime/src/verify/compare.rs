@@ -52,7 +52,7 @@ pub fn compare(
         for (index, name) in names.iter().enumerate().filter(|(index, _)| own.is_none_or(|own| own.buffer != *index)) {
             let found = tested.read_output(number, name)?;
             let expected = trusted.read_output(number, name)?;
-            difference.add(index, tolerance, &found, &expected);
+            difference.add(|| case.describe(index), tolerance, &found, &expected);
         }
         Ok(difference)
     });
@@ -60,7 +60,7 @@ pub fn compare(
 }
 
 impl Difference {
-    fn add(&mut self, buffer: usize, tolerance: f64, found: &[f32], expected: &[f32]) {
+    fn add(&mut self, what: impl Fn() -> String, tolerance: f64, found: &[f32], expected: &[f32]) {
         let finite = expected.iter().filter(|value| value.is_finite());
         let (squares, count) =
             finite.fold((0.0, 0u64), |(sum, count), value| (sum + f64::from(*value).powi(2), count + 1));
@@ -74,7 +74,7 @@ impl Difference {
             let error = if apart.is_finite() { apart } else { f64::INFINITY };
             self.error = self.error.max(error);
             if error > tolerance && self.wrong.is_none() {
-                self.wrong = Some(format!("element {element} of operand {buffer}: {found} instead of {expected}"));
+                self.wrong = Some(format!("element {element} of {}: {found} instead of {expected}", what()));
             }
         }
     }
@@ -89,7 +89,7 @@ mod tests {
         let fresh = Difference { kernel: "", case: String::new(), error: 0.0, wrong: None };
         let wrong = |found: &[f32], expected: &[f32]| {
             let mut difference = fresh.clone();
-            difference.add(0, TOLERANCE, found, expected);
+            difference.add(|| "operand 0".to_owned(), TOLERANCE, found, expected);
             difference.wrong.is_some()
         };
         assert!(!wrong(&[1.0, 1e-6, f32::NAN], &[1.00001, 0.0, f32::NAN]));

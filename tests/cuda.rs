@@ -151,7 +151,10 @@ fn curve(workplace: &Workplace, out: &str) -> Vec<f64> {
 fn assert_close(found: &[f64], expected: &[f64], tolerance: f64) {
     assert_eq!(found.len(), expected.len());
     for (index, (found, expected)) in found.iter().zip(expected).enumerate() {
-        assert!((found - expected).abs() <= tolerance * expected.abs(), "number {index}: {found} instead of {expected}");
+        assert!(
+            (found - expected).abs() <= tolerance * expected.abs(),
+            "number {index}: {found} instead of {expected}"
+        );
     }
 }
 
@@ -175,8 +178,8 @@ fn whole_runs_follow_the_processor() {
         ("tiny", crate::support::RECIPE.to_owned(), 2e-5),
         ("llama", llama(), 2e-5),
         ("mixtral", mixtral(), 2e-5),
-        ("bf16", llama_in("bf16"), 2e-2),
-        ("fp16", llama_in("fp16(scale: 1024)"), 2e-3),
+        ("bf16", llama_in("bf16"), 5e-2),
+        ("fp16", llama_in("fp16(scale: 1024)"), 5e-3),
     ] {
         let workplace = Workplace::new();
         let file = format!("{name}.recipe");

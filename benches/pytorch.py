@@ -39,7 +39,7 @@ def arguments():
     parser.add_argument("--venv", default=ROOT / "target" / "pytorch", type=Path, help="made if it is not there")
     parser.add_argument("--llmc", help="binary (default: built with cargo)")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
-    parser.add_argument("--precision", default="f32", choices=["f32", "tf32", "bf16"], help="PyTorch's, on a card")
+    parser.add_argument("--precision", default="f32", choices=["f32", "tf32", "bf16"], help="of both, on a card (bf16: PyTorch under autocast)")
     parser.add_argument("--no-clip", action="store_true", help="PyTorch does not clip the gradient norm")
     parser.add_argument("--json", type=Path, help="also write everything that was measured to this file")
     return parser.parse_args()
@@ -137,8 +137,8 @@ def measure(options, llmc, python, recipe):
         shape["clip_norm"] = None
     threads = str(options.threads)
     device = [] if options.device == "cpu" else ["--device", options.device]
-    # The stage of the presets is called `train`. llmc has no bf16 yet: it stays at its best.
-    device += [] if options.precision == "f32" else ["--set", "train.precision=tf32"]
+    # The stage of the presets is called `train`.
+    device += ["--set", f"train.precision={options.precision}"]
     workers = [Worker("llmc", [llmc, "bench", recipe, "--serve", "--threads", threads, *device])]
     shape.update(device=options.device, precision=options.precision)
     for mode in options.modes.split(","):

@@ -356,7 +356,7 @@ fn nvidias_compiler_takes_every_kernel_without_spills() {
     let libraries = PathBuf::from(libraries);
     let architectures = "sm_80,sm_90,sm_100";
     let text = succeed(with_shim(&workplace, &libraries, &["check-device", "--compile", architectures]));
-    assert_eq!(text.lines().count(), 3, "{text}");
+    assert!(text.lines().count().is_multiple_of(3) && text.lines().all(|line| line.ends_with("no spills")), "{text}");
     for folder in ["recipes", "recipes/architectures", "recipes/bench", "recipes/bench/card", "recipes/objectives"] {
         let folder = repository().join(folder);
         let mut recipes: Vec<PathBuf> = std::fs::read_dir(&folder)

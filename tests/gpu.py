@@ -2,9 +2,11 @@
 """What tests/gpu.sh runs: checks first, then times, each within what is left of eight minutes.
 
 1. every kernel against the processor, at awkward sizes and at those of small recipes, with fresh random operands;
-2. the first 20 losses of recipes against the processor's;
-3. NVIDIA's memory checker over the kernels, where compute-sanitizer is there;
-4. seconds by kernel and by step, beside PyTorch eager and compiled on the same card in the same run.
+2. the first 20 losses of recipes against the processor's, in f32 and bf16;
+3. models as they are trained on one card: seconds by kernel and by step, tokens/s, use of the card and memory, beside PyTorch
+   (eager and compiled, flash attention, fused AdamW) on the same card in the same run;
+4. NVIDIA's memory checker over the kernels, where compute-sanitizer is there;
+5. the small presets beside PyTorch in f32 and tf32.
 
 Every part that fails is told and the others go on. The exit status is 1 if a check failed.
 """
@@ -19,13 +21,20 @@ import tempfile
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benches"))
+import pytorch  # noqa: E402  (it lies beside the other benchmarks)
+
 STARTED = time.monotonic()
 BUDGET = 480.0
 # Losses may differ by rounding, which training slowly magnifies.
-TOLERANCE = 2e-3
+TOLERANCE = {"f32": 2e-3, "bf16": 2e-2}
 CHECKED = ["recipes/bench/d.recipe", "recipes/bench/b.recipe", "recipes/bench/c.recipe"]
-TIMED = ["recipes/bench/b.recipe", "recipes/bench/c.recipe"]
-# Formula of the utilisation: 6 N + 6 L C T operations a token (N weights, L layers, C width, T tokens of a row; causal).
+SMALL = ["recipes/bench/b.recipe", "recipes/bench/c.recipe"]
+MODELS = ["recipes/bench/card/gpt2-124m.recipe", "recipes/bench/card/llama-1b.recipe", "recipes/bench/card/llama-8b.recipe"]
+# PyTorch's side of the comparison trains every weight, which does not fit a card for this one.
+ALONE = {"recipes/bench/card/llama-8b.recipe"}
+# Dense bf16 products of a card, in FLOP/s (NVIDIA's data sheets).
+PEAKS = {"H100 PCIe": 756e12, "H100": 989e12, "H200": 989e12, "A100": 312e12, "B200": 2250e12}
 
 
 def left():
@@ -91,29 +100,31 @@ def kernels(report, llmc):
 
 def losses(report, llmc):
     rows = []
-    for recipe in CHECKED:
-        curves, reason = {}, None
+    for recipe, precision in [(recipe, precision) for recipe in CHECKED for precision in TOLERANCE]:
+        name, curves, reason = f"losses of {Path(recipe).stem} in {precision}", {}, None
         with tempfile.TemporaryDirectory() as folder:
             for device in ["cpu", "cuda"]:
                 out = f"{folder}/{device}"
-                command = [llmc, "run", recipe, "--device", device, "--out", out, "--set", "train.budget=20 steps", "--quiet"]
-                _, error = call(command, 90)
+                command = [llmc, "run", recipe, "--device", device, "--out", out, "--quiet"]
+                command += ["--set", "train.budget=20 steps", "--set", f"train.precision={precision}"]
+                _, error = call(command, 60)
                 if error:
                     reason = f"{device}: {error}"
                     break
                 lines = (Path(out) / "train" / "metrics.jsonl").read_text().splitlines()
                 curves[device] = [json.loads(line)["loss"] for line in lines]
         if reason:
-            report.fault(f"losses of {recipe}", reason)
+            report.fault(name, reason)
             continue
         apart = max(abs(a - b) / abs(a) for a, b in zip(curves["cpu"], curves["cuda"]))
-        rows.append(f"| {Path(recipe).stem} | {curves['cpu'][0]:.5f} | {curves['cuda'][-1]:.5f} | {apart:.1e} |")
-        report.keep(f"losses of {recipe}", curves)
-        if apart > TOLERANCE or len(curves["cpu"]) != len(curves["cuda"]):
-            report.fault(f"losses of {recipe}", f"apart by {apart:.1e}: {curves}")
+        first, last = curves["cpu"][0], curves["cuda"][-1]
+        rows.append(f"| {Path(recipe).stem} | {precision} | {first:.5f} | {last:.5f} | {apart:.1e} |")
+        report.keep(name, curves)
+        if not apart <= TOLERANCE[precision] or len(curves["cpu"]) != len(curves["cuda"]):
+            report.fault(name, f"apart by {apart:.1e}: {curves}")
     if rows:
-        head = "| recipe | first loss | last loss | largest difference to the processor |\n| --- | ---: | ---: | ---: |\n"
-        report.say("## The first 20 losses\n\n" + head + "\n".join(rows))
+        head = "| recipe | precision | first loss | last loss | largest difference to the processor |\n"
+        report.say("## The first 20 losses\n\n" + head + "| --- | --- | ---: | ---: | ---: |\n" + "\n".join(rows))
 
 
 def sanitizer(report, llmc):
@@ -130,33 +141,64 @@ def sanitizer(report, llmc):
             report.say(f"## Memory checker, {check}\n\nclean")
 
 
-def by_kernel(report, llmc):
-    for recipe in TIMED:
-        text, error = call([llmc, "bench", recipe, "--device", "cuda"], 60)
-        report.keep(f"time of {recipe}", {"output": text, "error": error})
+def peak(report):
+    """FLOP/s of bf16 products that the card is sold with, if it is known."""
+    name = str(report.data.get("machine"))
+    return next((flops for card, flops in PEAKS.items() if card in name), None)
+
+
+def models(report, llmc, has_pytorch):
+    rows = []
+    for recipe in MODELS:
+        name = Path(recipe).stem
+        text, error = call([llmc, "bench", recipe, "--device", "cuda", "--steps", 10], 90)
+        report.keep(f"{name} by kernel", {"output": text, "error": error})
         if error:
-            report.fault(f"time of {recipe}", error)
-        else:
-            report.say(f"## {Path(recipe).stem}: where the time goes\n\n```text\n{text.strip()}\n```")
+            report.fault(f"{name} by kernel", error)
+            continue
+        report.say(f"## {name}: where the time goes\n\n```text\n{text.strip()}\n```")
+        text, error = call([llmc, "bench", recipe, "--device", "cuda", "--steps", 10, "--json"], 90)
+        if error:
+            report.fault(f"{name} as JSON", error)
+            continue
+        ours = json.loads(text)
+        report.keep(name, ours)
+        # 6 N + 6 L C T operations a token: N weights, L layers, C width, T tokens of a row; causal.
+        shape = pytorch.shape_of(llmc, recipe)
+        per_token = 6 * ours["params"] + 6 * shape["depth"] * shape["width"] * shape["length"]
+        if recipe in ALONE:
+            per_token = ours["flops_per_step"] / (ours["batch"] * ours["seq"])
+        used = f"{per_token * ours['tokens_per_s'] / peak(report):.1%}" if peak(report) else "?"
+        rows.append(
+            f"| {name} | {ours['batch']} x {ours['seq']} | {ours['step_ms']:.1f} | {ours['tokens_per_s']:.0f} | {used} "
+            f"| {ours['predicted_peak_mb']:.0f} |"
+        )
+        if has_pytorch and recipe not in ALONE:
+            beside_pytorch(report, llmc, recipe, "bf16")
+    if rows:
+        head = "| model | batch | step ms | tokens/s | MFU | predicted MiB |\n| --- | --- | ---: | ---: | ---: | ---: |\n"
+        formula = "MFU: (6 N + 6 L C T) tokens/s over the card's dense bf16 peak; where layers are frozen, the FLOPs that are done."
+        report.say("## Models in bf16\n\n" + head + "\n".join(rows) + "\n\n" + formula)
 
 
-def beside_pytorch(report, llmc):
+def sees_card(report):
     _, error = call([sys.executable, "-c", "import torch; assert torch.cuda.is_available()"], 60)
     if error:
-        return report.say("## Beside PyTorch\n\nskipped: no PyTorch that sees the card")
-    for precision in ["f32", "tf32", "bf16"]:
-        for recipe in TIMED:
-            file = report.out / f"pytorch-{Path(recipe).stem}-{precision}.json"
-            command = [sys.executable, "benches/pytorch.py", "--device", "cuda", "--precision", precision, "--presets", recipe]
-            command += ["--llmc", llmc, "--python", sys.executable, "--rounds", 5, "--json", file]
-            text, error = call(command, 120)
-            ours = "f32" if precision == "f32" else "tf32"
-            name = f"{Path(recipe).stem} beside PyTorch in {precision}"
-            report.keep(name, {"output": text, "error": error})
-            if error:
-                report.fault(name, error)
-            else:
-                report.say(f"## {name}\n\nllmc in {ours}.\n\n{text.strip()}")
+        report.say("## Beside PyTorch\n\nskipped: no PyTorch that sees the card")
+    return not error
+
+
+def beside_pytorch(report, llmc, recipe, precision):
+    name = f"{Path(recipe).stem} beside PyTorch in {precision}"
+    file = report.out / f"pytorch-{Path(recipe).stem}-{precision}.json"
+    command = [sys.executable, "benches/pytorch.py", "--device", "cuda", "--precision", precision, "--presets", recipe]
+    command += ["--llmc", llmc, "--python", sys.executable, "--rounds", 5, "--json", file]
+    text, error = call(command, 120)
+    report.keep(name, {"output": text, "error": error})
+    if error:
+        report.fault(name, error)
+    else:
+        report.say(f"## {name}\n\n{text.strip()}")
 
 
 def main():
@@ -164,9 +206,12 @@ def main():
     machine(report)
     kernels(report, llmc)
     losses(report, llmc)
-    by_kernel(report, llmc)
+    has_pytorch = sees_card(report)
+    models(report, llmc, has_pytorch)
     sanitizer(report, llmc)
-    beside_pytorch(report, llmc)
+    if has_pytorch:
+        for recipe, precision in [(recipe, precision) for precision in ["tf32", "f32"] for recipe in SMALL]:
+            beside_pytorch(report, llmc, recipe, precision)
     failed = ", ".join(report.failed) or "none"
     report.say(f"Failed: {failed}. {time.monotonic() - STARTED:.0f} s.")
     sys.exit(1 if report.failed else 0)

@@ -99,26 +99,31 @@ impl CheckDevice {
 
     fn compile_only(&self, programs: &[(String, Program)], terminal: &Terminal) -> Result<(), Failure> {
         let cases = if self.recipes.is_empty() { awkward() } else { Vec::new() };
-        let cases = cases.into_iter().map(|case| ("awkward sizes".to_owned(), case.program));
+        let part = |number: usize| format!("awkward sizes, part {}", number / CASES_OF_A_MODULE + 1);
+        let cases = cases.into_iter().enumerate().map(|(number, case)| (part(number), case.program));
         let mut modules: BTreeMap<String, Vec<Program>> = BTreeMap::new();
         for (name, program) in programs.iter().cloned().chain(cases) {
             modules.entry(name).or_default().push(program);
         }
-        for (name, programs) in modules {
+        let print = |(name, programs): (String, Vec<Program>)| {
             let list: Vec<&Program> = programs.iter().collect();
             let module = Module::print(&list).map_err(|missing| Failure::new(NO_CUDA_KERNEL, missing.to_string()))?;
-            let source = module.source();
-            let compile = |architecture: &String| cuda::compile(&source, architecture).map(|cubin| cubin.len());
-            let sizes = self.compile.par_iter().map(compile).collect::<Result<Vec<_>, _>>()?;
-            for (architecture, bytes) in self.compile.iter().zip(sizes) {
-                let (kernels, kibibytes) = (module.functions.len(), bytes / 1024);
-                terminal
-                    .print(&format!("{name}: {kernels} kernels for {architecture}, {kibibytes} KiB, no spills\n"))?;
-            }
-        }
-        Ok(())
+            Ok((name, module.functions.len(), module.source()))
+        };
+        let modules = modules.into_iter().map(print).collect::<Result<Vec<_>, Failure>>()?;
+        let wanted: Vec<_> =
+            modules.iter().flat_map(|module| self.compile.iter().map(move |on| (module, on))).collect();
+        let compile = |((name, kernels, source), architecture): &(&(String, usize, String), &String)| {
+            let kibibytes = cuda::compile(source, architecture)?.len() / 1024;
+            Ok(format!("{name}: {kernels} kernels for {architecture}, {kibibytes} KiB, no spills\n"))
+        };
+        let lines = wanted.par_iter().map(compile).collect::<Result<Vec<_>, Failure>>()?;
+        lines.iter().try_for_each(|line| terminal.print(line))
     }
 }
+
+/// Cases that are compiled as one: few enough that the compiler's threads share the work.
+const CASES_OF_A_MODULE: usize = 150;
 
 /// The largest error of each kernel.
 fn by_kernel(differences: &[Difference]) -> BTreeMap<&str, (usize, f64)> {

@@ -6,6 +6,9 @@ use llmc_compiler::random::Stream;
 
 use crate::device::HostTensor;
 
+/// Bytes of a guard: more than a block's threads write side by side.
+const GUARD: u64 = 4096;
+
 /// What a buffer holds before the kernel runs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Fill {
@@ -33,6 +36,8 @@ pub struct Case {
     pub program: Program,
     /// The kernel's name, and its operands' sizes.
     pub name: String,
+    /// How many of the buffers are operands; as many guards follow.
+    operands: usize,
     fills: Vec<Fill>,
 }
 
@@ -70,7 +75,12 @@ impl Case {
         }
         let buffers: Vec<Buffer> = used.into_iter().map(|buffer| program.buffers[buffer].clone()).collect();
         let name = name(steps.last().unwrap_or(step), &buffers);
-        let fills = fills(&steps, &buffers);
+        let mut fills = fills(&steps, &buffers);
+        let operands = buffers.len();
+        // Behind every operand lies a guard that nobody may touch: what is read there is not a number, and what is written there shows.
+        let mut buffers = buffers;
+        buffers.extend((0..operands).map(guard));
+        fills.resize(buffers.len(), Fill::Unset);
         let whole = |index: usize, buffer: &Buffer| View::contiguous(index, &[buffer.bytes / buffer.dtype.bytes()]);
         let outputs =
             buffers.iter().enumerate().map(|(index, buffer)| (index.to_string(), whole(index, buffer))).collect();
@@ -98,8 +108,8 @@ impl Case {
         }
         program.steps.extend(steps);
         program.buffers = buffers.into_iter().chain(given).collect();
-        lay_out(&mut program);
-        Case { program, name, fills }
+        lay_out(&mut program, operands);
+        Case { program, name, operands, fills }
     }
 
     /// The same with 32-bit floats in all buffers, for a device without 16-bit memory accesses: what a step has written is
@@ -110,7 +120,7 @@ impl Case {
         for buffer in program.buffers.iter_mut().filter(|buffer| buffer.dtype.is_half()) {
             (buffer.dtype, buffer.bytes) = (DType::F32, 2 * buffer.bytes);
         }
-        lay_out(&mut program);
+        lay_out(&mut program, self.operands);
         for mut step in std::mem::take(&mut program.steps) {
             let halves = |view: &View| Some(types[view.buffer]).filter(|dtype| dtype.is_half());
             // The first result of a normalised loop is the norm.
@@ -178,6 +188,14 @@ impl Case {
         format!("{steps:?} {:?} {types:?}", self.fills)
     }
 
+    /// What an output is in words.
+    pub fn describe(&self, output: usize) -> String {
+        match output.checked_sub(self.operands) {
+            None => format!("operand {output}"),
+            Some(operand) => format!("what lies behind operand {operand}"),
+        }
+    }
+
     /// Bytes of its operands.
     pub fn bytes(&self) -> u64 {
         self.program.scratch_bytes
@@ -216,13 +234,31 @@ fn unit(dtype: DType) -> f64 {
     }
 }
 
-/// Places for all buffers, one after another.
-fn lay_out(program: &mut Program) {
-    let mut offset = 0;
+/// The guard behind an operand.
+fn guard(operand: usize) -> Buffer {
+    let name = format!("guard {operand}");
+    Buffer { name, region: Region::Scratch, offset: 0, bytes: GUARD, dtype: DType::F32, kind: MemoryKind::Activations }
+}
+
+/// Places for all buffers, one after another; behind each of the operands its guard, without a gap.
+fn lay_out(program: &mut Program, operands: usize) {
+    let (mut offset, mut guards) = (0, Vec::new());
     for (index, buffer) in program.buffers.iter_mut().enumerate() {
-        (buffer.name, buffer.region, buffer.offset) = (index.to_string(), Region::Scratch, offset);
+        (buffer.name, buffer.region) = (index.to_string(), Region::Scratch);
         buffer.kind = MemoryKind::Activations;
-        offset += buffer.bytes.next_multiple_of(64);
+        if (operands..2 * operands).contains(&index) {
+            buffer.offset = guards[index - operands];
+            continue;
+        }
+        buffer.offset = offset;
+        let end = offset + buffer.bytes;
+        offset = end;
+        if index < operands {
+            offset = end.next_multiple_of(4);
+            guards.push(offset);
+            offset += GUARD;
+        }
+        offset = offset.next_multiple_of(64);
     }
     program.scratch_bytes = offset;
 }

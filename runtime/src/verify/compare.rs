@@ -62,7 +62,7 @@ pub fn compare(
         for (index, name) in names.iter().enumerate().filter(|(index, _)| own.is_none_or(|own| own.buffer != *index)) {
             let found = tested.read_output(number, name)?;
             let expected = trusted.read_output(number, name)?;
-            difference.add(index, allowed, &found, &expected);
+            difference.add(|| case.describe(index), allowed, &found, &expected);
         }
         Ok(difference)
     });
@@ -70,7 +70,7 @@ pub fn compare(
 }
 
 impl Difference {
-    fn add(&mut self, buffer: usize, allowed: Allowed, found: &[f32], expected: &[f32]) {
+    fn add(&mut self, what: impl Fn() -> String, allowed: Allowed, found: &[f32], expected: &[f32]) {
         let finite = expected.iter().filter(|value| value.is_finite());
         let (squares, count) =
             finite.fold((0.0, 0u64), |(sum, count), value| (sum + f64::from(*value).powi(2), count + 1));
@@ -86,12 +86,12 @@ impl Difference {
             let error = if apart.is_finite() { apart / size } else { f64::INFINITY };
             self.error = self.error.max(error);
             if error > allowed.single && self.wrong.is_none() {
-                self.wrong = Some(format!("element {element} of operand {buffer}: {found} instead of {expected}"));
+                self.wrong = Some(format!("element {element} of {}: {found} instead of {expected}", what()));
             }
         }
         let apart = (apart_squares / count.max(1) as f64).sqrt() / typical.max(SMALLEST);
         if apart > allowed.whole && self.wrong.is_none() {
-            self.wrong = Some(format!("operand {buffer} is off by {apart:.1e} of its size"));
+            self.wrong = Some(format!("{} is off by {apart:.1e} of its size", what()));
         }
     }
 }
@@ -105,7 +105,8 @@ mod tests {
         let fresh = Difference { kernel: "", case: String::new(), error: 0.0, wrong: None };
         let wrong = |found: &[f32], expected: &[f32]| {
             let mut difference = fresh.clone();
-            difference.add(0, Allowed { single: 2.0 * TOLERANCE, whole: TOLERANCE }, found, expected);
+            let allowed = Allowed { single: 2.0 * TOLERANCE, whole: TOLERANCE };
+            difference.add(|| "operand 0".to_owned(), allowed, found, expected);
             difference.wrong.is_some()
         };
         assert!(!wrong(&[1.0, 1e-6, f32::NAN], &[1.00001, 0.0, f32::NAN]));

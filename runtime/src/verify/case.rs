@@ -158,7 +158,7 @@ impl Case {
     /// scores are differences of which little may be left.
     pub fn spread(&self) -> f64 {
         match self.program.steps.last().map(|step| &step.kernel) {
-            Some(Kernel::AttentionGrad { .. }) => 4.0,
+            Some(Kernel::AttentionGrad { .. }) => 8.0,
             _ => 1.0,
         }
     }

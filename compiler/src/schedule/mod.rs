@@ -9,11 +9,13 @@
 //!       -> order    little memory alive, states overwritten after their last reader
 //!       -> merge    neighbouring loops over the same operands
 //!       -> rowwise  loops into the normalisations after or before them
+//!       -> beside   on a card, sums of an operand beside their product
 //!       -> reuse    results over operands that die
 //!       -> layout   offsets, exact peak
 //! ```
 
 mod arena;
+mod beside;
 mod body;
 mod chunk;
 pub mod cost;
@@ -43,6 +45,7 @@ use crate::lower::StageGraphs;
 use crate::plan::StagePlan;
 use crate::program::{PersistentBuffer, Program, StagePrograms};
 
+pub use beside::{Operand, summed_operand};
 pub use flow::Hardware;
 pub use persistent::persistent;
 
@@ -68,6 +71,9 @@ pub fn schedule_single(graph: &Graph, name: &str, persistent: &[PersistentBuffer
     order::order(&mut draft);
     merge::merge(&mut draft);
     rowwise::fuse(&mut draft);
+    if hardware == Hardware::Card {
+        beside::beside(&mut draft);
+    }
     reuse::reuse(&mut draft);
     let program = layout::layout(draft, name, persistent);
     if cfg!(debug_assertions)

@@ -8,24 +8,26 @@ use crate::lower::{RowSizes, lower, lower_decode, lower_probe, lower_score};
 use crate::optimise::{optimise, shorten};
 use crate::plan::DType;
 use crate::program::{Kernel, Region};
-use crate::schedule::{Hardware, persistent, schedule, schedule_single, verify};
+use crate::schedule::{Hardware, persistent, schedule, schedule_single, summed_operand, verify};
 use crate::testing::interpreter::Memory;
 use crate::testing::plans::tiny_stages;
 use crate::testing::values::{Values, assert_close, values};
 
 const TOLERANCE: f32 = 2e-6;
 
-/// Runs a graph by luminal's `execute` and its program by the interpreter; both must give the same results and states.
+/// Runs a graph by luminal's `execute` and its programs by the interpreter; all must give the same results and states.
 pub(crate) fn agree(graph: &mut Graph) {
-    agree_within(graph, TOLERANCE);
+    for hardware in [Hardware::Processor, Hardware::Card] {
+        agree_within(graph, hardware, TOLERANCE);
+    }
 }
 
-fn agree_within(graph: &mut Graph, tolerance: f32) {
+fn agree_within(graph: &mut Graph, hardware: Hardware, tolerance: f32) {
     let (inputs, states) = values(graph);
     let mut expected_states = states.clone();
     let expected = graph.execute(&inputs, &mut expected_states).unwrap();
     let (layout, bytes) = persistent(&[graph], &[]);
-    let program = schedule_single(graph, "test", &layout, Hardware::Processor);
+    let program = schedule_single(graph, "test", &layout, hardware);
     let mut memory = Memory::new(bytes);
     memory.write_states(&layout, &states);
     let found = memory.run(&program, &inputs);
@@ -49,7 +51,7 @@ fn programs_of_shorter_floats_agree_with_their_graphs_and_nearly_with_f32() {
                     let mut short = shorten(&graph, dtype);
                     short.verify().unwrap();
                     // A sum in another order may round to the neighbour.
-                    agree_within(&mut short, 8.0 * epsilon);
+                    agree_within(&mut short, Hardware::Processor, 8.0 * epsilon);
                     let found = short.execute(&inputs, &mut states.clone()).unwrap();
                     assert_close(&exact, &found, 8.0 * epsilon);
                 }
@@ -94,6 +96,22 @@ fn the_programs_of_a_stage_agree_with_their_graphs() {
             }
         }
     }
+}
+
+#[test]
+fn on_a_card_gradients_of_biases_stand_beside_those_of_their_weights() {
+    let stages = tiny_stages(1);
+    let (_, stage) = stages.iter().find(|(name, _)| *name == "gpt2").unwrap();
+    let beside = |hardware| {
+        let mut graph = lower(stage).unwrap().update;
+        optimise(&mut graph);
+        let (layout, _) = persistent(&[&graph], &[]);
+        let program = schedule_single(&graph, "test", &layout, hardware);
+        program.steps.windows(2).filter(|pair| summed_operand(&pair[0], &pair[1]).is_some()).count()
+    };
+    // Four projections of two layers.
+    assert_eq!(beside(Hardware::Card), 8);
+    assert!(beside(Hardware::Processor) < 8);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use llmc_compiler::cuda::Module;
 use llmc_compiler::program::Program;
-use llmc_compiler::schedule::Hardware;
+use llmc_compiler::schedule::{Hardware, summed_operand};
 use llmc_grammar::codes::{DEVICES_DIFFER, NO_CUDA_KERNEL};
 use rayon::prelude::*;
 use serde_json::json;
@@ -55,7 +55,9 @@ impl CheckDevice {
         let mut cases = if self.recipes.is_empty() { awkward() } else { Vec::new() };
         let mut known = BTreeSet::new();
         for (_, program) in &programs {
-            let steps = program.steps.iter().map(|step| Case::of(program, step));
+            // What a library may do in one pass is tried in one, too.
+            let joined = program.steps.windows(2).filter(|pair| summed_operand(&pair[0], &pair[1]).is_some());
+            let steps = program.steps.chunks(1).chain(joined).map(|steps| Case::of(program, steps));
             cases.extend(steps.filter(|case| known.insert(case.key())));
         }
         let all = cases.len();

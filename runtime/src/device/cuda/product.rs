@@ -12,7 +12,9 @@ use cudarc::cublaslt::result::{self, CublasError};
 use cudarc::cublaslt::sys;
 use llmc_compiler::cuda::{Axis, Product};
 use llmc_compiler::plan::{DType, Precision};
+use llmc_data::Cache;
 
+use super::algorithm::{self, Algorithm, Choices};
 use super::driver::{Card, Memory};
 use super::library;
 use crate::device::DeviceError;
@@ -28,6 +30,7 @@ pub struct Library {
     handle: sys::cublasLtHandle_t,
     precision: Precision,
     workspace: Memory,
+    choices: Choices,
     card: Rc<Card>,
 }
 
@@ -37,7 +40,7 @@ pub struct Plan {
     description: sys::cublasLtMatmulDesc_t,
     /// First operand, second operand, result.
     layouts: [sys::cublasLtMatrixLayout_t; 3],
-    algorithm: sys::cublasLtMatmulAlgo_t,
+    algorithm: Algorithm,
     /// Whether the operands change places.
     is_swapped: bool,
     beta: f32,
@@ -139,19 +142,30 @@ fn failed(doing: &str, error: CublasError) -> DeviceError {
 }
 
 impl Library {
-    /// None where there is no cuBLASLt: every product has a kernel of our own too.
-    pub fn open(card: &Rc<Card>, precision: Precision) -> Result<Option<Library>, DeviceError> {
+    /// None where there is no cuBLASLt: every product has a kernel of our own too. The cache remembers algorithms.
+    pub fn open(card: &Rc<Card>, precision: Precision, cache: Option<Cache>) -> Result<Option<Library>, DeviceError> {
         library::open();
         let opened = llmc_data::caught(|| {
             // SAFETY: only opens the library.
-            if unsafe { sys::is_culib_present() } { result::create_handle().ok() } else { None }
+            if !unsafe { sys::is_culib_present() } {
+                return None;
+            }
+            // SAFETY: the library is there.
+            Some((result::create_handle().ok()?, unsafe { sys::cublasLtGetVersion() }))
         });
-        let Some(Some(handle)) = opened else { return Ok(None) };
+        let Some(Some((handle, version))) = opened else { return Ok(None) };
+        let choices = Choices::new(card, version, cache)?;
         let workspace = Memory::new(card, WORKSPACE)?;
-        Ok(Some(Library { handle, precision, workspace, card: Rc::clone(card) }))
+        Ok(Some(Library { handle, precision, workspace, choices, card: Rc::clone(card) }))
     }
 
-    /// Makes a product of operands at these addresses ready; none if it is of a form that the library does not take.
+    /// Whether making products ready wrote to their results.
+    pub fn has_timed(&self) -> bool {
+        self.choices.has_timed()
+    }
+
+    /// Makes a product of operands at these addresses ready; none if it is of a form that the library does not take. May
+    /// write to the result: see [`Library::has_timed`].
     pub fn plan(&self, product: &Product, [a, b, out]: [u64; 3]) -> Result<Option<Plan>, DeviceError> {
         let (Some(shape), Some([operands, results])) = (Shape::of(product), kinds(product.types)) else {
             return Ok(None);
@@ -209,7 +223,7 @@ impl Library {
             (Preference::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, out),
         ];
         // SAFETY: everything was just made; the preference is destroyed once.
-        let found = unsafe {
+        let proposed = unsafe {
             let bytes = Preference::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES;
             set(&WORKSPACE, |at, size| result::set_matmul_pref_attribute(preference, bytes, at, size))
                 .map_err(failed)?;
@@ -217,19 +231,23 @@ impl Library {
                 set(&alignment(address), |at, size| result::set_matmul_pref_attribute(preference, attribute, at, size))
                     .map_err(failed)?;
             }
-            let [a, b, c] = layouts;
-            let found = result::get_matmul_algo_heuristic(self.handle, description, a, b, c, c, preference);
+            let proposed = algorithm::proposed(self.handle, description, layouts, preference, WORKSPACE);
             let _ = result::destroy_matmul_pref(preference);
-            found
+            proposed
         };
         let beta = if product.accumulate { 1.0 } else { 0.0 };
+        let alignments = alignments.map(|(_, address)| alignment(address));
+        let told = format!("{shape:?} {operands:?} {results:?} {compute:?} {beta} {alignments:?} {WORKSPACE}");
+        let mut plan = Plan { description, layouts, algorithm: algorithm::NONE, is_swapped: shape.is_swapped, beta };
+        let chosen = self.choices.choose(told, &proposed, |algorithm| {
+            plan.algorithm = *algorithm;
+            // SAFETY: the operands are those that were described.
+            unsafe { self.launch(&plan, [a, b, out]) }
+        });
         // A form that no algorithm takes is left to our own kernel.
-        Ok(found.ok().map(|found| Plan {
-            description,
-            layouts,
-            algorithm: found.algo,
-            is_swapped: shape.is_swapped,
-            beta,
+        Ok(chosen.map(|algorithm| {
+            plan.algorithm = algorithm;
+            plan
         }))
     }
 

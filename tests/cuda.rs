@@ -250,6 +250,26 @@ fn a_resumed_run_continues_to_the_same_bits() {
 }
 
 #[test]
+fn algorithms_of_products_are_chosen_by_time_once() {
+    let Some(libraries) = shim(false) else { return };
+    let workplace = Workplace::new();
+    let run = |fastest: &str, cache: &str, arguments: &[&str]| {
+        let all: Vec<&str> = ["run", "tiny.recipe", "--device", "cuda"].iter().chain(arguments).copied().collect();
+        let mut command = with_shim(&workplace, libraries, &all);
+        command.env("LLMC_SHIM_FASTEST", fastest).env("LLMC_CACHE", workplace.path(cache));
+        succeed(command);
+    };
+    run("2", "cache", &["--out", "whole"]);
+    let from = workplace.path("whole/pretrain/checkpoints/step-00000008");
+    let resume = ["--resume", from.to_str().expect("a path of UTF-8"), "--out"];
+    run("0", "cache", &[&resume[..], &["remembered"]].concat());
+    run("0", "other", &[&resume[..], &["forgotten"]].concat());
+    let weights = |out: &str| crate::support::checkpoint_file(&workplace.path(out), 12, "model.safetensors");
+    assert!(weights("remembered") == weights("whole"));
+    assert!(weights("forgotten") != weights("whole"));
+}
+
+#[test]
 fn a_step_that_is_left_out_changes_nothing() {
     let Some(libraries) = shim(true) else { return };
     let workplace = Workplace::new();

@@ -1,6 +1,8 @@
 // libcublasLt.so.13 for tests: matrix products as the library's documentation defines them, operands column by column.
 
+#include <algorithm>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <functional>
 
@@ -19,6 +21,7 @@ static inline int __float_as_int(float value) {
 #include "../../compiler/src/cuda/library/halves.cuh"
 
 extern "C" void llmc_shim_run(std::function<void()> *work);
+extern "C" void llmc_shim_pretend(int seconds);
 
 namespace {
 
@@ -46,6 +49,33 @@ enum { PLAIN = 1, SUMS_OF_A = 256, SUMS_OF_B = 512 };  // CUBLASLT_EPILOGUE_DEFA
 struct Alignments {
     std::uint32_t a, b, c, d;
 };
+
+// Each sums in parts, so many as two to the power of its number: results differ in their last bits.
+constexpr int ALGORITHMS = 3;
+
+struct Algorithm {
+    Alignments promised;
+    std::int32_t number;
+};
+
+// cublasLtMatmulHeuristicResult_t
+struct Proposal {
+    union {
+        Algorithm algorithm;
+        std::uint64_t words[8];
+    };
+    std::size_t workspace;
+    std::int32_t state;
+    float waves;
+    std::int32_t reserved[4];
+};
+static_assert(sizeof(Proposal) == 96);
+
+// The algorithm that seems to take the time that it takes; the others seem to take seconds.
+int fastest() {
+    const char *number = std::getenv("LLMC_SHIM_FASTEST");
+    return number ? std::atoi(number) : 0;
+}
 
 bool is_type(int type) { return type == SINGLE || type == F16 || type == BF16; }
 
@@ -77,6 +107,7 @@ float rounded(float value, bool rounds) {
 
 extern "C" {
 
+std::size_t cublasLtGetVersion() { return 130000; }
 int cublasLtCreate(void **handle) { return *handle = new char, 0; }
 int cublasLtDestroy(void *handle) { return delete static_cast<char *>(handle), 0; }
 int cublasLtMatrixLayoutCreate(Layout **layout, int type, std::uint64_t rows, std::uint64_t columns, std::int64_t leading) {
@@ -111,19 +142,23 @@ int cublasLtMatmulPreferenceSetAttribute(Alignments *preference, int attribute, 
     return 0;
 }
 int cublasLtMatmulAlgoGetHeuristic(
-    void *, Description *how, Layout *a, Layout *b, Layout *c, Layout *d, Alignments *alignments, int, void *result, int *count
+    void *, Description *how, Layout *a, Layout *b, Layout *c, Layout *d, Alignments *alignments, int most,
+    Proposal *results, int *count
 ) {
-    std::memset(result, 0, 96);
-    std::memcpy(result, alignments, sizeof *alignments);
     const bool is_supported = a->type == b->type && c->type == d->type && (d->type == a->type || d->type == SINGLE);
     const bool has_sums = how->epilogue == SUMS_OF_A || how->epilogue == SUMS_OF_B;
     if (has_sums ? !how->sums || how->sums_type != SINGLE || d->batch != 1 : how->epilogue != PLAIN) return *count = 0, 15;
     if (!is_supported || (how->rounds && a->type != SINGLE)) return *count = 0, 15;  // CUBLAS_STATUS_NOT_SUPPORTED
-    return *count = 1, 0;
+    *count = std::min(most, ALGORITHMS);
+    for (int number = 0; number < *count; ++number) {
+        std::memset(&results[number], 0, sizeof(Proposal));
+        results[number].algorithm = {*alignments, number};
+    }
+    return 0;
 }
 int cublasLtMatmul(
     void *, Description *description, const float *alpha, const void *a, Layout *a_layout, const void *b, Layout *b_layout,
-    const float *beta, const void *c, Layout *, void *d, Layout *d_layout, const Alignments *promised, void *, std::size_t, void *
+    const float *beta, const void *c, Layout *, void *d, Layout *d_layout, const Algorithm *algorithm, void *, std::size_t, void *
 ) {
     const Description how = *description;
     const Layout left = *a_layout, right = *b_layout, out = *d_layout;
@@ -133,22 +168,30 @@ int cublasLtMatmul(
     const std::uint64_t rows = how.transposed[0] ? left.columns : left.rows;
     const std::uint64_t columns = how.transposed[1] ? right.rows : right.columns;
     if (depth != other || rows != out.rows || columns != out.columns || c != d) return 7;
+    const Alignments *promised = &algorithm->promised;
+    const std::uint64_t part = (depth + (1 << algorithm->number) - 1) >> algorithm->number;
+    const bool is_slow = algorithm->number != fastest();
     if (!is_aligned(a, promised->a) || !is_aligned(b, promised->b) || !is_aligned(d, promised->d)) return 7;
     std::function<void()> work = [=] {
+        if (is_slow) llmc_shim_pretend(5);
         for (std::int64_t batch = 0; batch < out.batch; ++batch) {
             for (std::uint64_t i = 0; i < rows; ++i) {
                 for (std::uint64_t j = 0; j < columns; ++j) {
-                    double sum = 0.0;
-                    for (std::uint64_t k = 0; k < depth; ++k) {
-                        const std::uint64_t at = how.transposed[0] ? k + i * left.leading : i + k * left.leading;
-                        const std::uint64_t bt = how.transposed[1] ? j + k * right.leading : k + j * right.leading;
-                        const float x = read(a, left.type, batch * left.batch_stride + at);
-                        const float y = read(b, right.type, batch * right.batch_stride + bt);
-                        sum += double(rounded(x, how.rounds)) * rounded(y, how.rounds);
+                    float sum = 0.0f;
+                    for (std::uint64_t begin = 0; begin < depth; begin += part) {
+                        double some = 0.0;
+                        for (std::uint64_t k = begin; k < std::min(begin + part, depth); ++k) {
+                            const std::uint64_t at = how.transposed[0] ? k + i * left.leading : i + k * left.leading;
+                            const std::uint64_t bt = how.transposed[1] ? j + k * right.leading : k + j * right.leading;
+                            const float x = read(a, left.type, batch * left.batch_stride + at);
+                            const float y = read(b, right.type, batch * right.batch_stride + bt);
+                            some += double(rounded(x, how.rounds)) * rounded(y, how.rounds);
+                        }
+                        sum += float(some);
                     }
                     const std::int64_t to = batch * out.batch_stride + i + j * out.leading;
                     const float before = keep == 0.0f ? 0.0f : keep * read(d, out.type, to);
-                    write(d, out.type, to, float(factor * sum) + before);
+                    write(d, out.type, to, factor * sum + before);
                 }
             }
         }

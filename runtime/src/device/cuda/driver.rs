@@ -78,6 +78,14 @@ impl Card {
         Ok((free as u64, all as u64))
     }
 
+    /// The newest CUDA that the driver knows: 13000 for 13.0.
+    pub fn driver_version(&self) -> Result<i32, DeviceError> {
+        let mut version = 0;
+        // SAFETY: writes one number.
+        let asked = unsafe { sys::cuDriverGetVersion(&mut version) }.result();
+        asked.map(|()| version).map_err(|error| failed("ask for the driver's version", error))
+    }
+
     /// The stream, for libraries that launch by themselves.
     pub fn stream(&self) -> sys::CUstream {
         self.stream
@@ -160,9 +168,14 @@ impl Memory {
             // SAFETY: memory that nobody else has.
             let start = unsafe { result::malloc_sync(bytes as usize) };
             memory.start = start.map_err(|_| DeviceError::CardMemory { bytes, free })?;
-            memory.clear(0, bytes)?;
         }
+        memory.clear_all()?;
         Ok(memory)
+    }
+
+    /// Zeros in all of it, in the order of the stream.
+    pub fn clear_all(&self) -> Result<(), DeviceError> {
+        if self.bytes > 0 { self.clear(0, self.bytes) } else { Ok(()) }
     }
 
     /// The address of a byte.

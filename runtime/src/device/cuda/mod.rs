@@ -3,6 +3,7 @@
 //! One piece of memory for each region, at the compiler's offsets; one stream; nothing is allocated in a step. Runs are
 //! asked for and not waited for: whoever reads a result waits.
 
+mod algorithm;
 mod compile;
 mod driver;
 mod launch;
@@ -77,16 +78,17 @@ impl Cuda {
         let card = Rc::new(Card::open()?);
         let all: Vec<&Program> = programs.iter().collect();
         let module = Module::print(&all).map_err(|missing| DeviceError::NoCudaKernel(missing.to_string()))?;
+        let cache = Cache::of_user().ok();
         let architecture = format!("sm_{}{}", card.capability.0, card.capability.1);
         let code = match module.functions.is_empty() {
             true => None,
             false => {
-                let cubin = compile::cubin(&module.source(), &architecture, Cache::of_user().ok().as_ref())?;
+                let cubin = compile::cubin(&module.source(), &architecture, cache.as_ref())?;
                 Some(card.load(&cubin)?)
             }
         };
         let regions = Regions::new(&card, persistent_bytes, &programs, &module)?;
-        let products = Library::open(&card, precision)?;
+        let products = Library::open(&card, precision, cache)?;
         let states = persistent.iter().map(|buffer| (buffer.name.clone(), State::of(buffer))).collect();
         let words = |program: &Program| {
             let bytes = program.inputs.iter().map(|(_, buffer)| program.buffers[*buffer].bytes.next_multiple_of(4));
@@ -104,6 +106,10 @@ impl Cuda {
         let ready = ready
             .map(|(program, launches)| Ready::new(program, launches, &module, &kernels, &regions, products.as_ref()));
         let programs = ready.collect::<Result<_, _>>()?;
+        if products.as_ref().is_some_and(Library::has_timed) {
+            // States are zero until they are written, and products that add to them ran.
+            regions.persistent.clear_all()?;
+        }
         Ok(Cuda {
             programs,
             states,

@@ -40,29 +40,28 @@ fn program(side: u64, dtype: DType, kernel: Kernel) -> Program {
 
 /// Products are of the type that a stage of this precision keeps. None where the card has no room beside what is on it.
 pub fn measure(precision: Precision) -> Option<Peaks> {
-    let copy = || Kernel::Loop(LoopBody { instructions: vec![Instruction::Load(0)], results: vec![0] });
+    let copy = Kernel::Loop(LoopBody { instructions: vec![Instruction::Load(0)], results: vec![0] });
     let dtype = precision.short().unwrap_or(DType::F32);
-    let products = SIDES.iter().map(|side| program(*side, dtype, Kernel::MatMul { accumulate: false }));
-    let programs = products.chain(SIDES.iter().map(|side| program(*side, DType::F32, copy()))).collect();
-    let mut card = Cuda::new(&[], 0, programs, precision).ok()?;
-    let mut best = |first: usize| {
+    let best = |dtype: DType, kernel: Kernel| {
         let mut found = None;
-        for (index, side) in SIDES.iter().enumerate() {
+        for side in SIDES {
+            // Each on a device of its own: products are run when they are made ready.
+            let mut card = Cuda::new(&[], 0, vec![program(side, dtype, kernel.clone())], precision).ok()?;
             let mut seconds = f64::INFINITY;
             for _ in 0..RUNS {
                 card.time_steps(true);
-                card.run(first + index, &[]).ok()?;
-                seconds = seconds.min(card.step_seconds(first + index).iter().sum());
+                card.run(0, &[]).ok()?;
+                seconds = seconds.min(card.step_seconds(0).iter().sum());
             }
-            found = Some((*side as f64, seconds));
+            found = Some((side as f64, seconds));
             if seconds > ENOUGH_SECONDS {
                 break;
             }
         }
         found
     };
-    let (side, seconds) = best(0)?;
+    let (side, seconds) = best(dtype, Kernel::MatMul { accumulate: false })?;
     let flops = 2.0 * side.powi(3) / seconds;
-    let (side, seconds) = best(SIDES.len())?;
+    let (side, seconds) = best(DType::F32, copy)?;
     Some(Peaks { flops, flops_of_one: flops, copy_bytes: 8.0 * side.powi(2) / seconds })
 }

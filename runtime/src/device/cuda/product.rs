@@ -13,7 +13,9 @@ use cudarc::cublaslt::sys;
 use llmc_compiler::cuda::{Axis, Product};
 use llmc_compiler::plan::{DType, Precision};
 use llmc_compiler::schedule::Operand;
+use llmc_data::Cache;
 
+use super::algorithm::{self, Algorithm, Choices};
 use super::driver::{Card, Memory};
 use super::library;
 use crate::device::DeviceError;
@@ -29,6 +31,7 @@ pub struct Library {
     handle: sys::cublasLtHandle_t,
     precision: Precision,
     workspace: Memory,
+    choices: Choices,
     card: Rc<Card>,
 }
 
@@ -36,7 +39,7 @@ pub struct Library {
 #[derive(Debug)]
 pub struct Plan {
     form: Form,
-    algorithm: sys::cublasLtMatmulAlgo_t,
+    algorithm: Algorithm,
     /// Whether the operands change places.
     is_swapped: bool,
     /// Whether the sums of an operand are computed too.
@@ -219,20 +222,30 @@ impl Plan {
 }
 
 impl Library {
-    /// None where there is no cuBLASLt: every product has a kernel of our own too.
-    pub fn open(card: &Rc<Card>, precision: Precision) -> Result<Option<Library>, DeviceError> {
+    /// None where there is no cuBLASLt: every product has a kernel of our own too. The cache remembers algorithms.
+    pub fn open(card: &Rc<Card>, precision: Precision, cache: Option<Cache>) -> Result<Option<Library>, DeviceError> {
         library::open();
         let opened = llmc_data::caught(|| {
             // SAFETY: only opens the library.
-            if unsafe { sys::is_culib_present() } { result::create_handle().ok() } else { None }
+            if !unsafe { sys::is_culib_present() } {
+                return None;
+            }
+            // SAFETY: the library is there.
+            Some((result::create_handle().ok()?, unsafe { sys::cublasLtGetVersion() }))
         });
-        let Some(Some(handle)) = opened else { return Ok(None) };
+        let Some(Some((handle, version))) = opened else { return Ok(None) };
+        let choices = Choices::new(card, version, cache)?;
         let workspace = Memory::new(card, WORKSPACE)?;
-        Ok(Some(Library { handle, precision, workspace, card: Rc::clone(card) }))
+        Ok(Some(Library { handle, precision, workspace, choices, card: Rc::clone(card) }))
+    }
+
+    /// Whether making products ready wrote to their results.
+    pub fn has_timed(&self) -> bool {
+        self.choices.has_timed()
     }
 
     /// Makes a product of operands at these addresses ready, with the sums of an operand that go to an address if the library
-    /// can; none if the product is of a form that it does not take.
+    /// can; none if the product is of a form that it does not take. May write to the results: see [`Library::has_timed`].
     pub fn plan(
         &self,
         product: &Product,
@@ -240,52 +253,60 @@ impl Library {
         addresses: [u64; 3],
     ) -> Result<Option<Plan>, DeviceError> {
         let (Some(shape), Some(kinds)) = (Shape::of(product), kinds(product.types)) else { return Ok(None) };
-        let beta = if product.accumulate { 1.0 } else { 0.0 };
         let mut ways = vec![None];
         ways.extend(sums.map(Some));
         while let Some(sums) = ways.pop() {
             let form = Form::new(&shape, kinds, self.precision, sums).map_err(|error| failed("describe", error))?;
+            let mut plan = Plan {
+                form,
+                algorithm: algorithm::NONE,
+                is_swapped: shape.is_swapped,
+                has_sums: sums.is_some(),
+                beta: if product.accumulate { 1.0 } else { 0.0 },
+            };
+            let [a, b, out] = addresses;
+            let (first, second) = if shape.is_swapped { (a, b) } else { (b, a) };
+            let alignments = [first, second, out].map(alignment);
+            let proposed = self.proposed(&plan.form, alignments).map_err(|error| failed("describe", error))?;
+            let of = sums.map(|(of, _)| of);
+            let told =
+                format!("{shape:?} {kinds:?} {:?} {} {alignments:?} {WORKSPACE} {of:?}", self.precision, plan.beta);
+            let chosen = self.choices.choose(told, &proposed, |algorithm| {
+                plan.algorithm = *algorithm;
+                // SAFETY: the operands are those that were described.
+                unsafe { self.launch(&plan, addresses) }
+            });
             // A form that no algorithm takes is left to our own kernel.
-            if let Some(algorithm) = self.algorithm(&form, &shape, addresses)? {
-                let (is_swapped, has_sums) = (shape.is_swapped, sums.is_some());
-                return Ok(Some(Plan { form, algorithm, is_swapped, has_sums, beta }));
+            if let Some(chosen) = chosen {
+                plan.algorithm = chosen;
+                return Ok(Some(plan));
             }
         }
         Ok(None)
     }
 
-    /// How the library would compute a product, if it can.
-    fn algorithm(
-        &self,
-        form: &Form,
-        shape: &Shape,
-        [a, b, out]: [u64; 3],
-    ) -> Result<Option<sys::cublasLtMatmulAlgo_t>, DeviceError> {
-        let failed = |error| failed("describe", error);
-        let preference = result::create_matmul_pref().map_err(failed)?;
+    /// How the library would compute a product of operands and result that are aligned so.
+    fn proposed(&self, form: &Form, [first, second, out]: [u32; 3]) -> Result<Vec<Algorithm>, CublasError> {
+        let preference = result::create_matmul_pref()?;
         use sys::cublasLtMatmulPreferenceAttributes_t as Preference;
-        let (first, second) = if shape.is_swapped { (a, b) } else { (b, a) };
         let alignments = [
             (Preference::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, first),
             (Preference::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, second),
             (Preference::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, out),
             (Preference::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, out),
         ];
-        // SAFETY: everything was just made; the preference is destroyed once.
-        let found = unsafe {
-            let bytes = Preference::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES;
-            set(&WORKSPACE, |at, size| result::set_matmul_pref_attribute(preference, bytes, at, size))
-                .map_err(failed)?;
-            for (attribute, address) in alignments {
-                set(&alignment(address), |at, size| result::set_matmul_pref_attribute(preference, attribute, at, size))
-                    .map_err(failed)?;
+        let bytes = Preference::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES;
+        // SAFETY: everything was made by the library, the values have the types of their attributes, and the preference is
+        // destroyed once.
+        unsafe {
+            set(&WORKSPACE, |at, size| result::set_matmul_pref_attribute(preference, bytes, at, size))?;
+            for (attribute, aligned) in alignments {
+                set(&aligned, |at, size| result::set_matmul_pref_attribute(preference, attribute, at, size))?;
             }
-            let [a, b, c] = form.layouts;
-            let found = result::get_matmul_algo_heuristic(self.handle, form.description, a, b, c, c, preference);
+            let proposed = algorithm::proposed(self.handle, form.description, form.layouts, preference, WORKSPACE);
             let _ = result::destroy_matmul_pref(preference);
-            found
-        };
-        Ok(found.ok().map(|found| found.algo))
+            Ok(proposed)
+        }
     }
 
     /// Launches a product of operands at these addresses.

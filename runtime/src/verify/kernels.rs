@@ -191,11 +191,16 @@ fn routing(draft: &mut Draft) {
 
 fn norms(draft: &mut Draft) {
     let eps = 1e-5;
-    for (rows, width) in [(1, 1), (7, 33), (40, 129), (3, 1000), (2, 9001)] {
+    for (rows, width) in [(1, 1), (7, 33), (40, 129), (5, 100), (3, 1000), (2, 9001), (2, 16_392)] {
         let shape = [1, rows, width];
         let [x, dy, out] = [draft.floats(&shape), draft.floats(&shape), draft.floats(&shape)];
         let [scale, shift] = [draft.floats(&[width]), draft.floats(&[width])];
         draft.add(Kernel::Softmax, &[&x], &[&out]);
+        // Rows of a wider tensor, at an odd and at an even place.
+        for start in [1, 4] {
+            let part = draft.floats(&[rows, width + 8]).slice(1, start, width);
+            draft.add(Kernel::Softmax, &[&part], &[&out]);
+        }
         draft.add(Kernel::LayerNorm { eps }, &[&x, &scale, &shift], &[&out]);
         draft.add(Kernel::RmsNorm { eps }, &[&x, &scale], &[&out]);
         let sum = draft.floats(&shape);
@@ -219,7 +224,7 @@ fn losses(draft: &mut Draft) {
     let plain = LossPlan::default();
     let changed = LossPlan { label_smoothing: 0.1, z_loss: 1e-3 };
     for (rows, vocab, plan) in
-        [(1, 1, plain), (7, 50, plain), (9, 1031, changed), (2, 50_257, plain), (5, 300, changed)]
+        [(1, 1, plain), (7, 50, plain), (9, 1031, changed), (2, 50_257, plain), (2, 32_000, changed), (5, 300, changed)]
     {
         let (logits, targets) = (draft.floats(&[rows, vocab]), draft.integers(&[rows]));
         let [loss, dloss, out] = [draft.floats(&[rows]), draft.floats(&[rows]), draft.floats(&[rows, vocab])];

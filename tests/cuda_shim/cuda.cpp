@@ -18,15 +18,18 @@
 namespace {
 
 using Work = std::function<void()>;
-using Entry = void (*)(unsigned, unsigned, int, bool, void **);
+using Entry = void (*)(unsigned, unsigned, int, unsigned, bool, void **);
 using Clock = std::chrono::steady_clock;
 
 enum { OK = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NOT_FOUND = 500 };
 constexpr std::size_t PAGE = 4096, ALIGNMENT = 256;
+// Shared memory that a block has without asking, and with.
+constexpr int SHARED = 48 << 10, MOST_SHARED = 227 << 10;
 
 struct Kernel {
     Entry enter;
     std::vector<std::size_t> sizes;
+    int shared = SHARED;
 };
 
 struct Recording {
@@ -140,13 +143,18 @@ int cuModuleGetFunction(void **function, void *module, const char *name) {
     *function = new Kernel{reinterpret_cast<Entry>(found), {list, list + count}};
     return OK;
 }
+int cuFuncSetAttribute(Kernel *kernel, int attribute, int value) {
+    if (attribute != 8 || value > MOST_SHARED) return INVALID_VALUE;  // CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+    return kernel->shared = value, OK;
+}
 // Libraries stay open, as kernels of a graph may still be asked for.
 int cuModuleUnload(void *) { return OK; }
 int cuLaunchKernel(
     Kernel *kernel, unsigned x, unsigned y, unsigned z, unsigned threads, unsigned ty, unsigned tz, unsigned shared, void *,
     void **arguments, void **
 ) {
-    if (x == 0 || y == 0 || y > 65535 || z != 1 || ty != 1 || tz != 1 || shared != 0) return INVALID_VALUE;
+    if (x == 0 || y == 0 || y > 65535 || z != 1 || ty != 1 || tz != 1) return INVALID_VALUE;
+    if (shared > unsigned(kernel->shared)) return INVALID_VALUE;
     // The arguments are copied now: the caller's may be gone when a recording runs.
     std::vector<std::vector<char>> values;
     for (std::size_t at = 0; at < kernel->sizes.size(); ++at) {
@@ -156,7 +164,7 @@ int cuLaunchKernel(
     return run([=]() mutable {
         std::vector<void *> pointers;
         for (auto &value : values) pointers.push_back(value.data());
-        kernel->enter(x, y, static_cast<int>(threads), is_reverse(), pointers.data());
+        kernel->enter(x, y, static_cast<int>(threads), shared, is_reverse(), pointers.data());
     });
 }
 

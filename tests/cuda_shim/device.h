@@ -63,6 +63,8 @@ struct Fiber {
     int line;
     float value;
     int vote;
+    // What the others of the warp may read while all of it waits.
+    const void *shown;
 };
 
 static Place thread_place, block_place;
@@ -72,6 +74,7 @@ static void *scheduler;
 static int threads, current;
 static void (*entry)(void *);
 static void *entry_argument;
+static unsigned char *shared_memory;
 
 // Saves the registers that a call keeps on the old stack, and takes them from the new one.
 extern "C" void llmc_shim_switch(void **from, void *to);
@@ -170,7 +173,7 @@ inline void start(int thread) {
     void **slots = reinterpret_cast<void **>(reinterpret_cast<std::uintptr_t>(top) & ~std::uintptr_t(15)) - 8;
     std::memset(slots, 0, 64);
     slots[6] = reinterpret_cast<void *>(&fiber_main);
-    fibers[thread] = {slots, READY, 0, 0.0f, 0};
+    fibers[thread] = {slots, READY, 0, 0.0f, 0, nullptr};
 }
 
 inline void run_block(bool reverse) {
@@ -196,6 +199,21 @@ inline void run_block(bool reverse) {
     }
 }
 
+// Shared memory of a size told at launch: it ends at a page that nobody may touch.
+inline void share(std::size_t bytes) {
+    constexpr std::size_t MOST = 256 << 10, PAGE = 4096;
+    if (bytes > MOST) fail("more shared memory than any card has");
+    static char *const start = [] {
+        void *memory = mmap(nullptr, MOST + PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (memory == MAP_FAILED) fail("no memory to share");
+        mprotect(static_cast<char *>(memory) + MOST, PAGE, PROT_NONE);
+        return static_cast<char *>(memory);
+    }();
+    if (bytes % 16 != 0) fail("shared memory that does not end at 16 bytes");
+    shared_memory = reinterpret_cast<unsigned char *>(start + MOST - bytes);
+    std::memset(shared_memory, 0xff, bytes);
+}
+
 template <class... A, std::size_t... I>
 void call(void (*kernel)(A...), void **arguments, std::index_sequence<I...>) {
     kernel(*static_cast<A *>(arguments[I])...);
@@ -210,7 +228,7 @@ std::size_t sizes(void (*)(A...), std::size_t *to) {
 
 // Runs a kernel over its grid; each argument lies where `arguments` points to, as for cuLaunchKernel.
 template <class... A>
-void launch(void (*kernel)(A...), unsigned across, unsigned down, int count, bool reverse, void **arguments) {
+void launch(void (*kernel)(A...), unsigned across, unsigned down, int count, unsigned shared, bool reverse, void **arguments) {
     struct Call {
         void (*kernel)(A...);
         void **arguments;
@@ -222,6 +240,7 @@ void launch(void (*kernel)(A...), unsigned across, unsigned down, int count, boo
         stacks = static_cast<char *>(memory);
     }
     threads = count;
+    share(shared);
     entry_argument = &once;
     entry = [](void *argument) {
         const Call &once = *static_cast<Call *>(argument);
@@ -242,3 +261,5 @@ void launch(void (*kernel)(A...), unsigned across, unsigned down, int count, boo
 #define __syncthreads() shim::barrier(__LINE__)
 #define __syncthreads_or(vote) shim::barrier_or(vote, __LINE__)
 #define __shfl_xor_sync(mask, value, step) shim::shuffle_xor(mask, value, step, __LINE__)
+
+#include "tensor.h"

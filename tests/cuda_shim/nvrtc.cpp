@@ -31,8 +31,8 @@ std::string entries(const std::string &source) {
     for (std::size_t at = source.find(mark); at != std::string::npos; at = source.find(mark, at + 1)) {
         const std::size_t after = source.find(") ", at), end = source.find('(', after);
         const std::string name = source.substr(after + 2, end - after - 2);
-        text << "extern \"C\" void enter_" << name << "(unsigned x, unsigned y, int threads, bool reverse, void **arguments) {\n"
-             << "    shim::launch(&" << name << ", x, y, threads, reverse, arguments);\n}\n"
+        text << "extern \"C\" void enter_" << name << "(unsigned x, unsigned y, int threads, unsigned shared, bool reverse, void **arguments) {\n"
+             << "    shim::launch(&" << name << ", x, y, threads, shared, reverse, arguments);\n}\n"
              << "extern \"C\" std::size_t sizes_" << name << "(std::size_t *sizes) { return shim::sizes(&" << name << ", sizes); }\n";
     }
     return text.str();

@@ -1,6 +1,7 @@
 //! Attention forward, from a cache, and its gradients.
 
 use super::Argument;
+use super::attention_mma::{self, Pass};
 use super::settings::Settings;
 use super::writer::{At, Parameters, type_name};
 use crate::op::AttentionInput;
@@ -43,15 +44,38 @@ impl Tiling {
     }
 }
 
+/// The blocks of a kernel: tiles of 32-bit products, or of tensor cores.
+enum Blocks {
+    Lanes(Tiling),
+    Tensor(attention_mma::Tiling),
+}
+
+impl Blocks {
+    fn print(&self, settings: &mut Settings) {
+        match self {
+            Blocks::Lanes(tiling) => tiling.print(settings),
+            Blocks::Tensor(tiling) => tiling.print(settings),
+        }
+    }
+
+    /// Rows and threads of a block, and bytes that it shares beyond what it declares.
+    fn sizes(&self, pass: Pass, sizes: &Sizes) -> [u64; 3] {
+        match self {
+            Blocks::Lanes(tiling) => [tiling.rows, tiling.threads(), 0],
+            Blocks::Tensor(tiling) => [tiling.rows(), attention_mma::THREADS, tiling.shared_bytes(pass, sizes)],
+        }
+    }
+}
+
 /// Sizes that all kernels of one attention share.
-struct Sizes {
+pub(super) struct Sizes {
     batch: u64,
-    queries: u64,
-    keys: u64,
+    pub queries: u64,
+    pub keys: u64,
     heads: u64,
     groups: u64,
-    depth: u64,
-    width: u64,
+    pub depth: u64,
+    pub width: u64,
 }
 
 impl Sizes {
@@ -164,15 +188,20 @@ fn print_forward(
 ) -> Result<(), String> {
     let sizes = Sizes::of(at)?;
     let (depth, width) = (sizes.depth, sizes.width);
-    let tiling =
-        Tiling::of(depth, width, |rows, tile| rows * (depth + 1) + tile * (depth.max(width) + 1) + rows * (tile + 1))?;
+    let (q, k, v, out) = (at.read(0)?, at.read(1)?, at.read(2)?, at.write(0)?);
+    let is_tensor = length.is_none() && attention_mma::applies(at, &sizes, &[&q, &k, &v, &out]);
+    let blocks = match is_tensor {
+        true => Blocks::Tensor(attention_mma::Tiling::of(Pass::Forward, &sizes, attention)),
+        false => Blocks::Lanes(Tiling::of(depth, width, |rows, tile| {
+            rows * (depth + 1) + tile * (depth.max(width) + 1) + rows * (tile + 1)
+        })?),
+    };
     let mut settings = common(at, &sizes, attention)?;
-    tiling.print(&mut settings);
-    let out = at.write(0)?;
+    blocks.print(&mut settings);
     settings.places("out", &out).flag("has_stats", has_stats);
     let mut parameters = Parameters::default();
-    for (read, name) in ["q", "k", "v"].into_iter().enumerate() {
-        at.operand(&mut parameters, name, &at.read(read)?);
+    for (name, view) in [("q", &q), ("k", &k), ("v", &v)] {
+        at.operand(&mut parameters, name, view);
     }
     at.result(&mut parameters, "out", &out);
     match has_stats {
@@ -180,10 +209,19 @@ fn print_forward(
         false => parameters.absent("float *", "stats"),
     }
     let built = further(at, &mut parameters, &mut settings, attention, (fixed, sizes.heads), length)?;
-    at.fault(&mut parameters);
-    let body = format!("{{\n{built}    attention<@_settings>(q, k, v, out, stats, further, fault, step);\n}}\n");
-    let blocks = sizes.batch * sizes.heads * sizes.queries.div_ceil(tiling.rows);
-    at.launch("attention", &settings.text(), &body, tiling.threads(), [blocks, 1], parameters)
+    let (kernel, more) = match is_tensor {
+        true => ("attention_mma", ""),
+        false => {
+            at.fault(&mut parameters);
+            ("attention", ", fault, step")
+        }
+    };
+    let body = format!("{{\n{built}    {kernel}<@_settings>(q, k, v, out, stats, further{more});\n}}\n");
+    let [rows, threads, shared] = blocks.sizes(Pass::Forward, &sizes);
+    let grid = [sizes.batch * sizes.heads * sizes.queries.div_ceil(rows), 1];
+    at.launch(kernel, &settings.text(), &body, threads, grid, parameters)?;
+    at.shares(shared);
+    Ok(())
 }
 
 /// `(q, k, v, out, stats, dout, ..) -> (dq?, dk?, dv?, dbias?, scratch [B, H, T])`
@@ -194,7 +232,6 @@ pub(super) fn gradient(
 ) -> Result<(), String> {
     let sizes = Sizes::of(at)?;
     let (depth, width) = (sizes.depth, sizes.width);
-    let tiling = Tiling::of(depth, width, |rows, tile| (rows + tile) * (depth + width + 2) + 2 * rows * (tile + 1))?;
     let (out, dout, delta) = (at.read(3)?, at.read(5)?, at.write(writes.len())?);
     let asked = |input: AttentionInput| writes.iter().position(|write| *write == input);
 
@@ -209,16 +246,28 @@ pub(super) fn gradient(
     let blocks = warps.div_ceil(DELTA_THREADS / WARP);
     at.template("attention_delta", "attention_delta", &first, DELTA_THREADS, [blocks, 1], parameters)?;
 
+    let mut operands = vec![at.read(0)?, at.read(1)?, at.read(2)?, dout.clone()];
+    for write in 0..writes.len() {
+        operands.push(at.write(write)?);
+    }
+    let is_tensor = asked(AttentionInput::Bias).is_none()
+        && attention_mma::applies(at, &sizes, &operands.iter().collect::<Vec<_>>());
     let kernels = [
-        ("attention_gradient_queries", [("dq", AttentionInput::Query), ("dbias", AttentionInput::Bias)]),
-        ("attention_gradient_keys", [("dk", AttentionInput::Key), ("dv", AttentionInput::Value)]),
+        (Pass::Queries, [("dq", AttentionInput::Query), ("dbias", AttentionInput::Bias)]),
+        (Pass::Keys, [("dk", AttentionInput::Key), ("dv", AttentionInput::Value)]),
     ];
-    for (kernel, results) in kernels {
+    for (pass, results) in kernels {
         if results.iter().all(|(_, input)| asked(*input).is_none()) {
             continue;
         }
+        let blocks = match is_tensor {
+            true => Blocks::Tensor(attention_mma::Tiling::of(pass, &sizes, attention)),
+            false => Blocks::Lanes(Tiling::of(depth, width, |rows, tile| {
+                (rows + tile) * (depth + width + 2) + 2 * rows * (tile + 1)
+            })?),
+        };
         let mut settings = common(at, &sizes, attention)?;
-        tiling.print(&mut settings);
+        blocks.print(&mut settings);
         settings.places("dout", &dout);
         let mut parameters = Parameters::default();
         for (name, read) in [("q", 0), ("k", 1), ("v", 2), ("stats", 4), ("dout", 5)] {
@@ -237,14 +286,21 @@ pub(super) fn gradient(
             }
         }
         let built = further(at, &mut parameters, &mut settings, attention, (6, sizes.heads), None)?;
-        let [(one, _), (two, _)] = results;
-        let arguments = format!("q, k, v, stats, dout, delta, {one}, {two}, further");
-        let body = format!("{{\n{built}    {kernel}<@_settings>({arguments});\n}}\n");
-        let blocks = match kernel {
-            "attention_gradient_queries" => sizes.heads * sizes.queries.div_ceil(tiling.rows),
-            _ => sizes.groups * sizes.keys.div_ceil(tiling.rows),
+        let (kernel, gradients) = match (pass, is_tensor) {
+            (Pass::Keys, true) => ("attention_mma_gradient_keys", "dk, dv"),
+            (Pass::Keys, false) => ("attention_gradient_keys", "dk, dv"),
+            (_, true) => ("attention_mma_gradient_queries", "dq"),
+            (_, false) => ("attention_gradient_queries", "dq, dbias"),
         };
-        at.launch(kernel, &settings.text(), &body, tiling.threads(), [sizes.batch * blocks, 1], parameters)?;
+        let arguments = format!("q, k, v, stats, dout, delta, {gradients}, further");
+        let body = format!("{{\n{built}    {kernel}<@_settings>({arguments});\n}}\n");
+        let [rows, threads, shared] = blocks.sizes(pass, &sizes);
+        let blocks = match pass {
+            Pass::Keys => sizes.groups * sizes.keys.div_ceil(rows),
+            _ => sizes.heads * sizes.queries.div_ceil(rows),
+        };
+        at.launch(kernel, &settings.text(), &body, threads, [sizes.batch * blocks, 1], parameters)?;
+        at.shares(shared);
     }
     Ok(())
 }

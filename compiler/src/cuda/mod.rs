@@ -6,6 +6,7 @@
 //! share one function, whose operands are given at launch.
 
 mod attention;
+mod attention_mma;
 mod expression;
 mod lookup;
 mod loops;
@@ -26,7 +27,7 @@ use crate::plan::Origin;
 use crate::program::{Kernel, Program, Region};
 
 /// The templates that every module begins with.
-const LIBRARY: [(&str, &str); 9] = [
+const LIBRARY: [(&str, &str); 12] = [
     ("halves", include_str!("library/halves.cuh")),
     ("prelude", include_str!("library/prelude.cuh")),
     ("reduce", include_str!("library/reduce.cuh")),
@@ -36,6 +37,9 @@ const LIBRARY: [(&str, &str); 9] = [
     ("routing", include_str!("library/routing.cuh")),
     ("optimizer", include_str!("library/optimizer.cuh")),
     ("attention", include_str!("library/attention.cuh")),
+    ("tensor", include_str!("library/tensor.cuh")),
+    ("attention_mma", include_str!("library/attention_mma.cuh")),
+    ("attention_mma_gradient", include_str!("library/attention_mma_gradient.cuh")),
 ];
 
 /// Some programs as CUDA C, with what a device has to launch for each of them.
@@ -75,6 +79,8 @@ pub struct Launch {
     pub grid: [u32; 2],
     /// Threads of a block.
     pub threads: u32,
+    /// Bytes that a block shares beyond what its function declares.
+    pub shared_bytes: u32,
     /// The function's arguments.
     pub arguments: Vec<Argument>,
     /// The matrix product that it is, for a library that has a faster one.

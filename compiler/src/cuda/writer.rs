@@ -181,6 +181,7 @@ impl At<'_> {
             function,
             grid: [blocks, grid[1] as u32],
             threads: threads as u32,
+            shared_bytes: 0,
             arguments,
             product: None,
         };
@@ -193,10 +194,20 @@ impl At<'_> {
 
     /// Says which matrix product the last launch is.
     pub fn is_product(&mut self, product: Product) {
-        let program = self.writer.module.programs.last_mut();
-        if let Some(launch) = program.and_then(|program| program.last_mut()) {
+        if let Some(launch) = self.last_launch() {
             launch.product = Some(product);
         }
+    }
+
+    /// Says how many bytes the blocks of the last launch share beyond what they declare.
+    pub fn shares(&mut self, bytes: u64) {
+        if let Some(launch) = self.last_launch() {
+            launch.shared_bytes = bytes as u32;
+        }
+    }
+
+    fn last_launch(&mut self) -> Option<&mut Launch> {
+        self.writer.module.programs.last_mut()?.last_mut()
     }
 }
 

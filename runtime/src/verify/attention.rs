@@ -33,6 +33,7 @@ pub(super) fn cases(types: &'static [DType]) -> Vec<Case> {
         both(&mut draft, sizes, causal);
     }
     both(&mut draft, even(9, 1, 1, 256), causal);
+    both(&mut draft, even(200, 2, 1, 64), AttentionSettings { window: Some(70), ..causal });
     both(&mut draft, Sizes { width: 24, ..even(40, 3, 3, 20) }, causal);
     let full = AttentionSettings::full(0.5);
     both(&mut draft, Sizes { queries: 5, keys: 70, ..even(0, 2, 1, 16) }, full);

@@ -154,6 +154,16 @@ impl Case {
         own.map(coarsest).sum()
     }
 
+    /// How many times as far a single element may be moved. Tensor cores round weights before they are summed, and gradients of
+    /// scores are differences of numbers of which each was rounded: where little is left of them, that is all that is seen.
+    pub fn spread(&self) -> f64 {
+        match self.program.steps.last().map(|step| &step.kernel) {
+            Some(Kernel::Attention { .. }) => 2.0,
+            Some(Kernel::AttentionGrad { .. }) => 8.0,
+            _ => 1.0,
+        }
+    }
+
     /// Random operands: the same for the same seed and number.
     pub fn values(&self, seed: u64, number: u64) -> Vec<Values> {
         let buffers = self.program.buffers.iter().zip(&self.fills).enumerate();

@@ -251,8 +251,25 @@ impl Drop for Code {
     }
 }
 
+/// Bytes that blocks share without asking.
+const SHARED: u32 = 48 << 10;
+
 impl Kernel {
-    /// Launches it. Each word holds one argument in its low bytes.
+    /// Asks that its blocks may share so many bytes.
+    ///
+    /// # Errors
+    /// If the card has not as much.
+    pub fn may_share(self, name: &str, bytes: u32) -> Result<(), DeviceError> {
+        if bytes <= SHARED {
+            return Ok(());
+        }
+        let most = sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+        // SAFETY: the module is loaded.
+        let asked = unsafe { result::function::set_function_attribute(self.0, most, bytes as i32) };
+        asked.map_err(|error| failed(&format!("share {bytes} bytes in the kernel {name}"), error))
+    }
+
+    /// Launches it with blocks of so many threads that share so many bytes. Each word holds one argument in its low bytes.
     ///
     /// # Safety
     /// The arguments are those that the kernel was printed with, and their addresses reach as far as it goes.
@@ -260,13 +277,15 @@ impl Kernel {
         self,
         card: &Card,
         grid: [u32; 2],
-        threads: u32,
+        [threads, shared]: [u32; 2],
         words: &mut [u64],
     ) -> Result<(), DriverError> {
         let mut pointers: smallvec::SmallVec<[*mut c_void; 24]> =
             words.iter_mut().map(|word| std::ptr::from_mut(word).cast()).collect();
         // SAFETY: the caller's promise; the driver copies the arguments before it returns.
-        unsafe { result::launch_kernel(self.0, (grid[0], grid[1], 1), (threads, 1, 1), 0, card.stream, &mut pointers) }
+        unsafe {
+            result::launch_kernel(self.0, (grid[0], grid[1], 1), (threads, 1, 1), shared, card.stream, &mut pointers)
+        }
     }
 }
 

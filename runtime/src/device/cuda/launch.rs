@@ -21,6 +21,7 @@ struct Prepared {
     name: String,
     grid: [u32; 2],
     threads: u32,
+    shared_bytes: u32,
     words: Vec<u64>,
     plan: Option<Plan>,
 }
@@ -85,12 +86,15 @@ impl Ready {
                 (Some(products), Some(product), [a, b, out]) => products.plan(product, [*a, *b, *out])?,
                 _ => None,
             };
+            let (kernel, name) = (kernels[launch.function], &module.functions[launch.function].name);
+            kernel.may_share(name, launch.shared_bytes)?;
             Ok(Prepared {
                 step: launch.step,
-                kernel: kernels[launch.function],
-                name: module.functions[launch.function].name.clone(),
+                kernel,
+                name: name.clone(),
                 grid: launch.grid,
                 threads: launch.threads,
+                shared_bytes: launch.shared_bytes,
                 words,
                 plan,
             })
@@ -218,7 +222,8 @@ impl Ready {
         }
         let mut words = launch.words.clone();
         // SAFETY: the words are the arguments that the kernel was printed with, and its operands' bounds were checked.
-        let done = unsafe { launch.kernel.launch(card, launch.grid, launch.threads, &mut words) };
+        let done =
+            unsafe { launch.kernel.launch(card, launch.grid, [launch.threads, launch.shared_bytes], &mut words) };
         done.map_err(|error| launch_failed(&launch.name, &self.place(launch.step), error))
     }
 

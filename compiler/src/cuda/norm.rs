@@ -65,7 +65,7 @@ pub(super) fn after_loop(at: &mut At<'_>, body: &LoopBody, centred: bool, eps: f
         let indent = if line.starts_with('#') { "" } else { "    " };
         text.push_str(&format!("{indent}{line}\n"));
     }
-    text.push_str(&format!("        row.template keep<{kind}>(step, y0);\n    }});\n"));
+    text.push_str("        row.keep(step, y0);\n    });\n");
     text.push_str("    normalise<@_settings>(row, scale, shift, out + @_settings::out(blockIdx.x));\n}\n");
     let mut parameters = Parameters::default();
     operands(at, &mut parameters, &reads, &results);

@@ -18,6 +18,7 @@ pub(super) fn cases(types: &'static [DType]) -> Vec<Case> {
     lookups(&mut draft);
     routing(&mut draft);
     norms(&mut draft);
+    parts_of_rows(&mut draft);
     losses(&mut draft);
     rotations(&mut draft);
     optimizer(&mut draft);
@@ -191,16 +192,11 @@ fn routing(draft: &mut Draft) {
 
 fn norms(draft: &mut Draft) {
     let eps = 1e-5;
-    for (rows, width) in [(1, 1), (7, 33), (40, 129), (5, 100), (3, 1000), (2, 9001), (2, 16_392)] {
+    for (rows, width) in [(1, 1), (33, 7), (40, 129), (5, 100), (3, 1000), (3, 4104), (2, 9001), (2, 16_392)] {
         let shape = [1, rows, width];
         let [x, dy, out] = [draft.floats(&shape), draft.floats(&shape), draft.floats(&shape)];
         let [scale, shift] = [draft.floats(&[width]), draft.floats(&[width])];
         draft.add(Kernel::Softmax, &[&x], &[&out]);
-        // Rows of a wider tensor, at an odd and at an even place.
-        for start in [1, 4] {
-            let part = draft.floats(&[rows, width + 8]).slice(1, start, width);
-            draft.add(Kernel::Softmax, &[&part], &[&out]);
-        }
         draft.add(Kernel::LayerNorm { eps }, &[&x, &scale, &shift], &[&out]);
         draft.add(Kernel::RmsNorm { eps }, &[&x, &scale], &[&out]);
         let sum = draft.floats(&shape);
@@ -217,6 +213,26 @@ fn norms(draft: &mut Draft) {
         draft.add(kernel, &[&x, &scale, &dy], &[&dshift]);
         let kernel = Kernel::RmsNormGrad { accumulate: false, eps, writes: [true, false] };
         draft.add(kernel, &[&x, &scale, &dy], &[&out]);
+    }
+}
+
+/// Rows of wider tensors: what begins at such places can be read one by one, four by four, or eight by eight.
+fn parts_of_rows(draft: &mut Draft) {
+    let (eps, rows, width) = (1e-5, 5, 1000);
+    for start in [1, 4, 8] {
+        let mut part = || draft.floats(&[1, rows, width + 16]).slice(2, start, width);
+        let [x, dy, out] = [part(), part(), part()];
+        let mut line = || draft.floats(&[width + 16]).slice(0, start, width);
+        let [scale, shift, dscale, dshift] = [line(), line(), line(), line()];
+        draft.add(Kernel::Softmax, &[&x], &[&out]);
+        draft.add(Kernel::LayerNorm { eps }, &[&x, &scale, &shift], &[&out]);
+        draft.add(Kernel::LoopNorm { body: simple(), centred: false, eps }, &[&x, &dy, &scale], &[&out, &x]);
+        let kernel = Kernel::LayerNormGrad { accumulate: true, eps, writes: [true; 3] };
+        draft.add(kernel, &[&x, &scale, &dy], &[&out, &dscale, &dshift]);
+        let logits = draft.floats(&[rows, width + 16]).slice(1, start, width);
+        let (targets, loss, dloss) = (draft.integers(&[rows]), draft.floats(&[rows]), draft.floats(&[rows]));
+        let plan = LossPlan::default();
+        draft.add(Kernel::CrossEntropyGrad { plan, loss: true }, &[&logits, &targets, &dloss], &[&logits, &loss]);
     }
 }
 

@@ -30,11 +30,10 @@ struct Runs {
     }
 
     // What was just written to the row, as it reads there.
-    template <class Stored>
     __device__ __forceinline__ void keep(int step, const float (&values)[P::run]) {
         if constexpr (fits) {
 #pragma unroll
-            for (int lane = 0; lane < P::run; ++lane) kept[step][lane] = static_cast<Stored>(values[lane]);
+            for (int lane = 0; lane < P::run; ++lane) kept[step][lane] = static_cast<T>(values[lane]);
         }
     }
 
@@ -285,8 +284,8 @@ __device__ void cross_entropy_gradient(
     const float spread = static_cast<float>(P::smoothing / P::width) * given;
     const float certain = static_cast<float>(1.0 - P::smoothing) * given;
     __syncthreads();
-    each_run<P>([&](int step, u64 i) {
-        const float (&from)[P::run] = runs.at(step, i);
+    each_run<P>([&](int number, u64 i) {
+        const float (&from)[P::run] = runs.at(number, i);
         float gradient[P::run];
 #pragma unroll
         for (int lane = 0; lane < P::run; ++lane) {

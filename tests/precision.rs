@@ -81,13 +81,19 @@ fn a_resumed_run_of_scaled_losses_equals_the_uninterrupted_one_bit_for_bit() {
 
 #[test]
 fn a_step_that_is_left_out_changes_nothing() {
-    let place = Workplace::new();
-    // Gradients of a loss scaled like this always overflow.
-    train(&place, "one", "fp16(scale: 1e30)", &["--set", "steps=4"]);
-    train(&place, "two", "fp16(scale: 1e30)", &["--set", "steps=8"]);
-    assert!(metrics(&place, "two").iter().all(|line| line["skipped"] == true));
-    let name = "model.safetensors";
-    assert!(checkpoint_file(&place.path("one"), 4, name) == checkpoint_file(&place.path("two"), 8, name));
+    for device in ["cpu", "reference"] {
+        let place = Workplace::new();
+        // Gradients of a loss scaled like this always overflow.
+        for (out, steps) in [("one", "steps=4"), ("two", "steps=8")] {
+            train(&place, out, "fp16(scale: 1e30)", &["--set", steps, "--device", device]);
+        }
+        assert!(metrics(&place, "two").iter().all(|line| line["skipped"] == true), "{device}");
+        let name = "model.safetensors";
+        assert!(
+            checkpoint_file(&place.path("one"), 4, name) == checkpoint_file(&place.path("two"), 8, name),
+            "{device}"
+        );
+    }
 }
 
 #[test]
@@ -102,6 +108,19 @@ fn what_no_scale_helps_ends_the_run() {
         "pretrain.optimizer=adamw(learning_rate: 1e30, clip_norm: none)",
     ]);
     assert!(error.contains("gave loss NaN"), "{error}");
+}
+
+#[test]
+fn emit_shows_where_values_are_rounded() {
+    let place = Workplace::new();
+    let after = |pass: &str, precision: &str| {
+        let set = format!("pretrain.precision={precision}");
+        place.succeed(&["emit", "tiny.recipe", "--set", &set, "--after", pass])
+    };
+    let [exact, short] = ["f32", "bf16"].map(|precision| after("precision", precision));
+    let last = llmc_compiler::optimise::PASSES.last().expect("passes").0;
+    assert_eq!(exact, after(last, "bf16"));
+    assert!(!exact.contains(" = bf16(") && short.contains(" = bf16("), "{short}");
 }
 
 #[test]

@@ -34,7 +34,13 @@ struct Layout {
 struct Description {
     std::int32_t transposed[2];
     bool rounds;
+    // Sums over the depth go to an address.
+    std::int32_t epilogue;
+    float *sums;
+    std::int32_t sums_type;
 };
+
+enum { PLAIN = 1, SUMS_OF_A = 256, SUMS_OF_B = 512 };  // CUBLASLT_EPILOGUE_DEFAULT, CUBLASLT_EPILOGUE_BGRADA and BGRADB
 
 // How addresses are aligned: what the library is told when it chooses an algorithm, which then carries it.
 struct Alignments {
@@ -85,12 +91,16 @@ int cublasLtMatrixLayoutSetAttribute(Layout *layout, int attribute, const void *
 }
 int cublasLtMatmulDescCreate(Description **description, int compute, int scale) {
     if ((compute != 68 && compute != 77) || scale != SINGLE) return 7;  // CUBLAS_COMPUTE_32F, CUBLAS_COMPUTE_32F_FAST_TF32
-    return *description = new Description{{0, 0}, compute == 77}, 0;
+    return *description = new Description{{0, 0}, compute == 77, PLAIN, nullptr, -1}, 0;
 }
 int cublasLtMatmulDescDestroy(Description *description) { return delete description, 0; }
 int cublasLtMatmulDescSetAttribute(Description *description, int attribute, const void *value, std::size_t size) {
-    if ((attribute != 3 && attribute != 4) || size != 4) return 7;
-    return std::memcpy(&description->transposed[attribute - 3], value, 4), 0;
+    // CUBLASLT_MATMUL_DESC_TRANSA and TRANSB, EPILOGUE, BIAS_POINTER, BIAS_DATA_TYPE.
+    if ((attribute == 3 || attribute == 4) && size == 4) return std::memcpy(&description->transposed[attribute - 3], value, 4), 0;
+    if (attribute == 7 && size == 4) return std::memcpy(&description->epilogue, value, 4), 0;
+    if (attribute == 8 && size == 8) return std::memcpy(&description->sums, value, 8), 0;
+    if (attribute == 26 && size == 4) return std::memcpy(&description->sums_type, value, 4), 0;
+    return 7;
 }
 int cublasLtMatmulPreferenceCreate(Alignments **preference) { return *preference = new Alignments{256, 256, 256, 256}, 0; }
 int cublasLtMatmulPreferenceDestroy(Alignments *preference) { return delete preference, 0; }
@@ -106,6 +116,8 @@ int cublasLtMatmulAlgoGetHeuristic(
     std::memset(result, 0, 96);
     std::memcpy(result, alignments, sizeof *alignments);
     const bool is_supported = a->type == b->type && c->type == d->type && (d->type == a->type || d->type == SINGLE);
+    const bool has_sums = how->epilogue == SUMS_OF_A || how->epilogue == SUMS_OF_B;
+    if (has_sums ? !how->sums || how->sums_type != SINGLE || d->batch != 1 : how->epilogue != PLAIN) return *count = 0, 15;
     if (!is_supported || (how->rounds && a->type != SINGLE)) return *count = 0, 15;  // CUBLAS_STATUS_NOT_SUPPORTED
     return *count = 1, 0;
 }
@@ -139,6 +151,15 @@ int cublasLtMatmul(
                     write(d, out.type, to, float(factor * sum) + before);
                 }
             }
+        }
+        for (std::uint64_t i = 0; how.epilogue != PLAIN && i < (how.epilogue == SUMS_OF_A ? rows : columns); ++i) {
+            const bool of_a = how.epilogue == SUMS_OF_A, is_across = how.transposed[of_a ? 0 : 1] == (of_a ? 1 : 0);
+            const Layout &from = of_a ? left : right;
+            double sum = 0.0;
+            for (std::uint64_t k = 0; k < depth; ++k) {
+                sum += read(of_a ? a : b, from.type, is_across ? k + i * from.leading : i + k * from.leading);
+            }
+            how.sums[i] = float(sum);
         }
     };
     return llmc_shim_run(&work), 0;

@@ -25,6 +25,7 @@ pub use matmul::{Axis, Product};
 
 use crate::plan::Origin;
 use crate::program::{Kernel, Program, Region};
+use crate::schedule::Operand;
 
 /// The templates that every module begins with.
 const LIBRARY: [(&str, &str); 12] = [
@@ -85,6 +86,19 @@ pub struct Launch {
     pub arguments: Vec<Argument>,
     /// The matrix product that it is, for a library that has a faster one.
     pub product: Option<Product>,
+    /// What such a library can do with it.
+    pub sums: Option<Sums>,
+}
+
+/// The sums over `K` of an operand of a product `[M, K] x [K, N]`, which another step computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sums {
+    /// The operand.
+    pub of: Operand,
+    /// Where they go: f32, side by side.
+    pub to: Argument,
+    /// The step that computes them.
+    pub step: usize,
 }
 
 /// An argument of a launch.

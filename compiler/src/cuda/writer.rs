@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::settings::Settings;
-use super::{Argument, Function, Launch, Module, Product};
+use super::{Argument, Function, Launch, Module, Product, Sums};
 use crate::plan::DType;
 use crate::program::{Program, Step, View};
+use crate::schedule::summed_operand;
 
 /// Threads of a block, where nothing speaks for another number.
 pub(super) const THREADS: u64 = 256;
@@ -130,9 +131,7 @@ impl At<'_> {
     }
 
     fn typed(&self, parameters: &mut Parameters, kind: &str, name: &str, view: &View) {
-        let buffer = &self.program.buffers[view.buffer];
-        let offset = buffer.offset + buffer.dtype.bytes() * view.offset;
-        parameters.push(kind, name, Argument::Memory(buffer.region, offset));
+        parameters.push(kind, name, self.address(view));
     }
 
     /// The two words that tell a fault, and the step's number.
@@ -184,6 +183,7 @@ impl At<'_> {
             shared_bytes: 0,
             arguments,
             product: None,
+            sums: None,
         };
         // A program was begun before its first step.
         if let Some(program) = self.writer.module.programs.last_mut() {
@@ -194,9 +194,25 @@ impl At<'_> {
 
     /// Says which matrix product the last launch is.
     pub fn is_product(&mut self, product: Product) {
+        let sums = self.sums_before();
         if let Some(launch) = self.last_launch() {
-            launch.product = Some(product);
+            (launch.product, launch.sums) = (Some(product), sums);
         }
+    }
+
+    /// What the step before this one, a product, adds up of its operands.
+    fn sums_before(&self) -> Option<Sums> {
+        let step = self.number.checked_sub(1)?;
+        let before = &self.program.steps[step];
+        let of = summed_operand(before, self.step)?;
+        let to = &before.writes[0];
+        (self.dtype(to) == DType::F32).then(|| Sums { of, to: self.address(to), step })
+    }
+
+    /// Where a view begins.
+    fn address(&self, view: &View) -> Argument {
+        let buffer = &self.program.buffers[view.buffer];
+        Argument::Memory(buffer.region, buffer.offset + buffer.dtype.bytes() * view.offset)
     }
 
     /// Says how many bytes the blocks of the last launch share beyond what they declare.

@@ -2,7 +2,7 @@
 
 use super::{Graph, Id};
 use crate::op::{Op, Reduction, Shape};
-use crate::plan::{BinaryFunction, DType, Origin, UnaryFunction};
+use crate::plan::{BinaryFunction, Origin, UnaryFunction};
 
 /// `2 sqrt(2 / pi)`
 pub const GELU_GATE: f64 = std::f64::consts::SQRT_2 * std::f64::consts::FRAC_2_SQRT_PI;
@@ -97,11 +97,6 @@ impl<'a> Builder<'a> {
     /// 1 where `a > b`, else 0.
     pub fn greater(&mut self, a: Id, b: Id) -> Id {
         self.add_op(Op::Greater, &[a, b])
-    }
-
-    /// Rounded to a 16-bit type.
-    pub fn cast(&mut self, dtype: DType, a: Id) -> Id {
-        self.add_op(Op::Cast(dtype), &[a])
     }
 
     /// `a` where the condition is not 0, else `b`.

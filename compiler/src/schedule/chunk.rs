@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::emit::{Emitter, Need};
-use super::flow::{Flow, ValueId};
+use super::flow::{Flow, Hardware, ValueId};
 use super::fuse::Role;
 use crate::op::Op;
 use crate::plan::{DType, LossPlan};
@@ -12,8 +12,13 @@ use crate::program::{Kernel, View};
 
 /// Rows of a chunk at least: each chunk reads the whole weight for every product, and adds to the whole of its gradient.
 const FEWEST_ROWS: u64 = 512;
-/// Bytes of a chunk's logits beyond the fewest rows, so that they stay in the last-level cache.
-const MOST_BYTES: u64 = 16 << 20;
+/// Bytes of a chunk's logits beyond the fewest rows on a processor, so that they stay in the last-level cache.
+const CACHED_BYTES: u64 = 16 << 20;
+/// Bytes of a chunk's logits on a card, where no cache holds them: few chunks, since each adds to the weight's gradient in
+/// memory, and products that keep all multiprocessors busy.
+const CARD_BYTES: u64 = 512 << 20;
+/// Rows of a chunk on a card are a multiple of so many, which its matrix products compute at a time.
+const CARD_ROWS: u64 = 128;
 /// Chunks at most: each adds steps to the program.
 const MOST_CHUNKS: u64 = 64;
 
@@ -105,10 +110,14 @@ fn only_readers(flow: &Flow, id: ValueId) -> Option<Vec<ValueId>> {
 }
 
 /// Rows of a chunk of logits `[rows, vocab]`; the chunks are of one size, but for a shorter last one.
-fn chunk_rows(rows: u64, vocab: u64, dtype: DType) -> u64 {
-    let cached = MOST_BYTES / (dtype.bytes() * vocab);
-    let most = FEWEST_ROWS.max(cached).max(rows.div_ceil(MOST_CHUNKS));
-    rows.div_ceil(rows.div_ceil(most))
+fn chunk_rows(rows: u64, vocab: u64, dtype: DType, hardware: Hardware) -> u64 {
+    let (bytes, multiple) = match hardware {
+        Hardware::Processor => (CACHED_BYTES, 1),
+        Hardware::Card => (CARD_BYTES, CARD_ROWS),
+    };
+    let fitting = bytes / (dtype.bytes() * vocab);
+    let most = FEWEST_ROWS.max(fitting).max(rows.div_ceil(MOST_CHUNKS));
+    rows.div_ceil(rows.div_ceil(most)).next_multiple_of(multiple).min(rows)
 }
 
 impl Emitter<'_> {
@@ -147,7 +156,7 @@ impl Emitter<'_> {
 
         let [rows, vocab] = [x.shape[0], w.shape[1]];
         let dtype = flow.values[loss.logits].ty.dtype;
-        let chunk = chunk_rows(rows, vocab, dtype);
+        let chunk = chunk_rows(rows, vocab, dtype, self.hardware);
         let losses = with_loss.then(|| self.result(loss.loss, Need::Contiguous, &reads, false));
         let input = gradient.and_then(|gradient| gradient.input);
         let input = input.map(|id| (id, self.result(id, Need::Any, &reads, false)));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::chunk::{ChunkedLoss, chunked_losses};
 use super::draft::{Draft, Storage};
-use super::flow::{Flow, Halves, ValueId};
+use super::flow::{Flow, Hardware, ValueId};
 use super::fuse::{Role, roles};
 use super::join::{Families, families};
 use super::place::{Places, places};
@@ -35,8 +35,8 @@ impl Need {
 }
 
 /// The kernels of a graph, in the order of the graph.
-pub(super) fn emit(graph: &Graph, halves: Halves) -> Draft {
-    let flow = Flow::new(graph, halves);
+pub(super) fn emit(graph: &Graph, hardware: Hardware) -> Draft {
+    let flow = Flow::new(graph, hardware);
     let losses = chunked_losses(&flow);
     let roles = roles(&flow, &losses);
     let mut draft = Draft::default();
@@ -44,6 +44,7 @@ pub(super) fn emit(graph: &Graph, halves: Halves) -> Draft {
     let mut emitter = Emitter {
         families: families(&flow),
         losses: &losses,
+        hardware,
         views: vec![None; flow.values.len()],
         copies: BTreeMap::new(),
         flow: &flow,
@@ -64,6 +65,7 @@ pub(super) struct Emitter<'a> {
     pub(super) roles: Vec<Role>,
     pub(super) places: Places,
     pub(super) families: Families,
+    pub(super) hardware: Hardware,
     /// The losses computed chunk by chunk.
     pub(super) losses: &'a [ChunkedLoss],
     pub(super) draft: Draft,

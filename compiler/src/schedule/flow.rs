@@ -25,18 +25,19 @@ pub(super) struct Flow {
     pub(super) outputs: Vec<(Target, ValueId)>,
 }
 
-/// How a device keeps 16-bit floats.
+/// The kind of device that a program is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Halves {
-    /// As such; every kernel reads and writes them.
-    Kept,
-    /// As 32-bit floats that hold rounded values, for a device without 16-bit memory accesses.
-    Widened,
+pub enum Hardware {
+    /// Every kernel reads and writes 16-bit floats as such. Launches should be few and large.
+    Card,
+    /// No accesses of 16-bit floats: they are kept as 32-bit floats that hold rounded values. What a kernel leaves for the
+    /// next should stay in the cache.
+    Processor,
 }
 
 impl Flow {
     /// The live part of a graph.
-    pub(super) fn new(graph: &Graph, halves: Halves) -> Flow {
+    pub(super) fn new(graph: &Graph, hardware: Hardware) -> Flow {
         let order = graph.order();
         let mut position = vec![usize::MAX; graph.bound()];
         let mut values = Vec::with_capacity(order.len());
@@ -53,12 +54,12 @@ impl Flow {
         let outputs = graph.outputs().iter().map(|(target, id)| (target.clone(), position[id.index()])).collect();
         let mut flow = Flow { values, uses: Vec::new(), outputs };
         flow.drop_dead();
-        flow.round_in_kernels(halves);
+        flow.round_in_kernels(hardware);
         flow
     }
 
     /// Lets kernels round what they write, where only a cast reads their result: the cast is then no value of its own.
-    fn round_in_kernels(&mut self, halves: Halves) {
+    fn round_in_kernels(&mut self, hardware: Hardware) {
         let mut stands_for: Vec<ValueId> = (0..self.values.len()).collect();
         for id in 0..self.values.len() {
             for input in &mut self.values[id].inputs {
@@ -68,9 +69,9 @@ impl Flow {
             let kernel = self.values[id].inputs[0];
             let op = &self.values[kernel].op;
             // The logits of a loss computed in chunks stay as they are rather than all in memory.
-            let absorbed = match halves {
-                Halves::Kept => op.has_kernel() || self.sums_products(kernel, dtype),
-                Halves::Widened => matches!(op, Op::CrossEntropyGrad(_)) || self.are_logits(id),
+            let absorbed = match hardware {
+                Hardware::Card => op.has_kernel() || self.sums_products(kernel, dtype),
+                Hardware::Processor => matches!(op, Op::CrossEntropyGrad(_)) || self.are_logits(id),
             };
             if absorbed && self.uses[kernel] == 1 {
                 self.values[kernel].ty.dtype = dtype;
@@ -80,7 +81,7 @@ impl Flow {
         for (_, value) in &mut self.outputs {
             *value = stands_for[*value];
         }
-        if halves == Halves::Widened {
+        if hardware == Hardware::Processor {
             for value in self.values.iter_mut().filter(|value| value.ty.dtype.is_half()) {
                 value.ty.dtype = DType::F32;
             }

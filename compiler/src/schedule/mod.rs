@@ -9,11 +9,13 @@
 //!       -> order    little memory alive, states overwritten after their last reader
 //!       -> merge    neighbouring loops over the same operands
 //!       -> rowwise  loops into the normalisations after or before them
+//!       -> beside   on a card, sums of an operand beside their product
 //!       -> reuse    results over operands that die
 //!       -> layout   offsets, exact peak
 //! ```
 
 mod arena;
+mod beside;
 mod body;
 mod chunk;
 pub mod cost;
@@ -43,17 +45,18 @@ use crate::lower::StageGraphs;
 use crate::plan::StagePlan;
 use crate::program::{PersistentBuffer, Program, StagePrograms};
 
-pub use flow::Halves;
+pub use beside::{Operand, summed_operand};
+pub use flow::Hardware;
 pub use persistent::persistent;
 
 /// The programs of a stage; all share the persistent region.
-pub fn schedule(graphs: &StageGraphs, stage: &StagePlan, halves: Halves) -> StagePrograms {
+pub fn schedule(graphs: &StageGraphs, stage: &StagePlan, hardware: Hardware) -> StagePrograms {
     let all: Vec<&Graph> = graphs.accumulate.iter().chain([&graphs.update, &graphs.evaluate]).collect();
     let (persistent, persistent_bytes) = persistent(&all, &stage.model.weights);
     StagePrograms {
-        accumulate: graphs.accumulate.as_ref().map(|graph| schedule_single(graph, "accumulate", &persistent, halves)),
-        update: schedule_single(&graphs.update, "update", &persistent, halves),
-        evaluate: schedule_single(&graphs.evaluate, "evaluate", &persistent, halves),
+        accumulate: graphs.accumulate.as_ref().map(|graph| schedule_single(graph, "accumulate", &persistent, hardware)),
+        update: schedule_single(&graphs.update, "update", &persistent, hardware),
+        evaluate: schedule_single(&graphs.evaluate, "evaluate", &persistent, hardware),
         persistent,
         persistent_bytes,
     }
@@ -63,11 +66,14 @@ pub fn schedule(graphs: &StageGraphs, stage: &StagePlan, halves: Halves) -> Stag
 ///
 /// # Panics
 /// If the graph uses a state that `persistent` does not list.
-pub fn schedule_single(graph: &Graph, name: &str, persistent: &[PersistentBuffer], halves: Halves) -> Program {
-    let mut draft = emit::emit(graph, halves);
+pub fn schedule_single(graph: &Graph, name: &str, persistent: &[PersistentBuffer], hardware: Hardware) -> Program {
+    let mut draft = emit::emit(graph, hardware);
     order::order(&mut draft);
     merge::merge(&mut draft);
     rowwise::fuse(&mut draft);
+    if hardware == Hardware::Card {
+        beside::beside(&mut draft);
+    }
     reuse::reuse(&mut draft);
     let program = layout::layout(draft, name, persistent);
     if cfg!(debug_assertions)

@@ -8,24 +8,26 @@ use crate::lower::{RowSizes, lower, lower_decode, lower_probe, lower_score};
 use crate::optimise::{optimise, shorten};
 use crate::plan::DType;
 use crate::program::{Kernel, Region};
-use crate::schedule::{Halves, persistent, schedule, schedule_single, verify};
+use crate::schedule::{Hardware, persistent, schedule, schedule_single, summed_operand, verify};
 use crate::testing::interpreter::Memory;
 use crate::testing::plans::tiny_stages;
 use crate::testing::values::{Values, assert_close, values};
 
 const TOLERANCE: f32 = 2e-6;
 
-/// Runs a graph by luminal's `execute` and its program by the interpreter; both must give the same results and states.
+/// Runs a graph by luminal's `execute` and its programs by the interpreter; all must give the same results and states.
 pub(crate) fn agree(graph: &mut Graph) {
-    agree_within(graph, TOLERANCE);
+    for hardware in [Hardware::Processor, Hardware::Card] {
+        agree_within(graph, hardware, TOLERANCE);
+    }
 }
 
-fn agree_within(graph: &mut Graph, tolerance: f32) {
+fn agree_within(graph: &mut Graph, hardware: Hardware, tolerance: f32) {
     let (inputs, states) = values(graph);
     let mut expected_states = states.clone();
     let expected = graph.execute(&inputs, &mut expected_states).unwrap();
     let (layout, bytes) = persistent(&[graph], &[]);
-    let program = schedule_single(graph, "test", &layout, Halves::Widened);
+    let program = schedule_single(graph, "test", &layout, hardware);
     let mut memory = Memory::new(bytes);
     memory.write_states(&layout, &states);
     let found = memory.run(&program, &inputs);
@@ -49,7 +51,7 @@ fn programs_of_shorter_floats_agree_with_their_graphs_and_nearly_with_f32() {
                     let mut short = shorten(&graph, dtype);
                     short.verify().unwrap();
                     // A sum in another order may round to the neighbour.
-                    agree_within(&mut short, 8.0 * epsilon);
+                    agree_within(&mut short, Hardware::Processor, 8.0 * epsilon);
                     let found = short.execute(&inputs, &mut states.clone()).unwrap();
                     assert_close(&exact, &found, 8.0 * epsilon);
                 }
@@ -65,8 +67,8 @@ fn shorter_floats_take_less_memory_where_the_device_keeps_them() {
         optimise(&mut graph);
         let short = shorten(&graph, DType::Bf16);
         let (layout, _) = persistent(&[&graph], &[]);
-        let scratch = |graph: &Graph, halves: Halves| {
-            let program = schedule_single(graph, "test", &layout, halves);
+        let scratch = |graph: &Graph, hardware: Hardware| {
+            let program = schedule_single(graph, "test", &layout, hardware);
             verify::verify(&program).unwrap();
             // Every product reads 16 bits, on either side.
             let of_products = program.steps.iter().filter(|step| matches!(step.kernel, Kernel::MatMul { .. }));
@@ -74,9 +76,9 @@ fn shorter_floats_take_less_memory_where_the_device_keeps_them() {
                 of_products.flat_map(|step| &step.reads).map(|view| program.buffers[view.buffer].dtype).collect();
             (program.scratch_bytes, operands)
         };
-        let (kept, operands) = scratch(&short, Halves::Kept);
+        let (kept, operands) = scratch(&short, Hardware::Card);
         assert!(operands.iter().all(|dtype| *dtype == DType::Bf16), "{name}: {operands:?}");
-        let (widened, operands) = scratch(&short, Halves::Widened);
+        let (widened, operands) = scratch(&short, Hardware::Processor);
         assert!(operands.iter().all(|dtype| *dtype == DType::F32), "{name}");
         assert!(kept < widened, "{name}: {kept} of {widened}");
     }
@@ -94,6 +96,22 @@ fn the_programs_of_a_stage_agree_with_their_graphs() {
             }
         }
     }
+}
+
+#[test]
+fn on_a_card_gradients_of_biases_stand_beside_those_of_their_weights() {
+    let stages = tiny_stages(1);
+    let (_, stage) = stages.iter().find(|(name, _)| *name == "gpt2").unwrap();
+    let beside = |hardware| {
+        let mut graph = lower(stage).unwrap().update;
+        optimise(&mut graph);
+        let (layout, _) = persistent(&[&graph], &[]);
+        let program = schedule_single(&graph, "test", &layout, hardware);
+        program.steps.windows(2).filter(|pair| summed_operand(&pair[0], &pair[1]).is_some()).count()
+    };
+    // Four projections of two layers.
+    assert_eq!(beside(Hardware::Card), 8);
+    assert!(beside(Hardware::Processor) < 8);
 }
 
 #[test]
@@ -140,13 +158,13 @@ fn accumulation_equals_a_larger_batch() {
         parts.accumulation = 2;
         let graphs = lower(&whole).unwrap();
         let (inputs, states) = values(&graphs.update);
-        let programs = schedule(&graphs, &whole, Halves::Widened);
+        let programs = schedule(&graphs, &whole, Hardware::Processor);
         let mut memory = Memory::new(programs.persistent_bytes);
         memory.write_states(&programs.persistent, &states);
         let expected = memory.run(&programs.update, &inputs);
         let expected_states = memory.read_states(&programs.persistent);
 
-        let programs = schedule(&lower(&parts).unwrap(), &parts, Halves::Widened);
+        let programs = schedule(&lower(&parts).unwrap(), &parts, Hardware::Processor);
         let mut memory = Memory::new(programs.persistent_bytes);
         let mut states = states.clone();
         for weight in &parts.model.weights {
@@ -205,7 +223,7 @@ fn decoding_equals_the_full_forward_pass() {
             let mut graph = lower_decode(&stage, batch as u64, chunk as u64, context as u64).unwrap();
             optimise(&mut graph);
             let (layout, bytes) = persistent(&[&graph], &stage.model.weights);
-            let program = schedule_single(&graph, "decode", &layout, Halves::Widened);
+            let program = schedule_single(&graph, "decode", &layout, Hardware::Processor);
             let memory = caches.get_or_insert_with(|| {
                 let mut memory = Memory::new(bytes);
                 let mut start = values(&graph).1;
@@ -246,7 +264,7 @@ fn text_forms() {
             optimise(graph);
         }
         insta::assert_snapshot!(format!("{name}.optimised"), graphs.update.print());
-        let programs = schedule(&graphs, &stage, Halves::Widened);
+        let programs = schedule(&graphs, &stage, Hardware::Processor);
         insta::assert_snapshot!(format!("{name}.update"), programs.update.print());
         insta::assert_snapshot!(format!("{name}.evaluate"), programs.evaluate.print());
     }
@@ -262,7 +280,7 @@ fn large_models_are_compiled_in_little_time() {
     for graph in graphs.accumulate.iter_mut().chain([&mut graphs.update, &mut graphs.evaluate]) {
         optimise(graph);
     }
-    let programs = schedule(&graphs, &stage, Halves::Widened);
+    let programs = schedule(&graphs, &stage, Hardware::Processor);
     assert!(start.elapsed().as_secs() < 30, "{:?}", start.elapsed());
     let parameters: u64 = stage.model.weights.iter().map(|weight| weight.elements()).sum();
     assert_eq!(parameters, 405_853_388_800);
@@ -280,7 +298,7 @@ fn states_are_updated_in_place() {
         for graph in graphs.accumulate.iter_mut().chain([&mut graphs.update]) {
             optimise(graph);
         }
-        let programs = schedule(&graphs, &stage, Halves::Widened);
+        let programs = schedule(&graphs, &stage, Hardware::Processor);
         let accumulate = programs.accumulate.unwrap();
         for step in &accumulate.steps {
             for view in &step.writes {
@@ -311,7 +329,7 @@ fn states_are_updated_in_place() {
         optimise(&mut decode);
         insta::assert_snapshot!(format!("{name}.accumulate"), accumulate.print());
         let (layout, _) = persistent(&[&decode], &stage.model.weights);
-        let decode = schedule_single(&decode, "decode", &layout, Halves::Widened);
+        let decode = schedule_single(&decode, "decode", &layout, Hardware::Processor);
         let copies = decode
             .steps
             .iter()

@@ -171,12 +171,12 @@ impl Owners {
 mod tests {
     use super::*;
     use crate::lower::lower;
-    use crate::schedule::{Halves, schedule};
+    use crate::schedule::{Hardware, schedule};
     use crate::testing::plans::tiny_stages;
 
     fn program() -> Program {
         let (_, stage) = tiny_stages(1).remove(0);
-        schedule(&lower(&stage).unwrap(), &stage, Halves::Widened).update
+        schedule(&lower(&stage).unwrap(), &stage, Hardware::Processor).update
     }
 
     #[test]

@@ -8,7 +8,7 @@ use llmc_compiler::check::{Override, check_trees, parse};
 use llmc_compiler::lower::lower;
 use llmc_compiler::optimise::PASSES;
 use llmc_compiler::plan::{Plan, SourcePlan, StagePlan};
-use llmc_compiler::schedule::{Halves, schedule, verify::verify};
+use llmc_compiler::schedule::{Hardware, schedule, verify::verify};
 use llmc_compiler::world::{SourceFacts, TokenizerFacts, World};
 use llmc_grammar::codes::DEVICE;
 use llmc_grammar::source::Source;
@@ -95,7 +95,7 @@ pub fn compile_times(
     watch.time("optimise: precision", || {
         graphs_mut(&mut graphs).into_iter().for_each(|graph| round(graph, stage.precision));
     });
-    let programs = watch.time("schedule", || schedule(&graphs, stage, Halves::Kept));
+    let programs = watch.time("schedule", || schedule(&graphs, stage, Hardware::Processor));
     watch
         .time("schedule: verify", || named_programs(&programs).into_iter().try_for_each(verify))
         .map_err(|reason| Failure::new(DEVICE, reason))?;

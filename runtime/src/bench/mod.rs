@@ -102,7 +102,7 @@ impl Bench {
     /// # Errors
     /// Everything that the machine or the data can refuse.
     pub fn open(plan: &Plan, stage: &StagePlan, base: &Path, machine: &Machine) -> Result<Bench, Failure> {
-        let runnable = Compiled::of(stage, machine.choice.halves())?.into_runnable(machine);
+        let runnable = Compiled::of(stage, machine.choice.hardware())?.into_runnable(machine);
         let prediction = Prediction::of(stage, &runnable.programs, machine.threads);
         let works = named_programs(&runnable.programs).into_iter().map(works).collect();
         let prepared = prepare(plan, stage, base, &|_| {})?;

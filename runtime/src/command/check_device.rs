@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use llmc_compiler::cuda::Module;
 use llmc_compiler::program::Program;
-use llmc_compiler::schedule::Halves;
+use llmc_compiler::schedule::{Hardware, summed_operand};
 use llmc_grammar::codes::{DEVICES_DIFFER, NO_CUDA_KERNEL};
 use rayon::prelude::*;
 use serde_json::json;
@@ -55,19 +55,21 @@ impl CheckDevice {
         let mut cases = if self.recipes.is_empty() { awkward() } else { Vec::new() };
         let mut known = BTreeSet::new();
         for (_, program) in &programs {
-            let steps = program.steps.iter().map(|step| Case::of(program, step));
+            // What a library may do in one pass is tried in one, too.
+            let joined = program.steps.windows(2).filter(|pair| summed_operand(&pair[0], &pair[1]).is_some());
+            let steps = program.steps.chunks(1).chain(joined).map(|steps| Case::of(program, steps));
             cases.extend(steps.filter(|case| known.insert(case.key())));
         }
         let all = cases.len();
         cases.retain(|case| case.bytes() <= self.most << 20);
         let machine = self.device.machine();
         let cpu = Machine { choice: DeviceChoice::Cpu, ..machine };
-        let list = |halves: Halves| match halves {
-            Halves::Kept => cases.iter().map(|case| case.program.clone()).collect(),
-            Halves::Widened => cases.iter().map(Case::widened).collect(),
+        let list = |hardware: Hardware| match hardware {
+            Hardware::Card => cases.iter().map(|case| case.program.clone()).collect(),
+            Hardware::Processor => cases.iter().map(Case::widened).collect(),
         };
-        let mut tested = machine.open(&[], 0, list(machine.choice.halves()), Vec::new())?;
-        let mut trusted = cpu.open(&[], 0, list(cpu.choice.halves()), Vec::new())?;
+        let mut tested = machine.open(&[], 0, list(machine.choice.hardware()), Vec::new())?;
+        let mut trusted = cpu.open(&[], 0, list(cpu.choice.hardware()), Vec::new())?;
         let differences = compare(&cases, self.seed, tested.as_mut(), trusted.as_mut())?;
         let description = tested.describe();
         match self.json {
@@ -88,7 +90,7 @@ impl CheckDevice {
         for recipe in &self.recipes {
             let loaded = RecipeOptions { recipe: recipe.clone(), set: Vec::new() }.load(terminal)?;
             for stage in (StageOption { stage: None }).choose(&loaded.plan)? {
-                let compiled = Compiled::of(stage, Halves::Kept)?;
+                let compiled = Compiled::of(stage, Hardware::Card)?;
                 for program in named_programs(&compiled.programs) {
                     programs.push((format!("{} / {}", loaded.plan.recipe, stage.name), program.clone()));
                 }

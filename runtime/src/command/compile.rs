@@ -10,6 +10,7 @@ use llmc_grammar::codes::DEVICE;
 use super::options::{DeviceOptions, RecipeOptions, StageOption, out_directory};
 use crate::failure::Failure;
 use crate::report::growth::{Growth, Limits};
+use crate::report::precision::precision_table;
 use crate::report::predict::Prediction;
 use crate::report::terminal::Terminal;
 use crate::train::compile::{Compiled, plan_yaml};
@@ -71,14 +72,14 @@ impl Compile {
                 memory,
                 process,
                 flops: peaks.map(|peaks| peaks.flops),
-                halves: machine.choice.halves(),
+                hardware: machine.choice.hardware(),
             })
         };
         for (index, stage) in self.stage.choose(&loaded.plan)?.into_iter().enumerate() {
-            let compiled = Compiled::of(stage, machine.choice.halves())?;
+            let compiled = Compiled::of(stage, machine.choice.hardware())?;
             let directory = out.join(&stage.name);
             compiled.write(&directory, &plan_yaml(&loaded.plan, stage))?;
-            let precisions = compiled.precision_table();
+            let precisions = precision_table(&compiled.graphs);
             let runnable = compiled.into_runnable(&machine);
             let prediction = Prediction::of(stage, &runnable.programs, machine.threads);
             let gap = if index == 0 { "" } else { "\n" };

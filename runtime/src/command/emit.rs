@@ -6,7 +6,7 @@ use llmc_compiler::graph::Graph;
 use llmc_compiler::lower::lower;
 use llmc_compiler::optimise::{PASSES, optimise_until};
 use llmc_compiler::plan::StagePlan;
-use llmc_compiler::schedule::Halves;
+use llmc_compiler::schedule::Hardware;
 use llmc_grammar::codes::{NO_CUDA_KERNEL, UNKNOWN_PASS};
 use llmc_grammar::parse;
 
@@ -14,6 +14,7 @@ use super::options::{RecipeOptions, StageOption, read_source};
 use crate::failure::Failure;
 use crate::report::terminal::Terminal;
 use crate::train::compile::{Compiled, graphs_mut, named_graphs, named_programs, not_lowered, plan_yaml};
+use crate::train::machine::DeviceChoice;
 
 /// Prints what a recipe has become after a part of the compiler
 #[derive(Debug, Args)]
@@ -28,6 +29,9 @@ pub struct Emit {
     /// Of which program
     #[arg(long, value_enum, default_value_t = ProgramName::Update)]
     program: ProgramName,
+    /// For which device the program after `schedule` is
+    #[arg(long, value_enum, default_value_t = DeviceChoice::Cpu)]
+    device: DeviceChoice,
 }
 
 /// A program of a stage.
@@ -89,18 +93,18 @@ impl Emit {
 
     /// The optimised graph's text with what is kept in fewer bits, as it is scheduled.
     fn rounded(&self, stage: &StagePlan) -> Result<String, Failure> {
-        let compiled = Compiled::of(stage, Halves::Kept)?;
+        let compiled = Compiled::of(stage, self.device.hardware())?;
         self.find(named_graphs(&compiled.graphs).into_iter()).map(Graph::print)
     }
 
     fn program(&self, stage: &StagePlan) -> Result<String, Failure> {
-        let compiled = Compiled::of(stage, Halves::Kept)?;
+        let compiled = Compiled::of(stage, self.device.hardware())?;
         let named = named_programs(&compiled.programs);
         self.find(named.iter().map(|program| (program.name.as_str(), *program))).map(|program| program.print())
     }
 
     fn cuda(&self, stage: &StagePlan) -> Result<String, Failure> {
-        let compiled = Compiled::of(stage, Halves::Kept)?;
+        let compiled = Compiled::of(stage, Hardware::Card)?;
         let named = named_programs(&compiled.programs);
         let program = self.find(named.iter().map(|program| (program.name.as_str(), *program)))?;
         let module = Module::print(&[program]).map_err(|missing| Failure::new(NO_CUDA_KERNEL, missing.to_string()))?;

@@ -6,7 +6,7 @@ use clap::Args;
 use llmc_compiler::lower::{AUXILIARY_LOSS, lower_probe};
 use llmc_compiler::optimise::optimise;
 use llmc_compiler::plan::{StagePlan, WeightPlan};
-use llmc_compiler::schedule::{Halves, persistent, schedule_single};
+use llmc_compiler::schedule::{persistent, schedule_single};
 use llmc_grammar::codes::{RUN_FILE, TOKEN_FILE};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
@@ -70,8 +70,9 @@ impl Probe {
         let mut graph = lower_probe(&stage).map_err(not_lowered)?;
         optimise(&mut graph);
         let (states, bytes) = persistent(&[&graph], &stage.model.weights);
-        let program = schedule_single(&graph, "probe", &states, Halves::Widened);
-        let mut device = self.device.machine().open(&states, bytes, vec![program], vec![graph])?;
+        let machine = self.device.machine();
+        let program = schedule_single(&graph, "probe", &states, machine.choice.hardware());
+        let mut device = machine.open(&states, bytes, vec![program], vec![graph])?;
         let out = out_directory(None, &loaded.plan);
         initial_weights(device.as_mut(), &stage, &loaded.base, &out)?;
         let loss_scale = loss_scale(std::slice::from_ref(&batch));
@@ -127,7 +128,7 @@ impl Probe {
     /// Takes the steps and writes what became of the weights.
     fn train(&self, loaded: &LoadedRecipe, stage: &StagePlan, batches: &[Batch]) -> Result<(), Failure> {
         let machine = self.device.machine();
-        let runnable = Compiled::of(stage, machine.choice.halves())?.into_runnable(&machine);
+        let runnable = Compiled::of(stage, machine.choice.hardware())?.into_runnable(&machine);
         let mut engine = Engine::new(runnable, stage, &machine)?;
         let out = out_directory(None, &loaded.plan);
         initial_weights(engine.device_mut(), stage, &loaded.base, &out)?;

@@ -11,7 +11,7 @@ use llmc_compiler::plan::{
 };
 use llmc_compiler::program::PersistentBuffer;
 use llmc_compiler::random::Stream;
-use llmc_compiler::schedule::{Halves, persistent, schedule_single};
+use llmc_compiler::schedule::{Hardware, persistent, schedule_single};
 
 use super::{Cpu, Device, DeviceError, HostTensor, Reference};
 
@@ -140,7 +140,7 @@ fn cpu(threads: usize, with_logits: bool) -> Cpu {
     let mut graph = training_step(with_logits);
     let (layout, bytes) = states(&graph);
     optimise(&mut graph);
-    let program = schedule_single(&graph, "update", &layout, Halves::Widened);
+    let program = schedule_single(&graph, "update", &layout, Hardware::Processor);
     Cpu::new(&layout, bytes, vec![program], threads).unwrap()
 }
 

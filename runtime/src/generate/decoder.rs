@@ -5,7 +5,7 @@ use llmc_compiler::lower::{lower_decode, lower_prefill};
 use llmc_compiler::optimise::optimise;
 use llmc_compiler::plan::StagePlan;
 use llmc_compiler::program::{PersistentBuffer, Program};
-use llmc_compiler::schedule::{Halves, persistent, schedule_single};
+use llmc_compiler::schedule::{Hardware, persistent, schedule_single};
 use llmc_grammar::codes::TOO_LONG;
 
 use crate::checkpoint::model::context;
@@ -68,7 +68,7 @@ impl Decoding {
         graphs.iter_mut().for_each(optimise);
         let states = persistent(&graphs.iter().collect::<Vec<_>>(), &stage.model.weights);
         let programs =
-            graphs.iter().map(|graph| schedule_single(graph, "decode", &states.0, Halves::Widened)).collect();
+            graphs.iter().map(|graph| schedule_single(graph, "decode", &states.0, Hardware::Processor)).collect();
         let vocab = stage.model.vocab as usize;
         Ok(Decoding { extent, chunk, context: context(stage), vocab, states, graphs, programs })
     }

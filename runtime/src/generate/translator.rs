@@ -8,7 +8,7 @@ use llmc_compiler::lower::{RowSizes, lower_read, lower_write};
 use llmc_compiler::optimise::optimise;
 use llmc_compiler::plan::StagePlan;
 use llmc_compiler::program::Program;
-use llmc_compiler::schedule::{Halves, persistent, schedule_single};
+use llmc_compiler::schedule::{persistent, schedule_single};
 use llmc_grammar::codes::TOO_LONG;
 
 use super::decoder::Extent;
@@ -68,7 +68,7 @@ impl Translator {
         let all: Vec<&Graph> = graphs.iter().collect();
         let (states, bytes) = persistent(&all, &stage.model.weights);
         let programs: Vec<Program> =
-            all.iter().map(|graph| schedule_single(graph, "translate", &states, Halves::Widened)).collect();
+            all.iter().map(|graph| schedule_single(graph, "translate", &states, machine.choice.hardware())).collect();
         let device = machine.open(&states, bytes, programs, graphs)?;
         let (batch, source) = (extent.batch as usize, extent.prompt as usize);
         Ok(Translator {

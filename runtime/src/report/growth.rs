@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use llmc_compiler::plan::StagePlan;
 use llmc_compiler::program::{Kernel, MemoryKind, Program, StagePrograms};
-use llmc_compiler::schedule::{Halves, cost};
+use llmc_compiler::schedule::{Hardware, cost};
 use llmc_grammar::number::{bytes, flops, grouped};
 use serde::Serialize;
 
@@ -76,7 +76,7 @@ pub struct Limits {
     /// Operations per second, if measured.
     pub flops: Option<f64>,
     /// How the device keeps 16-bit floats.
-    pub halves: Halves,
+    pub hardware: Hardware,
 }
 
 impl Growth {
@@ -98,7 +98,7 @@ impl Growth {
             lengths.push(length(&stage.with_rows(context, micro_batch, accumulation), limits)?);
         }
         let Limits { memory, process, .. } = limits;
-        let longest = longest(stage, memory.saturating_sub(process), limits.halves)?;
+        let longest = longest(stage, memory.saturating_sub(process), limits.hardware)?;
         Ok(Growth { stage: stage.name.clone(), lengths, memory, process, longest })
     }
 
@@ -153,7 +153,7 @@ impl Growth {
 }
 
 fn length(stage: &StagePlan, limits: Limits) -> Result<Length, Failure> {
-    let programs = Compiled::of(stage, limits.halves)?.programs;
+    let programs = Compiled::of(stage, limits.hardware)?.programs;
     let attention = |program: &Program| -> u64 {
         let steps = program.steps.iter();
         steps
@@ -190,9 +190,9 @@ fn memory(programs: &StagePrograms) -> u64 {
 }
 
 /// The longest rows whose device memory is at most `limit`: the next multiple of 64 was compiled, too, and does not fit.
-fn longest(stage: &StagePlan, limit: u64, halves: Halves) -> Result<Option<Longest>, Failure> {
+fn longest(stage: &StagePlan, limit: u64, hardware: Hardware) -> Result<Option<Longest>, Failure> {
     let needs = |grains: u64| {
-        let compiled = Compiled::of(&stage.with_rows(grains * GRAIN, 1, 2), halves)?;
+        let compiled = Compiled::of(&stage.with_rows(grains * GRAIN, 1, 2), hardware)?;
         Ok::<u64, Failure>(memory(&compiled.programs))
     };
     let (mut fits, mut needed) = (0, 0);

@@ -7,6 +7,7 @@ pub mod growth;
 pub mod lock;
 pub mod metrics;
 pub mod plot;
+pub mod precision;
 pub mod predict;
 pub mod progress;
 pub mod terminal;

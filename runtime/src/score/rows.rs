@@ -6,7 +6,7 @@ use llmc_compiler::graph::Graph;
 use llmc_compiler::lower::{Reading, RowSizes, lower_score};
 use llmc_compiler::optimise::optimise;
 use llmc_compiler::plan::{ModelOp, Rotary, RotaryScaling};
-use llmc_compiler::schedule::{Halves, persistent, schedule_single};
+use llmc_compiler::schedule::{persistent, schedule_single};
 use llmc_data::IGNORED;
 
 use crate::checkpoint::fit::load_weights;
@@ -127,7 +127,8 @@ impl RowScorer {
         }
         let all: Vec<&Graph> = graphs.iter().collect();
         let (states, bytes) = persistent(&all, &model.stage.model.weights);
-        let programs = all.iter().map(|graph| schedule_single(graph, "score", &states, Halves::Widened)).collect();
+        let programs =
+            all.iter().map(|graph| schedule_single(graph, "score", &states, machine.choice.hardware())).collect();
         let mut device = machine.open(&states, bytes, programs, graphs)?;
         let place = model.directory.display().to_string();
         load_weights(device.as_mut(), &model.stage.model, &model.weights, &place)?;

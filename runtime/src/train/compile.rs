@@ -1,14 +1,13 @@
 //! A stage compiled: graphs, programs and their texts.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use llmc_compiler::graph::Graph;
 use llmc_compiler::lower::{StageGraphs, lower};
-use llmc_compiler::optimise::{OperatorPrecision, optimise, precisions, shorten};
-use llmc_compiler::plan::{DType, Plan, Precision, StagePlan};
+use llmc_compiler::optimise::{optimise, shorten};
+use llmc_compiler::plan::{Plan, Precision, StagePlan};
 use llmc_compiler::program::{Program, StagePrograms};
-use llmc_compiler::schedule::{Halves, schedule};
+use llmc_compiler::schedule::{Hardware, schedule};
 use llmc_grammar::codes::DEVICE;
 
 use super::machine::{DeviceChoice, Machine};
@@ -46,14 +45,14 @@ impl Compiled {
     ///
     /// # Errors
     /// What lowering says of a model that does not fit the stage's sequence length.
-    pub fn of(stage: &StagePlan, halves: Halves) -> Result<Compiled, Failure> {
+    pub fn of(stage: &StagePlan, hardware: Hardware) -> Result<Compiled, Failure> {
         let mut graphs = lower(stage).map_err(not_lowered)?;
         let lowered_text = graphs_text(&graphs);
         for graph in graphs_mut(&mut graphs) {
             optimise(graph);
             round(graph, stage.precision);
         }
-        let programs = schedule(&graphs, stage, halves);
+        let programs = schedule(&graphs, stage, hardware);
         Ok(Compiled { graphs, programs, lowered_text })
     }
 
@@ -65,27 +64,6 @@ impl Compiled {
         drop(lowered_text);
         release_freed_memory();
         Runnable { programs, graphs, hash }
-    }
-
-    /// Which operators of a step read and keep which types, a line each; none where all is f32.
-    pub fn precision_table(&self) -> Option<String> {
-        let graphs = self.graphs.accumulate.iter().chain([&self.graphs.update]);
-        let mut counts: BTreeMap<OperatorPrecision, usize> = BTreeMap::new();
-        for graph in graphs {
-            for (kind, count) in precisions(graph) {
-                *counts.entry(kind).or_default() += count;
-            }
-        }
-        let is_short =
-            |kind: &OperatorPrecision| kind.keeps.is_half() || kind.reads.iter().any(|dtype| dtype.is_half());
-        counts.keys().any(is_short).then(|| {
-            let mut text = format!("  {:18} {:10} {:10} {:>6}\n", "operator", "reads", "keeps", "times");
-            for (OperatorPrecision { operator, reads, keeps }, count) in counts {
-                let reads: Vec<&str> = reads.into_iter().map(DType::name).collect();
-                text += &format!("  {operator:18} {:10} {:10} {count:>6}\n", reads.join(", "), keeps.name());
-            }
-            text
-        })
     }
 
     /// Writes `plan.yaml`, `graph.txt`, `graph.opt.txt` and `program.txt`.

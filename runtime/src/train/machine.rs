@@ -3,7 +3,7 @@
 use llmc_compiler::graph::Graph;
 use llmc_compiler::plan::Precision;
 use llmc_compiler::program::{PersistentBuffer, Program};
-use llmc_compiler::schedule::Halves;
+use llmc_compiler::schedule::Hardware;
 
 use crate::device::{Cpu, Cuda, Device, Reference};
 use crate::failure::Failure;
@@ -22,11 +22,11 @@ pub enum DeviceChoice {
 }
 
 impl DeviceChoice {
-    /// How the device keeps 16-bit floats.
-    pub fn halves(self) -> Halves {
+    /// The kind of device that programs are made for.
+    pub fn hardware(self) -> Hardware {
         match self {
-            DeviceChoice::Cuda => Halves::Kept,
-            DeviceChoice::Auto | DeviceChoice::Cpu | DeviceChoice::Reference => Halves::Widened,
+            DeviceChoice::Cuda => Hardware::Card,
+            DeviceChoice::Auto | DeviceChoice::Cpu | DeviceChoice::Reference => Hardware::Processor,
         }
     }
 }

@@ -93,7 +93,7 @@ impl StageRun<'_> {
     pub fn run(&self) -> Result<StageEnd, Failure> {
         let directory = self.directory();
         let checkpoint = resume::choose(self.start, &directory, &self.stage.name)?;
-        let compiled = Compiled::of(self.stage, self.machine.choice.halves())?;
+        let compiled = Compiled::of(self.stage, self.machine.choice.hardware())?;
         let yaml = plan_yaml(self.plan, self.stage);
         compiled.write(&directory, &yaml)?;
         let runnable = compiled.into_runnable(&self.machine);

@@ -92,9 +92,9 @@ fn both(draft: &mut Draft, sizes: Sizes, settings: AttentionSettings) {
     let (out, stats) = (draft.floats(&result), draft.singles(&[BATCH, heads, queries]));
     let reads = |first: &[&View]| first.iter().copied().chain(&further).cloned().collect::<Vec<View>>();
     let list = reads(&[&q, &k, &v]);
-    // What is left out changes loops, which do not depend on the types.
-    let is_single = draft.types == [DType::F32];
-    let stats_asked: &[bool] = if is_single { &[false, true] } else { &[true] };
+    // What is left out changes the kernels of f32 and of 16 bits; the latter do not depend on which 16 bits.
+    let leaves_out = draft.types != [DType::F16];
+    let stats_asked: &[bool] = if leaves_out { &[false, true] } else { &[true] };
     for &has_stats in stats_asked {
         let writes: &[&View] = if has_stats { &[&out, &stats] } else { &[&out] };
         draft.add(Kernel::Attention { settings, stats: has_stats }, &list.iter().collect::<Vec<_>>(), writes);
@@ -103,7 +103,7 @@ fn both(draft: &mut Draft, sizes: Sizes, settings: AttentionSettings) {
     let list = reads(&[&q, &k, &v, &out, &stats, &dout]);
     use AttentionInput::{Bias, Key, Query, Value};
     let mut asked = vec![vec![Query, Key, Value]];
-    if is_single {
+    if leaves_out {
         asked.extend([vec![Value], vec![Query]]);
     }
     if settings.bias {

@@ -65,10 +65,11 @@ impl Values {
 }
 
 impl Case {
-    /// A step of a program, alone: its buffers get new places, one after another.
-    pub fn of(program: &Program, step: &Step) -> Case {
-        let mut steps = Vec::from_iter(forward(step));
-        steps.push(step.clone());
+    /// A step of a program, or some that follow each other, alone: their buffers get new places, one after another.
+    pub fn of(program: &Program, own: &[Step]) -> Case {
+        let mut steps: Vec<Step> = own.iter().filter_map(forward).collect();
+        let first = steps.len();
+        steps.extend_from_slice(own);
         let mut used: Vec<usize> = Vec::new();
         for view in steps.iter_mut().flat_map(|step| step.reads.iter_mut().chain(&mut step.writes)) {
             let known = used.iter().position(|buffer| *buffer == view.buffer);
@@ -78,7 +79,7 @@ impl Case {
             });
         }
         let buffers: Vec<Buffer> = used.into_iter().map(|buffer| program.buffers[buffer].clone()).collect();
-        let name = name(steps.last().unwrap_or(step), &buffers);
+        let names: Vec<String> = steps[first..].iter().map(|step| name(step, &buffers)).collect();
         let mut fills = fills(&steps, &buffers);
         let operands = buffers.len();
         // Behind every operand lies a guard that nobody may touch: what is read there is not a number, and what is written there shows.
@@ -89,7 +90,7 @@ impl Case {
         let outputs =
             buffers.iter().enumerate().map(|(index, buffer)| (index.to_string(), whole(index, buffer))).collect();
         let mut program = Program {
-            name: step.kernel.name().to_owned(),
+            name: String::new(),
             buffers: Vec::new(),
             steps: Vec::new(),
             inputs: Vec::new(),
@@ -113,7 +114,7 @@ impl Case {
         program.steps.extend(steps);
         program.buffers = buffers.into_iter().chain(given).collect();
         lay_out(&mut program, operands);
-        Case { program, name, operands, fills }
+        Case { program, name: names.join(", "), operands, fills }
     }
 
     /// The same with 32-bit floats in all buffers, for a device without 16-bit memory accesses: what a step has written is

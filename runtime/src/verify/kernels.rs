@@ -138,6 +138,18 @@ fn products(draft: &mut Draft) {
             draft.add(kernel(), &[&turned, &other], &[&result]);
         }
     }
+    // The gradients of a weight, either way round, and of the bias beside it.
+    for (rows, inputs, outputs) in [(1, 1, 1), (65, 7, 129), (300, 24, 40)] {
+        let (x, dy) = (draft.floats(&[rows, inputs]), draft.floats(&[rows, outputs]));
+        let (bias, weight, turned) =
+            (draft.singles(&[1, outputs]), draft.singles(&[inputs, outputs]), draft.singles(&[outputs, inputs]));
+        let body = LoopBody { instructions: vec![Instruction::Load(0)], results: vec![0] };
+        let sum = || Kernel::Reduce { kind: Reduction::Sum, axes: vec![0], body: body.clone() };
+        let (product, [xt, dyt]) =
+            (|| Kernel::MatMul { accumulate: false }, [&x, &dy].map(|view| view.permute(&[1, 0])));
+        draft.add_all([(sum(), &[&dy], &[&bias]), (product(), &[&xt, &dy], &[&weight])]);
+        draft.add_all([(sum(), &[&dy], &[&bias]), (product(), &[&dyt, &x], &[&turned])]);
+    }
     // Batches: rows of one matrix, matrices of their own, matrices between heads.
     let (a, b, out) = (draft.floats(&[3, 5, 8]), draft.floats(&[8, 6]), draft.floats(&[3, 5, 6]));
     draft.add(Kernel::MatMul { accumulate: false }, &[&a, &b.expand(&[3, 8, 6])], &[&out]);

@@ -65,9 +65,23 @@ impl Draft {
         reads: &[&llmc_compiler::program::View],
         writes: &[&llmc_compiler::program::View],
     ) {
+        self.add_all([(kernel, reads, writes)]);
+    }
+
+    /// Adds a case of kernels that follow each other.
+    fn add_all<'v, const N: usize>(
+        &mut self,
+        kernels: [(llmc_compiler::program::Kernel, &[&'v llmc_compiler::program::View], &[&'v llmc_compiler::program::View]);
+            N],
+    ) {
         use llmc_compiler::program::{Program, Step, View};
         let list = |views: &[&View]| views.iter().copied().cloned().collect();
-        let step = Step { kernel, reads: list(reads), writes: list(writes), origin: Default::default() };
+        let steps = kernels.map(|(kernel, reads, writes)| Step {
+            kernel,
+            reads: list(reads),
+            writes: list(writes),
+            origin: Default::default(),
+        });
         let program = Program {
             name: String::new(),
             buffers: self.buffers.clone(),
@@ -78,6 +92,6 @@ impl Draft {
             peak_by_kind: Vec::new(),
             flops: 0,
         };
-        self.cases.push(Case::of(&program, &step));
+        self.cases.push(Case::of(&program, &steps));
     }
 }

@@ -135,7 +135,8 @@ pub static STAGE: Form = Form {
             ty: Type::Call(PRECISIONS),
             presence: Presence::Default("f32"),
             doc: "How exactly the stage computes. Weights, their gradients, moments, statistics, losses and all sums are 32-bit \
-                  floats in each; a processor computes in f32, and rounds where a card would keep 16 bits.",
+                  floats in each; a processor computes in f32, and rounds where a card would keep 16 bits. It is for training and \
+                  its held-out loss: `llmc eval`, `score`, `generate`, and `probe` without `--train`, compute in f32.",
             example: "bf16",
         },
         Field {

@@ -50,34 +50,56 @@ __device__ __forceinline__ float scored(
     else return score<P>(f, batch, head, 0, query, key, product);
 }
 
+// The queries of a block and of a warp in it, and the keys that any of them may see.
+template <class P>
+struct QueryBlock {
+    int head, batch, first, warp_row, warp_first, warp_last, begin, end;
+
+    __device__ __forceinline__ QueryBlock() {
+        constexpr int ROWS = BLOCK_ROWS<P>, WARP_ROWS = P::row_groups * 16;
+        const int blocks = (P::queries + ROWS - 1) / ROWS, place = blockIdx.x % blocks;
+        head = blockIdx.x / blocks % P::heads;
+        batch = blockIdx.x / blocks / P::heads;
+        // Blocks with the most to do begin first.
+        first = (P::causal ? blocks - 1 - place : place) * ROWS;
+        warp_row = threadIdx.x / WARP * WARP_ROWS;
+        warp_first = first + warp_row;
+        warp_last = warp_first + WARP_ROWS - 1;
+        begin = first_key<P>(first);
+        end = end_of_keys<P>(first + ROWS < P::queries ? first + ROWS - 1 : P::queries - 1);
+    }
+};
+
+// Tiles of keys and values of one group in shared memory, in two places.
+template <class P, class T>
+struct KeyTiles {
+    T *const tiles;
+    const T *const k, *const v;
+    const int batch, group;
+
+    __device__ __forceinline__ T *keys(int turn) const { return tiles + turn * P::tile * (P::depth + P::width); }
+    __device__ __forceinline__ T *values(int turn) const { return keys(turn) + P::tile * P::depth; }
+    __device__ __forceinline__ void fill(int turn, int start) const {
+        constexpr int THREADS = BLOCK_THREADS<P>;
+        copy_rows<P::tile, P::depth, THREADS>(keys(turn), k, start, P::keys, [&](int s) { return P::k(batch, s, group); });
+        copy_rows<P::tile, P::width, THREADS>(values(turn), v, start, P::keys, [&](int s) { return P::v(batch, s, group); });
+    }
+};
+
 template <class P, class T, class Bias>
 __device__ void attention_mma(const T *q, const T *k, const T *v, T *out, float *stats, const Further<Bias> &f) {
     constexpr int GROUPS = P::row_groups, TILE = P::tile, ROWS = BLOCK_ROWS<P>, THREADS = BLOCK_THREADS<P>;
     constexpr float UNIT = SCORE_UNIT<P> * LOG2_E;
     T *const queries = reinterpret_cast<T *>(launched_memory());
-    T *const tiles = queries + ROWS * P::depth;
-    const int blocks = (P::queries + ROWS - 1) / ROWS, place = blockIdx.x % blocks;
-    const int head = blockIdx.x / blocks % P::heads, batch = blockIdx.x / blocks / P::heads;
-    const int group = head / (P::heads / P::groups);
-    // Blocks with the most to do begin first.
-    const int first = (P::causal ? blocks - 1 - place : place) * ROWS;
-    const int last = first + ROWS < P::queries ? first + ROWS - 1 : P::queries - 1;
-    const int lane = threadIdx.x % WARP, warp_row = threadIdx.x / WARP * GROUPS * 16;
-    const int warp_first = first + warp_row, warp_last = warp_first + GROUPS * 16 - 1;
-
-    const auto keys_of = [&](int turn) { return tiles + turn * TILE * (P::depth + P::width); };
-    const auto values_of = [&](int turn) { return keys_of(turn) + TILE * P::depth; };
-    const auto fill = [&](int turn, int start) {
-        copy_rows<TILE, P::depth, THREADS>(keys_of(turn), k, start, P::keys, [&](int s) { return P::k(batch, s, group); });
-        copy_rows<TILE, P::width, THREADS>(values_of(turn), v, start, P::keys, [&](int s) { return P::v(batch, s, group); });
-    };
-    const int begin = first_key<P>(first), end = end_of_keys<P>(last);
-    copy_rows<ROWS, P::depth, THREADS>(queries, q, first, P::queries, [&](int t) { return P::q(batch, t, head); });
-    if (begin < end) fill(0, begin);
+    const int lane = threadIdx.x % WARP;
+    const QueryBlock<P> at;
+    const KeyTiles<P, T> tiles{queries + ROWS * P::depth, k, v, at.batch, at.head / (P::heads / P::groups)};
+    copy_rows<ROWS, P::depth, THREADS>(queries, q, at.first, P::queries, [&](int t) { return P::q(at.batch, t, at.head); });
+    if (at.begin < at.end) tiles.fill(0, at.begin);
     copies_done();
     __syncthreads();
     Rows<T, GROUPS, P::depth, P::is_held> rows;
-    rows.take(queries + warp_row * P::depth);
+    rows.take(queries + at.warp_row * P::depth);
 
     float sums[GROUPS][P::width / 8][4] = {};
     float largest[2 * GROUPS], total[2 * GROUPS] = {};
@@ -85,27 +107,27 @@ __device__ void attention_mma(const T *q, const T *k, const T *v, T *out, float 
     for (int half = 0; half < 2 * GROUPS; ++half) largest[half] = -infinity();
     int turn = 0;
 #pragma unroll 1
-    for (int start = begin; start < end; start += TILE, turn ^= 1) {
-        if (start > begin) {
+    for (int start = at.begin; start < at.end; start += TILE, turn ^= 1) {
+        if (start > at.begin) {
             copies_done();
             __syncthreads();
         }
-        if (start + TILE < end) fill(turn ^ 1, start + TILE);
-        if (!meets<P>(warp_first, warp_last, start, start + TILE - 1)) continue;
+        if (start + TILE < at.end) tiles.fill(turn ^ 1, start + TILE);
+        if (!meets<P>(at.warp_first, at.warp_last, start, start + TILE - 1)) continue;
         float weights[GROUPS][TILE / 8][4] = {};
-        rows.template multiply<TILE>(weights, keys_of(turn));
-        const bool all_seen = sees_all<P>(warp_first, warp_last, start, start + TILE - 1);
+        rows.template multiply<TILE>(weights, tiles.keys(turn));
+        const bool all_seen = sees_all<P>(at.warp_first, at.warp_last, start, start + TILE - 1);
         if (!IS_PLAIN<P> || !all_seen) {
 #pragma unroll
             for (int half = 0; half < 2 * GROUPS; ++half) {
-                const int query = warp_first + half * 8 + lane / 4;
+                const int query = at.warp_first + half * 8 + lane / 4;
                 const Columns seen = columns<P>(query < P::queries, first_key<P>(query), end_of_keys<P>(query), start);
 #pragma unroll
                 for (int each = 0; each < TILE / 4; ++each) {
                     const int column = each / 2 * 8 + lane % 4 * 2 + each % 2;
                     float &x = weights[half / 2][each / 2][half % 2 * 2 + each % 2];
                     const bool by_place = column >= seen.begin && column < seen.end;
-                    x = scored<P>(f, batch, head, query, start + column, x, by_place, all_seen);
+                    x = scored<P>(f, at.batch, at.head, query, start + column, x, by_place, all_seen);
                 }
             }
         }
@@ -139,18 +161,18 @@ __device__ void attention_mma(const T *q, const T *k, const T *v, T *out, float 
                 sums[number][block][part + 1] *= shrink;
             }
         }
-        add_rows<T, P::width>(sums, weights, values_of(turn));
+        add_rows<T, P::width>(sums, weights, tiles.values(turn));
     }
 #pragma unroll
     for (int half = 0; half < 2 * GROUPS; ++half) total[half] = lanes_sum<4>(total[half]);
     const auto factor = [&](int half) { return total[half] == 0.0f ? 0.0f : 1.0f / total[half]; };
-    store_rows<T, P::width>(out, sums, warp_first, P::queries, [&](int t) { return P::out(batch, t, head); }, factor);
+    store_rows<T, P::width>(out, sums, at.warp_first, P::queries, [&](int t) { return P::out(at.batch, t, at.head); }, factor);
     if constexpr (P::has_stats) {
 #pragma unroll
         for (int half = 0; half < 2 * GROUPS; ++half) {
-            const int query = warp_first + half * 8 + lane / 4;
+            const int query = at.warp_first + half * 8 + lane / 4;
             if (lane % 4 != 0 || query >= P::queries) continue;
-            stats[(static_cast<i64>(batch) * P::heads + head) * P::queries + query] =
+            stats[(static_cast<i64>(at.batch) * P::heads + at.head) * P::queries + query] =
                 largest[half] * SCORE_UNIT<P> + logf(total[half]);
         }
     }

@@ -54,60 +54,48 @@ __device__ void attention_mma_gradient_queries(
 ) {
     constexpr int GROUPS = P::row_groups, TILE = P::tile, ROWS = BLOCK_ROWS<P>, THREADS = BLOCK_THREADS<P>;
     T *const queries = reinterpret_cast<T *>(launched_memory());
-    T *const douts = queries + ROWS * P::depth, *const tiles = douts + ROWS * P::width;
-    const int blocks = (P::queries + ROWS - 1) / ROWS, place = blockIdx.x % blocks;
-    const int head = blockIdx.x / blocks % P::heads, batch = blockIdx.x / blocks / P::heads;
-    const int group = head / (P::heads / P::groups);
-    const int first = (P::causal ? blocks - 1 - place : place) * ROWS;
-    const int last = first + ROWS < P::queries ? first + ROWS - 1 : P::queries - 1;
-    const int lane = threadIdx.x % WARP, warp_row = threadIdx.x / WARP * GROUPS * 16;
-    const int warp_first = first + warp_row, warp_last = warp_first + GROUPS * 16 - 1;
-
-    const auto keys_of = [&](int turn) { return tiles + turn * TILE * (P::depth + P::width); };
-    const auto values_of = [&](int turn) { return keys_of(turn) + TILE * P::depth; };
-    const auto fill = [&](int turn, int start) {
-        copy_rows<TILE, P::depth, THREADS>(keys_of(turn), k, start, P::keys, [&](int s) { return P::k(batch, s, group); });
-        copy_rows<TILE, P::width, THREADS>(values_of(turn), v, start, P::keys, [&](int s) { return P::v(batch, s, group); });
-    };
-    const int begin = first_key<P>(first), end = end_of_keys<P>(last);
-    copy_rows<ROWS, P::depth, THREADS>(queries, q, first, P::queries, [&](int t) { return P::q(batch, t, head); });
-    copy_rows<ROWS, P::width, THREADS>(douts, dout, first, P::queries, [&](int t) { return P::dout(batch, t, head); });
-    if (begin < end) fill(0, begin);
+    T *const douts = queries + ROWS * P::depth;
+    const int lane = threadIdx.x % WARP;
+    const QueryBlock<P> at;
+    const KeyTiles<P, T> tiles{douts + ROWS * P::width, k, v, at.batch, at.head / (P::heads / P::groups)};
+    copy_rows<ROWS, P::depth, THREADS>(queries, q, at.first, P::queries, [&](int t) { return P::q(at.batch, t, at.head); });
+    copy_rows<ROWS, P::width, THREADS>(douts, dout, at.first, P::queries, [&](int t) { return P::dout(at.batch, t, at.head); });
+    if (at.begin < at.end) tiles.fill(0, at.begin);
     float2 numbers[2 * GROUPS];
 #pragma unroll
     for (int half = 0; half < 2 * GROUPS; ++half) {
-        const int query = warp_first + half * 8 + lane / 4;
-        const i64 number = (static_cast<i64>(batch) * P::heads + head) * P::queries + query;
+        const int query = at.warp_first + half * 8 + lane / 4;
+        const i64 number = (static_cast<i64>(at.batch) * P::heads + at.head) * P::queries + query;
         numbers[half] = query < P::queries ? make_float2(stats[number], delta[number]) : make_float2(0.0f, 0.0f);
     }
     copies_done();
     __syncthreads();
     Rows<T, GROUPS, P::depth, P::is_held> rows;
     Rows<T, GROUPS, P::width, P::is_held> drows;
-    rows.take(queries + warp_row * P::depth);
-    drows.take(douts + warp_row * P::width);
+    rows.take(queries + at.warp_row * P::depth);
+    drows.take(douts + at.warp_row * P::width);
 
     float sums[GROUPS][P::depth / 8][4] = {};
     int turn = 0;
 #pragma unroll 1
-    for (int start = begin; start < end; start += TILE, turn ^= 1) {
-        if (start > begin) {
+    for (int start = at.begin; start < at.end; start += TILE, turn ^= 1) {
+        if (start > at.begin) {
             copies_done();
             __syncthreads();
         }
-        if (start + TILE < end) fill(turn ^ 1, start + TILE);
-        if (!meets<P>(warp_first, warp_last, start, start + TILE - 1)) continue;
+        if (start + TILE < at.end) tiles.fill(turn ^ 1, start + TILE);
+        if (!meets<P>(at.warp_first, at.warp_last, start, start + TILE - 1)) continue;
         float weights[GROUPS][TILE / 8][4] = {}, gradients[GROUPS][TILE / 8][4] = {};
-        rows.template multiply<TILE>(weights, keys_of(turn));
-        drows.template multiply<TILE>(gradients, values_of(turn));
-        const bool all_seen = sees_all<P>(warp_first, warp_last, start, start + TILE - 1);
-        weigh<P, true, false>(weights, gradients, f, batch, head, warp_first, start, all_seen, [&](int half, int) {
+        rows.template multiply<TILE>(weights, tiles.keys(turn));
+        drows.template multiply<TILE>(gradients, tiles.values(turn));
+        const bool all_seen = sees_all<P>(at.warp_first, at.warp_last, start, start + TILE - 1);
+        weigh<P, true, false>(weights, gradients, f, at.batch, at.head, at.warp_first, start, all_seen, [&](int half, int) {
             return numbers[half];
         });
-        add_rows<T, P::depth>(sums, gradients, keys_of(turn));
+        add_rows<T, P::depth>(sums, gradients, tiles.keys(turn));
     }
     store_rows<T, P::depth>(
-        dq, sums, warp_first, P::queries, [&](int t) { return P::dq(batch, t, head); }, [](int) { return P::scale; }
+        dq, sums, at.warp_first, P::queries, [&](int t) { return P::dq(at.batch, t, at.head); }, [](int) { return P::scale; }
     );
 }
 

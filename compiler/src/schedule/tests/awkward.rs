@@ -6,7 +6,7 @@ use crate::op::{Op, Reduction, Type};
 use crate::plan::{BinaryFunction, Origin, UnaryFunction};
 use crate::program::{Kernel, Program};
 use crate::schedule::fuse::{MOST_INSTRUCTIONS, MOST_READS};
-use crate::schedule::{Halves, persistent, schedule_single};
+use crate::schedule::{Hardware, persistent, schedule_single};
 
 fn state(build: &mut Builder<'_>, name: &str, shape: &[u64]) -> Id {
     build.add_op(Op::State { name: name.to_owned(), ty: Type::f32(shape) }, &[])
@@ -31,7 +31,7 @@ fn give(build: &mut Builder<'_>, name: &str, value: Id) {
 
 fn program(graph: &Graph) -> Program {
     let (layout, _) = persistent(&[graph], &[]);
-    schedule_single(graph, "test", &layout, Halves::Widened)
+    schedule_single(graph, "test", &layout, Hardware::Processor)
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::op::{Op, Reduction, Type};
 use crate::plan::{BinaryFunction, LossPlan, Origin, UnaryFunction};
 use crate::program::{Kernel, Program, Region};
 use crate::schedule::verify::verify;
-use crate::schedule::{Halves, persistent, schedule_single};
+use crate::schedule::{Hardware, persistent, schedule_single};
 
 /// Rows, vocabulary and width of losses of one chunk, and of one with two chunks of different sizes.
 const SMALL: [u64; 3] = [7, 13, 5];
@@ -67,8 +67,12 @@ fn graph(sizes: [u64; 3], transposed: bool, wanted: [bool; 2], total: impl Fn(&m
 /// The program of a graph, after a look that it is sound and computes the same.
 fn program(mut graph: Graph) -> Program {
     agree(&mut graph);
-    let (layout, _) = persistent(&[&graph], &[]);
-    let program = schedule_single(&graph, "test", &layout, Halves::Widened);
+    program_for(&graph, Hardware::Processor)
+}
+
+fn program_for(graph: &Graph, hardware: Hardware) -> Program {
+    let (layout, _) = persistent(&[graph], &[]);
+    let program = schedule_single(graph, "test", &layout, hardware);
     assert_eq!(verify(&program), Ok(()));
     program
 }
@@ -95,6 +99,20 @@ fn one_pass_over_the_chunks_gives_the_loss_and_its_gradients() {
             assert!(chunks == 1 || program.scratch_bytes < logits * 3 / 5, "{}", program.print());
         }
     }
+}
+
+#[test]
+fn a_card_takes_larger_chunks() {
+    let chunks = |sizes, hardware| {
+        let graph = graph(sizes, true, [true, true], |build, head| scaled_sum(build, head.losses));
+        let program = program_for(&graph, hardware);
+        let products = program.steps.iter().filter(|step| matches!(step.kernel, Kernel::CrossEntropyGrad { .. }));
+        products.map(|step| step.reads[0].shape[0]).collect::<Vec<_>>()
+    };
+    assert_eq!(chunks(LARGE, Hardware::Processor), [258, 257]);
+    assert_eq!(chunks(LARGE, Hardware::Card), [515]);
+    // 512 MiB of logits are 2663 rows; half of all rows is 2050, and the multiple of 128 above that 2176.
+    assert_eq!(chunks([4100, 50_400, 2], Hardware::Card), [2176, 1924]);
 }
 
 #[test]

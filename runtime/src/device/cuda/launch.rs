@@ -1,6 +1,7 @@
 //! A program made ready: launches with their arguments, inputs and outputs.
 #![allow(unsafe_code)]
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use llmc_compiler::cuda::{Argument, Launch, Module};
@@ -24,6 +25,8 @@ struct Prepared {
     shared_bytes: u32,
     words: Vec<u64>,
     plan: Option<Plan>,
+    /// Another step that the plan does too.
+    covers: Option<usize>,
 }
 
 /// An input's place.
@@ -83,9 +86,13 @@ impl Ready {
         let prepared = |launch: &Launch| {
             let words: Vec<u64> = launch.arguments.iter().map(word).collect();
             let plan = match (products, &launch.product, &words[..]) {
-                (Some(products), Some(product), [a, b, out]) => products.plan(product, [*a, *b, *out])?,
+                (Some(products), Some(product), [a, b, out]) => {
+                    let sums = launch.sums.map(|sums| (sums.of, word(&sums.to)));
+                    products.plan(product, sums, [*a, *b, *out])?
+                }
                 _ => None,
             };
+            let covers = launch.sums.filter(|_| plan.as_ref().is_some_and(Plan::has_sums)).map(|sums| sums.step);
             let (kernel, name) = (kernels[launch.function], &module.functions[launch.function].name);
             kernel.may_share(name, launch.shared_bytes)?;
             Ok(Prepared {
@@ -97,9 +104,12 @@ impl Ready {
                 shared_bytes: launch.shared_bytes,
                 words,
                 plan,
+                covers,
             })
         };
-        let launches = launches.iter().map(prepared).collect::<Result<Vec<_>, DeviceError>>()?;
+        let mut launches = launches.iter().map(prepared).collect::<Result<Vec<_>, DeviceError>>()?;
+        let covered: BTreeSet<usize> = launches.iter().filter_map(|launch| launch.covers).collect();
+        launches.retain(|launch| !covered.contains(&launch.step));
         let input = |(name, buffer): &(String, usize)| {
             let buffer = &program.buffers[*buffer];
             if buffer.dtype.is_half() {

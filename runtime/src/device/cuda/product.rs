@@ -12,6 +12,7 @@ use cudarc::cublaslt::result::{self, CublasError};
 use cudarc::cublaslt::sys;
 use llmc_compiler::cuda::{Axis, Product};
 use llmc_compiler::plan::{DType, Precision};
+use llmc_compiler::schedule::Operand;
 
 use super::driver::{Card, Memory};
 use super::library;
@@ -34,13 +35,21 @@ pub struct Library {
 /// A product made ready.
 #[derive(Debug)]
 pub struct Plan {
-    description: sys::cublasLtMatmulDesc_t,
-    /// First operand, second operand, result.
-    layouts: [sys::cublasLtMatrixLayout_t; 3],
+    form: Form,
     algorithm: sys::cublasLtMatmulAlgo_t,
     /// Whether the operands change places.
     is_swapped: bool,
+    /// Whether the sums of an operand are computed too.
+    has_sums: bool,
     beta: f32,
+}
+
+/// What the library is told of a product.
+#[derive(Debug)]
+struct Form {
+    description: sys::cublasLtMatmulDesc_t,
+    /// First operand, second operand, result.
+    layouts: [sys::cublasLtMatrixLayout_t; 3],
 }
 
 /// One operand as cuBLASLt sees it: columns that lie `leading` apart.
@@ -106,6 +115,70 @@ impl Shape {
     }
 }
 
+impl Form {
+    /// Types are those of the operands and of the result.
+    fn new(
+        shape: &Shape,
+        [operands, results]: [sys::cudaDataType_t; 2],
+        precision: Precision,
+        sums: Option<(Operand, u64)>,
+    ) -> Result<Form, CublasError> {
+        let [m, n, k] = shape.sizes;
+        let single = sys::cudaDataType_t::CUDA_R_32F;
+        let compute = match precision {
+            Precision::Tf32 if operands == single => sys::cublasComputeType_t::CUBLAS_COMPUTE_32F_FAST_TF32,
+            _ => sys::cublasComputeType_t::CUBLAS_COMPUTE_32F,
+        };
+        let description = result::create_matmul_desc(compute, single)?;
+        let mut form = Form { description, layouts: [std::ptr::null_mut(); 3] };
+        let parts = [(operands, m, k, shape.first), (operands, k, n, shape.second), (results, m, n, shape.result)];
+        for (layout, (kind, rows, columns, of)) in form.layouts.iter_mut().zip(parts) {
+            *layout = of.layout(kind, [rows, columns], shape.batch)?;
+        }
+        use sys::cublasLtMatmulDescAttributes_t as Attribute;
+        // 0 and 1 are `CUBLAS_OP_N` and `CUBLAS_OP_T`.
+        form.describe(Attribute::CUBLASLT_MATMUL_DESC_TRANSA, &i32::from(shape.first.is_transposed))?;
+        form.describe(Attribute::CUBLASLT_MATMUL_DESC_TRANSB, &i32::from(shape.second.is_transposed))?;
+        if let Some((of, address)) = sums {
+            use sys::cublasLtEpilogue_t::{CUBLASLT_EPILOGUE_BGRADA as FIRST, CUBLASLT_EPILOGUE_BGRADB as SECOND};
+            let is_first = (of == Operand::Left) == shape.is_swapped;
+            form.describe(Attribute::CUBLASLT_MATMUL_DESC_EPILOGUE, if is_first { &FIRST } else { &SECOND })?;
+            form.describe(Attribute::CUBLASLT_MATMUL_DESC_BIAS_POINTER, &address)?;
+            form.describe(Attribute::CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, &single)?;
+        }
+        Ok(form)
+    }
+
+    /// The value has the type of its attribute: an enumeration or number of 32 bits, or an address.
+    fn describe<T>(&self, attribute: sys::cublasLtMatmulDescAttributes_t, value: &T) -> Result<(), CublasError> {
+        // SAFETY: the description is there as long as this is.
+        set(value, |at, size| unsafe { result::set_matmul_desc_attribute(self.description, attribute, at, size) })
+    }
+}
+
+impl Columns {
+    fn layout(
+        self,
+        kind: sys::cudaDataType_t,
+        [rows, columns]: [u64; 2],
+        batch: u64,
+    ) -> Result<sys::cublasLtMatrixLayout_t, CublasError> {
+        let (rows, columns) = if self.is_transposed { (columns, rows) } else { (rows, columns) };
+        let layout = result::create_matrix_layout(kind, rows, columns, self.leading as i64)?;
+        use sys::cublasLtMatrixLayoutAttribute_t as Attribute;
+        let count = Attribute::CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT;
+        let distance = Attribute::CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET;
+        // SAFETY: the layout was just made; both values have the types of their attributes.
+        unsafe {
+            set(&(batch as i32), |at, size| result::set_matrix_layout_attribute(layout, count, at, size))?;
+            set(&(self.batch_stride as i64), |at, size| {
+                result::set_matrix_layout_attribute(layout, distance, at, size)
+            })?;
+        }
+        Ok(layout)
+    }
+}
+
 fn is_unit(size: u64, stride: u64) -> bool {
     size == 1 || stride == 1
 }
@@ -135,7 +208,14 @@ fn alignment(address: u64) -> u32 {
 }
 
 fn failed(doing: &str, error: CublasError) -> DeviceError {
-    DeviceError::Cuda(format!("cuBLASLt cannot {doing}: {error:?}"))
+    DeviceError::Cuda(format!("cuBLASLt cannot {doing} a matrix product: {error:?}"))
+}
+
+impl Plan {
+    /// Whether the sums of an operand are computed too.
+    pub fn has_sums(&self) -> bool {
+        self.has_sums
+    }
 }
 
 impl Library {
@@ -151,54 +231,37 @@ impl Library {
         Ok(Some(Library { handle, precision, workspace, card: Rc::clone(card) }))
     }
 
-    /// Makes a product of operands at these addresses ready; none if it is of a form that the library does not take.
-    pub fn plan(&self, product: &Product, [a, b, out]: [u64; 3]) -> Result<Option<Plan>, DeviceError> {
-        let (Some(shape), Some([operands, results])) = (Shape::of(product), kinds(product.types)) else {
-            return Ok(None);
-        };
-        let [m, n, k] = shape.sizes;
-        let single = sys::cudaDataType_t::CUDA_R_32F;
-        let compute = match self.precision {
-            Precision::Tf32 if operands == single => sys::cublasComputeType_t::CUBLAS_COMPUTE_32F_FAST_TF32,
-            _ => sys::cublasComputeType_t::CUBLAS_COMPUTE_32F,
-        };
-        let failed = |error| failed("describe a matrix product", error);
-        type Made = Result<sys::cublasLtMatrixLayout_t, CublasError>;
-        let layout = |kind: sys::cudaDataType_t, rows: u64, columns: u64, of: Columns| -> Made {
-            let (rows, columns) = if of.is_transposed { (columns, rows) } else { (rows, columns) };
-            let layout = result::create_matrix_layout(kind, rows, columns, of.leading as i64)?;
-            use sys::cublasLtMatrixLayoutAttribute_t as Attribute;
-            let count = Attribute::CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT;
-            let distance = Attribute::CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET;
-            // SAFETY: the layout was just made; both values have the types of their attributes.
-            unsafe {
-                set(&(shape.batch as i32), |at, size| result::set_matrix_layout_attribute(layout, count, at, size))?;
-                set(&(of.batch_stride as i64), |at, size| {
-                    result::set_matrix_layout_attribute(layout, distance, at, size)
-                })?;
+    /// Makes a product of operands at these addresses ready, with the sums of an operand that go to an address if the library
+    /// can; none if the product is of a form that it does not take.
+    pub fn plan(
+        &self,
+        product: &Product,
+        sums: Option<(Operand, u64)>,
+        addresses: [u64; 3],
+    ) -> Result<Option<Plan>, DeviceError> {
+        let (Some(shape), Some(kinds)) = (Shape::of(product), kinds(product.types)) else { return Ok(None) };
+        let beta = if product.accumulate { 1.0 } else { 0.0 };
+        let mut ways = vec![None];
+        ways.extend(sums.map(Some));
+        while let Some(sums) = ways.pop() {
+            let form = Form::new(&shape, kinds, self.precision, sums).map_err(|error| failed("describe", error))?;
+            // A form that no algorithm takes is left to our own kernel.
+            if let Some(algorithm) = self.algorithm(&form, &shape, addresses)? {
+                let (is_swapped, has_sums) = (shape.is_swapped, sums.is_some());
+                return Ok(Some(Plan { form, algorithm, is_swapped, has_sums, beta }));
             }
-            Ok(layout)
-        };
-        let description = result::create_matmul_desc(compute, single).map_err(failed)?;
-        use sys::cublasLtMatmulDescAttributes_t as Attribute;
-        let sides = [
-            (Attribute::CUBLASLT_MATMUL_DESC_TRANSA, shape.first),
-            (Attribute::CUBLASLT_MATMUL_DESC_TRANSB, shape.second),
-        ];
-        for (attribute, of) in sides {
-            // SAFETY: the description was just made; 0 and 1 are `CUBLAS_OP_N` and `CUBLAS_OP_T`, 32-bit numbers.
-            unsafe {
-                set(&i32::from(of.is_transposed), |at, size| {
-                    result::set_matmul_desc_attribute(description, attribute, at, size)
-                })
-            }
-            .map_err(failed)?;
         }
-        let layouts = [
-            layout(operands, m, k, shape.first).map_err(failed)?,
-            layout(operands, k, n, shape.second).map_err(failed)?,
-            layout(results, m, n, shape.result).map_err(failed)?,
-        ];
+        Ok(None)
+    }
+
+    /// How the library would compute a product, if it can.
+    fn algorithm(
+        &self,
+        form: &Form,
+        shape: &Shape,
+        [a, b, out]: [u64; 3],
+    ) -> Result<Option<sys::cublasLtMatmulAlgo_t>, DeviceError> {
+        let failed = |error| failed("describe", error);
         let preference = result::create_matmul_pref().map_err(failed)?;
         use sys::cublasLtMatmulPreferenceAttributes_t as Preference;
         let (first, second) = if shape.is_swapped { (a, b) } else { (b, a) };
@@ -217,20 +280,12 @@ impl Library {
                 set(&alignment(address), |at, size| result::set_matmul_pref_attribute(preference, attribute, at, size))
                     .map_err(failed)?;
             }
-            let [a, b, c] = layouts;
-            let found = result::get_matmul_algo_heuristic(self.handle, description, a, b, c, c, preference);
+            let [a, b, c] = form.layouts;
+            let found = result::get_matmul_algo_heuristic(self.handle, form.description, a, b, c, c, preference);
             let _ = result::destroy_matmul_pref(preference);
             found
         };
-        let beta = if product.accumulate { 1.0 } else { 0.0 };
-        // A form that no algorithm takes is left to our own kernel.
-        Ok(found.ok().map(|found| Plan {
-            description,
-            layouts,
-            algorithm: found.algo,
-            is_swapped: shape.is_swapped,
-            beta,
-        }))
+        Ok(found.ok().map(|found| found.algo))
     }
 
     /// Launches a product of operands at these addresses.
@@ -239,14 +294,14 @@ impl Library {
     /// The addresses are those of the operands that the product was described by.
     pub unsafe fn launch(&self, plan: &Plan, [a, b, out]: [u64; 3]) -> Result<(), DeviceError> {
         let (first, second) = if plan.is_swapped { (a, b) } else { (b, a) };
-        let [left, right, result] = plan.layouts;
+        let [left, right, result] = plan.form.layouts;
         let alpha = 1.0f32;
         let pointer = |address: u64| address as *const c_void;
         // SAFETY: the caller's promise; the plan was made by this library.
         let done = unsafe {
             result::matmul(
                 self.handle,
-                plan.description,
+                plan.form.description,
                 std::ptr::from_ref(&alpha).cast(),
                 std::ptr::from_ref(&plan.beta).cast(),
                 pointer(first),
@@ -263,7 +318,7 @@ impl Library {
                 self.card.stream().cast(),
             )
         };
-        done.map_err(|error| failed("multiply", error))
+        done.map_err(|error| failed("compute", error))
     }
 }
 
@@ -279,11 +334,11 @@ impl Drop for Library {
     }
 }
 
-impl Drop for Plan {
+impl Drop for Form {
     fn drop(&mut self) {
-        // SAFETY: made by `plan`; nothing runs any more.
+        // SAFETY: made by `new`, which may have failed before the last; nothing runs any more.
         unsafe {
-            for layout in self.layouts {
+            for layout in self.layouts.into_iter().filter(|layout| !layout.is_null()) {
                 let _ = result::destroy_matrix_layout(layout);
             }
             let _ = result::destroy_matmul_desc(self.description);

@@ -5,7 +5,7 @@ use llmc_compiler::op::{Op, Reduction, Type};
 use llmc_compiler::optimise::optimise;
 use llmc_compiler::plan::{LossPlan, Origin};
 use llmc_compiler::random::Stream;
-use llmc_compiler::schedule::{Halves, persistent, schedule_single};
+use llmc_compiler::schedule::{Hardware, persistent, schedule_single};
 
 use super::assert_close;
 use crate::device::{Cpu, Device, DeviceError, HostTensor, Reference};
@@ -60,7 +60,7 @@ fn devices(sizes: Sizes, transposed: bool) -> (Reference, [Cpu; 3]) {
     let mut graph = graph(sizes, transposed);
     let (layout, bytes) = persistent(&[&graph], &[]);
     optimise(&mut graph);
-    let program = schedule_single(&graph, "loss", &layout, Halves::Widened);
+    let program = schedule_single(&graph, "loss", &layout, Hardware::Processor);
     let cpus = [1, 2, 3].map(|threads| Cpu::new(&layout, bytes, vec![program.clone()], threads).unwrap());
     (Reference::new(&layout, vec![self::graph(sizes, transposed)]), cpus)
 }

@@ -23,7 +23,7 @@ pub(super) fn forward(at: &mut At<'_>, centred: bool, eps: f64) -> Result<(), St
     let (x, scale, out) = (at.read(0)?, at.read(1)?, at.write(0)?);
     let (width, rows) = rows(&x);
     let shift = shift_of(at, centred, 2)?;
-    let sweep = Sweep::of(at, width, &[&x, &out, &scale].into_iter().chain(&shift).collect::<Vec<_>>());
+    let sweep = Sweep::of(at, width, 1, &[&x, &out, &scale].into_iter().chain(&shift).collect::<Vec<_>>());
     let mut settings = settings(&sweep, centred, eps);
     settings.rows("x", &x).rows("out", &out);
     let mut parameters = Parameters::default();
@@ -54,7 +54,7 @@ pub(super) fn after_loop(at: &mut At<'_>, body: &LoopBody, centred: bool, eps: f
     let (width, rows) = rows(&out);
     let (scale, shift) = (at.read(count)?, shift_of(at, centred, count + 1)?);
     let rows_of: Vec<&View> = [&first, &out, &scale].into_iter().chain(&shift).collect();
-    let sweep = Sweep::of(at, width, &rows_of);
+    let sweep = Sweep::of(at, width, 1, &rows_of);
     let mut settings = settings(&sweep, centred, eps);
     settings.rows("first", &first).rows("out", &out);
     let kind = type_name(at.dtype(&first));
@@ -97,7 +97,7 @@ pub(super) fn gradient(
     let kept = Argument::Workspace(at.workspace(if has_sums { 8 * count } else { 0 }));
     let partial = Argument::Workspace(at.workspace(if has_sums { 8 * parts * width } else { 0 }));
 
-    let sweep = Sweep::of(at, width, &[&x, &scale, &dy].into_iter().chain(&dx).collect::<Vec<_>>());
+    let sweep = Sweep::of(at, width, 2, &[&x, &scale, &dy].into_iter().chain(&dx).collect::<Vec<_>>());
     let mut own = settings(&sweep, centred, eps);
     own.rows("x", &x).rows("dy", &dy).flag("accumulate", accumulate);
     own.flag("keeps", has_sums).flag("value", dx.is_some());

@@ -8,8 +8,8 @@ use crate::program::View;
 
 /// Elements that a thread keeps in registers at most.
 const KEPT: u64 = 32;
-/// Threads that can keep so many, of two rows at once.
-const KEEPERS: u64 = 512;
+/// Threads of a block at most: with more of them, none has registers for so many.
+const MOST_THREADS: u64 = 512;
 
 /// How the threads of a block go through a row.
 pub(super) struct Sweep {
@@ -18,24 +18,22 @@ pub(super) struct Sweep {
     pub run: u64,
     /// Threads of the block: whole warps.
     pub threads: u64,
+    /// Whether the rows stay in registers.
+    is_kept: bool,
 }
 
 impl Sweep {
-    /// Through rows that all lie in these views.
-    pub fn of(at: &At<'_>, width: u64, views: &[&View]) -> Sweep {
+    /// Through rows that all lie in these views, so many of them at once.
+    pub fn of(at: &At<'_>, width: u64, rows: u64, views: &[&View]) -> Sweep {
         let run = run_of(at, width, views);
-        let threads = (width / run).next_multiple_of(32);
-        let threads = match width {
-            _ if width <= KEPT * THREADS => threads.min(THREADS),
-            _ if width <= KEPT * KEEPERS => threads.min(KEEPERS),
-            _ => threads.min(1024),
-        };
-        Sweep { width, run, threads: threads.max(32) }
+        let most = if rows * width <= KEPT * THREADS { THREADS } else { MOST_THREADS };
+        let threads = (width / run).next_multiple_of(32).clamp(32, most);
+        Sweep { width, run, threads, is_kept: rows * width <= KEPT * MOST_THREADS }
     }
 
     /// Constants that all kernels of rows have. Rows of no `steps` are too wide for registers.
     pub fn settings(&self) -> Settings {
-        let kept = if self.width <= KEPT * KEEPERS { self.width.div_ceil(self.threads * self.run) } else { 0 };
+        let kept = if self.is_kept { self.width.div_ceil(self.threads * self.run) } else { 0 };
         let mut settings = Settings::default();
         settings.small("threads", self.threads).whole("width", self.width).small("run", self.run).small("steps", kept);
         settings
@@ -62,7 +60,7 @@ pub(super) fn rows(view: &View) -> (u64, u64) {
 pub(super) fn softmax(at: &mut At<'_>) -> Result<(), String> {
     let (x, out) = (at.read(0)?, at.write(0)?);
     let (width, rows) = rows(&x);
-    let sweep = Sweep::of(at, width, &[&x, &out]);
+    let sweep = Sweep::of(at, width, 1, &[&x, &out]);
     let mut settings = sweep.settings();
     settings.rows("x", &x).rows("out", &out);
     let mut parameters = Parameters::default();
@@ -81,7 +79,7 @@ fn loss_settings(sweep: &Sweep, plan: &LossPlan) -> Settings {
 pub(super) fn cross_entropy(at: &mut At<'_>, plan: &LossPlan) -> Result<(), String> {
     let (logits, targets, loss) = (at.read(0)?, at.read(1)?, at.write(0)?);
     let (width, rows) = rows(&logits);
-    let sweep = Sweep::of(at, width, &[&logits]);
+    let sweep = Sweep::of(at, width, 1, &[&logits]);
     let mut settings = loss_settings(&sweep, plan);
     settings.rows("logits", &logits).elements("targets", &targets).elements("loss", &loss);
     let mut parameters = Parameters::default();
@@ -96,7 +94,7 @@ pub(super) fn cross_entropy(at: &mut At<'_>, plan: &LossPlan) -> Result<(), Stri
 pub(super) fn cross_entropy_gradient(at: &mut At<'_>, plan: &LossPlan, has_loss: bool) -> Result<(), String> {
     let (logits, targets, dloss, dlogits) = (at.read(0)?, at.read(1)?, at.read(2)?, at.write(0)?);
     let (width, rows) = rows(&logits);
-    let sweep = Sweep::of(at, width, &[&logits, &dlogits]);
+    let sweep = Sweep::of(at, width, 1, &[&logits, &dlogits]);
     let mut settings = loss_settings(&sweep, plan);
     settings.rows("logits", &logits).elements("targets", &targets).elements("dloss", &dloss).rows("dlogits", &dlogits);
     settings.flag("has_loss", has_loss);

@@ -257,7 +257,8 @@ __device__ void cross_entropy(const Logits *logits, const int *targets, Loss *lo
     }
 }
 
-// May be in place: a thread reads an element before it writes it, and the target's logit is read before all.
+// May be in place: a thread reads an element before it writes it, and the target's logit is read before the sums of the block
+// are known to anyone.
 template <class P, class Logits, class Given, class Gradient, class Loss>
 __device__ void cross_entropy_gradient(
     const Logits *logits, const int *targets, const Given *dloss, Gradient *dlogits, Loss *loss, int *fault, int step
@@ -283,7 +284,6 @@ __device__ void cross_entropy_gradient(
     const float share = given / of.sum * static_cast<float>(1.0 + 2.0 * P::z_loss * normaliser);
     const float spread = static_cast<float>(P::smoothing / P::width) * given;
     const float certain = static_cast<float>(1.0 - P::smoothing) * given;
-    __syncthreads();
     each_run<P>([&](int number, u64 i) {
         const float (&from)[P::run] = runs.at(number, i);
         float gradient[P::run];

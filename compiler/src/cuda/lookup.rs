@@ -1,13 +1,29 @@
 //! Rows of tables by id, caches, rotations, and tensors that are known before anything runs.
 
 use super::Argument;
-use super::rows::{rows, shape, threads};
+use super::rows::rows;
 use super::settings::Settings;
 use super::writer::{At, Parameters, THREADS};
 use crate::plan::{Pattern, Rotary, RotaryLayout};
 
 /// Columns of a sum over ids that a thread keeps.
 const COLUMNS: u64 = 4;
+
+/// Threads that copy a row of so many elements.
+fn threads(width: u64) -> u64 {
+    match width {
+        0..=128 => 32,
+        129..=512 => 128,
+        513..=8192 => 256,
+        _ => 1024,
+    }
+}
+
+fn shape(width: u64) -> Settings {
+    let mut settings = Settings::default();
+    settings.small("threads", threads(width)).whole("width", width);
+    settings
+}
 
 /// `(table [V, D], ids [..]) -> [.., D]`
 pub(super) fn gather(at: &mut At<'_>) -> Result<(), String> {

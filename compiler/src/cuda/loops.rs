@@ -21,14 +21,30 @@ pub(super) fn print(at: &mut At<'_>, body: &LoopBody) -> Result<(), String> {
     let last = shape.iter().rposition(|size| *size > 1);
     let (reads, writes) = (at.step.reads.clone(), at.step.writes.clone());
     let run = run_of(at, writes.iter().chain(&reads), last);
-    let access = |view: &View| access(at, view, last, run);
-    let (from, to): (Vec<Access>, Vec<Access>) =
-        (reads.iter().map(access).collect(), writes.iter().map(access).collect());
-    let copies = copies(at, body, &writes)?;
-
     let mut text = format!(
         "{{\n    const u64 i = (blockIdx.x * {THREADS}ull + threadIdx.x) * {run}ull;\n    if (i >= {count}ull) return;\n"
     );
+    text.push_str(&elements(at, body, &reads, &writes, run)?);
+    text.push_str("}\n");
+    let mut parameters = Parameters::default();
+    operands(at, &mut parameters, &reads, &writes);
+    at.launch("loop", "", &text, THREADS, [(count / run).div_ceil(THREADS), 1], parameters)
+}
+
+/// The statements that compute `run` elements from number `i` on: reads into `x0..`, results in `y0..` and written.
+pub(super) fn elements(
+    at: &At<'_>,
+    body: &LoopBody,
+    reads: &[View],
+    writes: &[View],
+    run: u64,
+) -> Result<String, String> {
+    let last = writes.first().and_then(|view| view.shape.iter().rposition(|size| *size > 1));
+    let access = |view: &View| access(at, view, last, run);
+    let (from, to): (Vec<Access>, Vec<Access>) =
+        (reads.iter().map(access).collect(), writes.iter().map(access).collect());
+    let copies = copies(at, body, writes)?;
+    let mut text = String::new();
     for (number, access) in from.iter().enumerate() {
         let Access { offset, step, is_run } = access;
         let load = match (is_run, step) {
@@ -59,10 +75,7 @@ pub(super) fn print(at: &mut At<'_>, body: &LoopBody) -> Result<(), String> {
         };
         text.push_str(&format!("    {store}\n"));
     }
-    text.push_str("}\n");
-    let mut parameters = Parameters::default();
-    operands(at, &mut parameters, &reads, &writes);
-    at.launch("loop", "", &text, THREADS, [(count / run).div_ceil(THREADS), 1], parameters)
+    Ok(text)
 }
 
 /// The reads `r0..` and writes `w0..` of a loop.
@@ -96,7 +109,7 @@ fn axes(view: &View) -> Vec<(u64, u64)> {
 }
 
 /// Whether a thread's elements lie side by side at a multiple of their size.
-fn is_run(at: &At<'_>, view: &View, last: Option<usize>, run: u64) -> bool {
+pub(super) fn is_run(at: &At<'_>, view: &View, last: Option<usize>, run: u64) -> bool {
     let others = joined(&axes(view)).iter().all(|(_, stride)| *stride == 1 || stride.is_multiple_of(run));
     run > 1 && step(view, last) == 1 && !at.is_integer(view) && others && at.is_aligned(view, run)
 }

@@ -1,11 +1,10 @@
 //! Layer and root-mean-square normalisation, alone, behind a loop, and their gradients.
 
 use super::Argument;
-use super::expression::statements;
-use super::loops::operands;
-use super::rows::{rows, shape, threads};
-use super::settings::{Settings, offset};
-use super::writer::{At, Parameters, THREADS};
+use super::loops::{elements, operands};
+use super::rows::{Sweep, rows};
+use super::settings::Settings;
+use super::writer::{At, Parameters, THREADS, type_name};
 use crate::program::{LoopBody, View};
 
 /// Ranges of rows whose sums for scale and shift are made side by side.
@@ -13,8 +12,8 @@ const PARTS: u64 = 128;
 /// Rows of such a range at least.
 const SHORTEST: u64 = 16;
 
-fn settings(width: u64, centred: bool, eps: f64) -> Settings {
-    let mut settings = shape(width);
+fn settings(sweep: &Sweep, centred: bool, eps: f64) -> Settings {
+    let mut settings = sweep.settings();
     settings.flag("centred", centred).double("eps", eps);
     settings
 }
@@ -23,22 +22,27 @@ fn settings(width: u64, centred: bool, eps: f64) -> Settings {
 pub(super) fn forward(at: &mut At<'_>, centred: bool, eps: f64) -> Result<(), String> {
     let (x, scale, out) = (at.read(0)?, at.read(1)?, at.write(0)?);
     let (width, rows) = rows(&x);
-    let mut settings = settings(width, centred, eps);
+    let shift = shift_of(at, centred, 2)?;
+    let sweep = Sweep::of(at, width, 1, &[&x, &out, &scale].into_iter().chain(&shift).collect::<Vec<_>>());
+    let mut settings = settings(&sweep, centred, eps);
     settings.rows("x", &x).rows("out", &out);
     let mut parameters = Parameters::default();
     at.operand(&mut parameters, "x", &x);
     at.operand(&mut parameters, "scale", &scale);
-    shift(at, &mut parameters, centred, 2)?;
+    push_shift(at, &mut parameters, shift.as_ref());
     at.result(&mut parameters, "out", &out);
-    at.template("norm", "norm", &settings, threads(width), [rows, 1], parameters)
+    at.template("norm", "norm", &settings, sweep.threads, [rows, 1], parameters)
 }
 
-fn shift(at: &At<'_>, parameters: &mut Parameters, centred: bool, read: usize) -> Result<(), String> {
-    match centred {
-        true => at.operand(parameters, "shift", &at.read(read)?),
-        false => parameters.absent("const float *", "shift"),
+fn shift_of(at: &At<'_>, centred: bool, read: usize) -> Result<Option<View>, String> {
+    if centred { at.read(read).map(Some) } else { Ok(None) }
+}
+
+fn push_shift(at: &At<'_>, parameters: &mut Parameters, shift: Option<&View>) {
+    match shift {
+        Some(shift) => at.operand(parameters, "shift", shift),
+        None => parameters.absent("const float *", "shift"),
     }
-    Ok(())
 }
 
 /// A loop whose first result is normalised by the threads that made it.
@@ -48,31 +52,27 @@ pub(super) fn after_loop(at: &mut At<'_>, body: &LoopBody, centred: bool, eps: f
     let count = at.step.reads.len().checked_sub(1 + usize::from(centred)).ok_or("a normalised loop without a scale")?;
     let (reads, results) = (at.step.reads[..count].to_vec(), at.step.writes[1..].to_vec());
     let (width, rows) = rows(&out);
-    let mut settings = settings(width, centred, eps);
+    let (scale, shift) = (at.read(count)?, shift_of(at, centred, count + 1)?);
+    let rows_of: Vec<&View> = [&first, &out, &scale].into_iter().chain(&shift).collect();
+    let sweep = Sweep::of(at, width, 1, &rows_of);
+    let mut settings = settings(&sweep, centred, eps);
     settings.rows("first", &first).rows("out", &out);
-    let place = |view: &View| {
-        let axes: Vec<(u64, u64)> = view.shape.iter().copied().zip(view.strides.iter().copied()).collect();
-        offset("i", &axes)
-    };
-    let load = |read: usize| match at.is_integer(&reads[read]) {
-        true => format!("static_cast<float>(r{read}[{}])", place(&reads[read])),
-        false => format!("r{read}[{}]", place(&reads[read])),
-    };
-    let mut text = format!(
-        "{{\n    for (u64 column = threadIdx.x; column < {width}ull; column += {}) {{\n        const u64 i = blockIdx.x * {width}ull + column;\n",
-        threads(width)
-    );
-    text.push_str(&statements(body, "        ", load));
-    for (write, (view, register)) in results.iter().zip(&body.results).enumerate() {
-        text.push_str(&format!("        w{write}[{}] = t{register};\n", place(view)));
+    let kind = type_name(at.dtype(&first));
+    let mut text = format!("{{\n    Runs<@_settings, {kind}> row(w0 + @_settings::first(blockIdx.x));\n");
+    text.push_str("    each_run<@_settings>([&](int step, u64 column) {\n");
+    text.push_str(&format!("        const u64 i = blockIdx.x * {width}ull + column;\n"));
+    for line in elements(at, body, &reads, &results, sweep.run)?.lines() {
+        let indent = if line.starts_with('#') { "" } else { "    " };
+        text.push_str(&format!("{indent}{line}\n"));
     }
-    text.push_str("    }\n    normalise<@_settings>(w0 + @_settings::first(blockIdx.x), scale, shift, out + @_settings::out(blockIdx.x));\n}\n");
+    text.push_str("        row.keep(step, y0);\n    });\n");
+    text.push_str("    normalise<@_settings>(row, scale, shift, out + @_settings::out(blockIdx.x));\n}\n");
     let mut parameters = Parameters::default();
     operands(at, &mut parameters, &reads, &results);
-    at.operand(&mut parameters, "scale", &at.read(count)?);
-    shift(at, &mut parameters, centred, count + 1)?;
+    at.operand(&mut parameters, "scale", &scale);
+    push_shift(at, &mut parameters, shift.as_ref());
     at.result(&mut parameters, "out", &out);
-    at.launch("loop_norm", &settings.text(), &text, threads(width), [rows, 1], parameters)
+    at.launch("loop_norm", &settings.text(), &text, sweep.threads, [rows, 1], parameters)
 }
 
 /// `(x, scale, dy) -> (dx?, dscale?, dshift?)`
@@ -97,7 +97,8 @@ pub(super) fn gradient(
     let kept = Argument::Workspace(at.workspace(if has_sums { 8 * count } else { 0 }));
     let partial = Argument::Workspace(at.workspace(if has_sums { 8 * parts * width } else { 0 }));
 
-    let mut own = settings(width, centred, eps);
+    let sweep = Sweep::of(at, width, 2, &[&x, &scale, &dy].into_iter().chain(&dx).collect::<Vec<_>>());
+    let mut own = settings(&sweep, centred, eps);
     own.rows("x", &x).rows("dy", &dy).flag("accumulate", accumulate);
     own.flag("keeps", has_sums).flag("value", dx.is_some());
     let mut parameters = Parameters::default();
@@ -112,7 +113,7 @@ pub(super) fn gradient(
         None => parameters.absent("float *", "dx"),
     }
     parameters.push("float2 *", "kept", kept);
-    at.template("norm_gradient", "norm_gradient", &own, threads(width), [count, 1], parameters)?;
+    at.template("norm_gradient", "norm_gradient", &own, sweep.threads, [count, 1], parameters)?;
     if !has_sums {
         return Ok(());
     }

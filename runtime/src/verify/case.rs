@@ -8,6 +8,8 @@ use crate::device::HostTensor;
 
 /// Bytes of a guard: more than a block's threads write side by side.
 const GUARD: u64 = 4096;
+/// Elements that are hidden together.
+const STRETCH: u64 = 50;
 
 /// What a buffer holds before the kernel runs.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -16,6 +18,8 @@ enum Fill {
     Normal,
     /// Their squares.
     Square,
+    /// Normals, and stretches of minus infinity: a short row may have nothing else.
+    Hidden,
     /// A number of its own for every element, from 0 up to and without it; as floats or as whole numbers.
     Below(u64),
     /// The same, where some are -1.
@@ -209,6 +213,8 @@ impl Fill {
         match self {
             Fill::Normal => stream.normal(element),
             Fill::Square => stream.normal(element).powi(2),
+            Fill::Hidden if stream.uniform((1 << 32) + element / STRETCH) < 0.25 => f32::NEG_INFINITY,
+            Fill::Hidden => stream.normal(element),
             Fill::Small => 0.1 * (1.0 + stream.uniform(element)),
             Fill::Unset => f32::NAN,
             Fill::Below(_) | Fill::BelowOrIgnored(_) | Fill::Rising(_) => self.whole(stream, element) as f32,
@@ -222,7 +228,7 @@ impl Fill {
             Fill::BelowOrIgnored(end) if stream.uniform(element + (1 << 32)) < 0.9 => below(end),
             Fill::BelowOrIgnored(_) => -1,
             Fill::Rising(row) => (element % row * 3 / row) as i32,
-            Fill::Normal | Fill::Square | Fill::Small | Fill::Unset => below(100),
+            Fill::Normal | Fill::Square | Fill::Hidden | Fill::Small | Fill::Unset => below(100),
         }
     }
 }
@@ -349,8 +355,13 @@ fn fills(steps: &[Step], buffers: &[Buffer]) -> Vec<Fill> {
             }
             Kernel::CachedAttention(_) => set(read(3), Fill::Below(read(1).shape[1] - read(0).shape[1] + 1)),
             Kernel::CacheWrite => set(read(1), Fill::Below(step.writes[0].shape[1] - read(0).shape[1] + 1)),
-            Kernel::CrossEntropy(_) | Kernel::CrossEntropyGrad { .. } => {
+            Kernel::Softmax => set(read(0), Fill::Hidden),
+            Kernel::CrossEntropy(plan) | Kernel::CrossEntropyGrad { plan, .. } => {
                 set(read(1), Fill::BelowOrIgnored(last(read(0))));
+                // The mean of all logits, which smoothing asks for, would hide every difference.
+                if plan.label_smoothing == 0.0 {
+                    set(read(0), Fill::Hidden);
+                }
             }
             Kernel::LearningRate { .. } => set(read(0), Fill::Below(100)),
             Kernel::Dropout { .. } => set(read(1), Fill::Below(100)),

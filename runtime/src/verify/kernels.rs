@@ -18,6 +18,7 @@ pub(super) fn cases(types: &'static [DType]) -> Vec<Case> {
     lookups(&mut draft);
     routing(&mut draft);
     norms(&mut draft);
+    parts_of_rows(&mut draft);
     losses(&mut draft);
     rotations(&mut draft);
     optimizer(&mut draft);
@@ -203,7 +204,7 @@ fn routing(draft: &mut Draft) {
 
 fn norms(draft: &mut Draft) {
     let eps = 1e-5;
-    for (rows, width) in [(1, 1), (7, 33), (40, 129), (3, 1000), (2, 9001)] {
+    for (rows, width) in [(1, 1), (33, 7), (40, 129), (5, 100), (3, 1000), (3, 4104), (2, 9001), (2, 16_392)] {
         let shape = [1, rows, width];
         let [x, dy, out] = [draft.floats(&shape), draft.floats(&shape), draft.floats(&shape)];
         let [scale, shift] = [draft.floats(&[width]), draft.floats(&[width])];
@@ -227,11 +228,31 @@ fn norms(draft: &mut Draft) {
     }
 }
 
+/// Rows of wider tensors: what begins at such places can be read one by one, four by four, or eight by eight.
+fn parts_of_rows(draft: &mut Draft) {
+    let (eps, rows, width) = (1e-5, 5, 1000);
+    for start in [1, 4, 8] {
+        let mut part = || draft.floats(&[1, rows, width + 16]).slice(2, start, width);
+        let [x, dy, out] = [part(), part(), part()];
+        let mut line = || draft.floats(&[width + 16]).slice(0, start, width);
+        let [scale, shift, dscale, dshift] = [line(), line(), line(), line()];
+        draft.add(Kernel::Softmax, &[&x], &[&out]);
+        draft.add(Kernel::LayerNorm { eps }, &[&x, &scale, &shift], &[&out]);
+        draft.add(Kernel::LoopNorm { body: simple(), centred: false, eps }, &[&x, &dy, &scale], &[&out, &x]);
+        let kernel = Kernel::LayerNormGrad { accumulate: true, eps, writes: [true; 3] };
+        draft.add(kernel, &[&x, &scale, &dy], &[&out, &dscale, &dshift]);
+        let logits = draft.floats(&[rows, width + 16]).slice(1, start, width);
+        let (targets, loss, dloss) = (draft.integers(&[rows]), draft.floats(&[rows]), draft.floats(&[rows]));
+        let plan = LossPlan::default();
+        draft.add(Kernel::CrossEntropyGrad { plan, loss: true }, &[&logits, &targets, &dloss], &[&logits, &loss]);
+    }
+}
+
 fn losses(draft: &mut Draft) {
     let plain = LossPlan::default();
     let changed = LossPlan { label_smoothing: 0.1, z_loss: 1e-3 };
     for (rows, vocab, plan) in
-        [(1, 1, plain), (7, 50, plain), (9, 1031, changed), (2, 50_257, plain), (5, 300, changed)]
+        [(1, 1, plain), (7, 50, plain), (9, 1031, changed), (2, 50_257, plain), (2, 32_000, changed), (5, 300, changed)]
     {
         let (logits, targets) = (draft.floats(&[rows, vocab]), draft.integers(&[rows]));
         let [loss, dloss, out] = [draft.floats(&[rows]), draft.floats(&[rows]), draft.floats(&[rows, vocab])];

@@ -72,7 +72,7 @@ __device__ __forceinline__ float block_maximum(float value) {
     return largest;
 }
 
-// Several elements at once where memory allows it: 8 or 16 bytes. Two halves travel as the bits of a float.
+// Several elements at once where memory allows it: 8 or 16 bytes, or twice 16. Two halves travel as the bits of a float.
 
 template <class Half>
 __device__ __forceinline__ void unpack(float *to, float pair) {
@@ -99,6 +99,11 @@ __device__ __forceinline__ void load_run(float (&to)[WIDTH], const T *from) {
     } else if constexpr (WIDTH * sizeof(T) == 8) {
         const float2 two = *reinterpret_cast<const float2 *>(from);
         unpack<T>(to, two.x), unpack<T>(to + 2, two.y);
+    } else if constexpr (WIDTH * sizeof(T) == 32) {
+        const float4 *fours = reinterpret_cast<const float4 *>(from);
+        const float4 low = fours[0], high = fours[1];
+        to[0] = low.x, to[1] = low.y, to[2] = low.z, to[3] = low.w;
+        to[4] = high.x, to[5] = high.y, to[6] = high.z, to[7] = high.w;
     } else {
 #pragma unroll
         for (int lane = 0; lane < WIDTH; ++lane) to[lane] = from[lane];
@@ -113,6 +118,10 @@ __device__ __forceinline__ void store_run(T *to, const float (&from)[WIDTH]) {
         else four = make_float4(pack<T>(from), pack<T>(from + 2), pack<T>(from + 4), pack<T>(from + 6));
     } else if constexpr (WIDTH * sizeof(T) == 8) {
         *reinterpret_cast<float2 *>(to) = make_float2(pack<T>(from), pack<T>(from + 2));
+    } else if constexpr (WIDTH * sizeof(T) == 32) {
+        float4 *fours = reinterpret_cast<float4 *>(to);
+        fours[0] = make_float4(from[0], from[1], from[2], from[3]);
+        fours[1] = make_float4(from[4], from[5], from[6], from[7]);
     } else {
 #pragma unroll
         for (int lane = 0; lane < WIDTH; ++lane) to[lane] = from[lane];

@@ -367,6 +367,19 @@ fn tf32_rounds_matrix_products_alone() {
 }
 
 #[test]
+fn memory_of_a_card_is_what_was_predicted() {
+    let Some(libraries) = shim(false) else { return };
+    let workplace = Workplace::new();
+    let arguments = ["tiny.recipe", "--device", "cuda"];
+    let bench = [&["bench"], &arguments[..], &["--steps", "1", "--json"]].concat();
+    let text = succeed(with_shim(&workplace, libraries, &bench));
+    let summary: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(summary["card_mb"], summary["predicted_peak_mb"], "{text}");
+    let table = workplace.succeed(&[&["compile"], &arguments[..]].concat());
+    assert!(table.contains("of the card") && table.contains("workspace") && table.contains("host memory"), "{table}");
+}
+
+#[test]
 fn launches_can_be_waited_for_one_by_one() {
     let Some(libraries) = shim(true) else { return };
     let workplace = Workplace::new();

@@ -171,12 +171,12 @@ def models(report, llmc, has_pytorch):
         used = f"{per_token * ours['tokens_per_s'] / peak(report):.1%}" if peak(report) else "?"
         rows.append(
             f"| {name} | {ours['batch']} x {ours['seq']} | {ours['step_ms']:.1f} | {ours['tokens_per_s']:.0f} | {used} "
-            f"| {ours['predicted_peak_mb']:.0f} |"
+            f"| {ours['predicted_peak_mb']:.0f} | {ours['card_mb']:.0f} |"
         )
         if has_pytorch and recipe not in ALONE:
             beside_pytorch(report, llmc, recipe, "bf16")
     if rows:
-        head = "| model | batch | step ms | tokens/s | MFU | predicted MiB |\n| --- | --- | ---: | ---: | ---: | ---: |\n"
+        head = "| model | batch | step ms | tokens/s | MFU | predicted MiB | taken MiB |\n| --- | --- | ---: | ---: | ---: | ---: | ---: |\n"
         formula = "MFU: (6 N + 6 L C T) tokens/s over the card's dense bf16 peak; where layers are frozen, the FLOPs that are done."
         report.say("## Models in bf16\n\n" + head + "\n".join(rows) + "\n\n" + formula)
 

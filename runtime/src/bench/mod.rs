@@ -73,7 +73,10 @@ pub struct Summary {
     pub step_ms_best: f64,
     /// Largest resident set of the process so far, in MiB; 0 where the system does not tell.
     pub peak_rss_mb: f64,
-    /// What was predicted of it before the first step, in MiB.
+    /// Memory of the card that is taken, by the driver and others too, in MiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub card_mb: Option<f64>,
+    /// What was predicted before the first step, in MiB: of the card where there is one, else of the resident set.
     pub predicted_peak_mb: f64,
     /// Seconds from the start of the process to the end of the first step.
     pub first_step_s: f64,
@@ -103,7 +106,7 @@ impl Bench {
     /// Everything that the machine or the data can refuse.
     pub fn open(plan: &Plan, stage: &StagePlan, base: &Path, machine: &Machine) -> Result<Bench, Failure> {
         let runnable = Compiled::of(stage, machine.choice.hardware())?.into_runnable(machine);
-        let prediction = Prediction::of(stage, &runnable.programs, machine.threads);
+        let prediction = Prediction::of(stage, &runnable.programs, machine)?;
         let works = named_programs(&runnable.programs).into_iter().map(works).collect();
         let prepared = prepare(plan, stage, base, &|_| {})?;
         let mut engine = Engine::new(runnable, stage, machine)?;
@@ -177,7 +180,8 @@ impl Bench {
             step_ms: rounded(step_s * 1e3, 3),
             step_ms_best: rounded(self.times.iter().copied().fold(f64::INFINITY, f64::min) * 1e3, 3),
             peak_rss_mb: rounded(space::peak_resident().unwrap_or(0) as f64 / MEBIBYTE, 1),
-            predicted_peak_mb: rounded(prediction.resident_bytes() as f64 / MEBIBYTE, 1),
+            card_mb: self.engine.device().memory_in_use().map(|bytes| rounded(bytes as f64 / MEBIBYTE, 1)),
+            predicted_peak_mb: rounded(prediction.memory_bytes() as f64 / MEBIBYTE, 1),
             first_step_s: rounded(*first_step_s, 3),
             threads: *threads,
             batch: *batch,

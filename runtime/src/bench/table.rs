@@ -13,6 +13,10 @@ impl Summary {
     pub fn table(&self) -> String {
         let Summary { recipe, stage, batch, seq, threads, .. } = self;
         let plural = if *threads == 1 { "" } else { "s" };
+        let (memory, beside) = match self.card_mb {
+            Some(card) => (card, format!(", of the card; the process has {:.1}", self.peak_rss_mb)),
+            None => (self.peak_rss_mb, String::new()),
+        };
         let mut text = format!("{recipe} / {stage}: {batch} x {seq} tokens a step, {threads} thread{plural}\n\n");
         for (name, value, note) in [
             ("parameters", count(self.params), String::new()),
@@ -24,7 +28,7 @@ impl Summary {
             ),
             ("FLOPs of a step", flops(self.flops_per_step as f64), "matrix products and attention".to_owned()),
             ("first step after", format!("{:.3} s", self.first_step_s), "since the process started".to_owned()),
-            ("peak memory", format!("{:.1} MiB", self.peak_rss_mb), format!("{:.1} predicted", self.predicted_peak_mb)),
+            ("peak memory", format!("{memory:.1} MiB"), format!("{:.1} predicted{beside}", self.predicted_peak_mb)),
             ("loss", format!("{:.4}", self.loss_last), format!("{:.4} at the first step", self.loss_first)),
         ] {
             let _ = writeln!(text, "{}", format!("  {name:17} {value:>12}  {note}").trim_end());

@@ -58,15 +58,12 @@ impl Compile {
         let limits = |prediction: &Prediction| {
             let known = match self.memory {
                 // Of a machine that is asked for by name, only the device counts.
-                Some(memory) => Some((memory, 0)),
+                Some(memory) => Some((memory, prediction.card_bytes.unwrap_or(0))),
+                None if prediction.card_bytes.is_some() => None,
                 None => space::memory().map(|memory| (memory, prediction.process_bytes.unwrap_or(0))),
             };
             let (memory, process) = known.ok_or_else(|| {
-                Failure::with_help(
-                    DEVICE,
-                    "the system does not tell how much memory it has",
-                    "`--memory 16GiB` says it",
-                )
+                Failure::with_help(DEVICE, "it is not known how much memory there is", "`--memory 16GiB` says it")
             })?;
             Ok::<_, Failure>(Limits {
                 memory,
@@ -81,7 +78,7 @@ impl Compile {
             compiled.write(&directory, &plan_yaml(&loaded.plan, stage))?;
             let precisions = precision_table(&compiled.graphs);
             let runnable = compiled.into_runnable(&machine);
-            let prediction = Prediction::of(stage, &runnable.programs, machine.threads);
+            let prediction = Prediction::of(stage, &runnable.programs, &machine)?;
             let gap = if index == 0 { "" } else { "\n" };
             if self.context {
                 let growth = Growth::of(stage, limits(&prediction)?)?;

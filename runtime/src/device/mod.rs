@@ -72,6 +72,11 @@ pub trait Device {
     /// Begins to take the time of every step of every program, from zero, or stops. Costs nothing while it is off.
     fn time_steps(&mut self, _on: bool) {}
 
+    /// Bytes of the device's own memory that are taken, by whomever; none for a device that has none.
+    fn memory_in_use(&self) -> Option<u64> {
+        None
+    }
+
     /// Seconds of each step of `program` since timing began, all runs together; empty where the device takes no time.
     fn step_seconds(&self, _program: ProgramId) -> Vec<f64> {
         Vec::new()

@@ -8,7 +8,12 @@ use llmc_compiler::program::{MemoryKind, Program, StagePrograms};
 
 use crate::checkpoint::contents::{model_layout, optimizer_layout};
 use crate::device::cpu::working_bytes;
+use crate::device::cuda;
+use crate::failure::Failure;
+use crate::train::machine::Machine;
 use crate::train::space;
+use llmc_compiler::schedule::Hardware;
+use llmc_grammar::codes::NO_CUDA_KERNEL;
 use llmc_grammar::number::{bytes, count, flops, grouped};
 
 /// What every run takes after it was compiled: code that was not needed before, batches, buffers of files.
@@ -25,10 +30,12 @@ pub struct Prediction {
     pub flops_per_step: u128,
     /// Tokens of one optimizer step.
     pub tokens_per_step: u64,
-    /// Device memory at its fullest.
+    /// Both regions of the programs at their fullest.
     pub peak_bytes: u64,
-    /// What the process takes beside it: the program itself, the plan, launches, working memory of the threads. None where the
-    /// system does not tell what this process has now.
+    /// What a card holds beside them; none on a processor.
+    pub card_bytes: Option<u64>,
+    /// What the process takes of the host's memory beside the regions that lie there: the program itself, the plan, launches,
+    /// working memory of the threads. None where the system does not tell what this process has now.
     pub process_bytes: Option<u64>,
     /// The same by what it is for; `None` is what alignment and fragmentation add.
     pub peak_by_kind: Vec<(Option<MemoryKind>, u64)>,
@@ -39,9 +46,12 @@ pub struct Prediction {
 }
 
 impl Prediction {
-    /// The prediction for `stage`, whose programs these are, on so many threads. To be called when everything that compiling
-    /// needed has been given back: what the process has then is part of the prediction.
-    pub fn of(stage: &StagePlan, programs: &StagePrograms, threads: usize) -> Prediction {
+    /// The prediction for `stage`, whose programs these are. To be called when everything that compiling needed has been given
+    /// back: what the process has then is part of the prediction.
+    ///
+    /// # Errors
+    /// A step that has no kernel on the machine's card.
+    pub fn of(stage: &StagePlan, programs: &StagePrograms, machine: &Machine) -> Result<Prediction, Failure> {
         let all: Vec<&Program> = programs.accumulate.iter().chain([&programs.update, &programs.evaluate]).collect();
         let fullest = all.iter().max_by_key(|program| program.scratch_bytes);
         let scratch_bytes = fullest.map_or(0, |program| program.scratch_bytes);
@@ -58,24 +68,33 @@ impl Prediction {
             by_kind.into_iter().map(|(kind, used)| (Some(kind), used)).collect();
         peak_by_kind.push((None, peak_bytes.saturating_sub(named)));
         peak_by_kind.retain(|(_, used)| *used > 0);
+        let card_bytes = match machine.choice.hardware() {
+            Hardware::Processor => None,
+            Hardware::Card => {
+                let working = cuda::working_bytes(&all);
+                Some(working.map_err(|missing| Failure::new(NO_CUDA_KERNEL, missing.to_string()))?)
+            }
+        };
         let accumulated = programs.accumulate.as_ref().map_or(0, |program| program.flops);
-        Prediction {
+        Ok(Prediction {
             parameters: stage.model.weights.iter().map(|weight| weight.elements()).sum(),
             trained: stage.trained().map(WeightPlan::elements).sum(),
             flops_per_step: u128::from(accumulated) * u128::from(stage.accumulation)
                 + u128::from(programs.update.flops),
             tokens_per_step: stage.global_batch() * stage.sequence_length,
             peak_bytes,
-            process_bytes: space::resident().map(|now| now + working_bytes(&all, threads) + LATER_BYTES),
+            card_bytes,
+            process_bytes: space::resident().map(|now| now + working_bytes(&all, machine.threads) + LATER_BYTES),
             peak_by_kind,
             model_bytes: model_layout(&stage.model).bytes(),
             optimizer_bytes: optimizer_layout(stage).bytes(),
-        }
+        })
     }
 
-    /// The resident set of the training process at its fullest; device memory alone where nothing more is known.
-    pub fn resident_bytes(&self) -> u64 {
-        self.peak_bytes + self.process_bytes.unwrap_or(0)
+    /// On a card what is allocated there. On a processor the resident set of the training process at its fullest, without the
+    /// process where the system does not tell of it.
+    pub fn memory_bytes(&self) -> u64 {
+        self.peak_bytes + self.card_bytes.or(self.process_bytes).unwrap_or(0)
     }
 
     /// Bytes of one checkpoint's tensors.
@@ -109,13 +128,18 @@ impl Prediction {
         }
         let total = self.flops_per_step as f64 * stage.steps as f64;
         row("FLOPs", format!("{total:.3e}"), flops(total));
-        let resident = self.resident_bytes();
-        row("peak memory", grouped(resident), bytes(resident));
+        let memory = self.memory_bytes();
+        let whose = if self.card_bytes.is_some() { ", of the card" } else { "" };
+        row("peak memory", grouped(memory), bytes(memory) + whose);
         for (kind, used) in &self.peak_by_kind {
             row(&format!("  {}", kind_name(*kind)), grouped(*used), bytes(*used));
         }
+        if let Some(working) = self.card_bytes {
+            row("  workspace", grouped(working), bytes(working));
+        }
         if let Some(process) = self.process_bytes {
-            row("  process", grouped(process), bytes(process));
+            let name = if self.card_bytes.is_some() { "host memory" } else { "  process" };
+            row(name, grouped(process), bytes(process));
         }
         let checkpoint = self.checkpoint_bytes();
         row("checkpoint", grouped(checkpoint), bytes(checkpoint));

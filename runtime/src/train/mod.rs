@@ -72,7 +72,7 @@ pub struct StageEnd {
     pub heldout: Option<Heldout>,
     /// Entropy of the unigram distribution of the same data, in nats per token.
     pub unigram_entropy: f64,
-    /// The resident set that was predicted.
+    /// The memory that was predicted: of the card, or of the process.
     pub predicted_bytes: u64,
     /// Bytes of prepared tokens that are mapped into memory besides.
     pub mapped_bytes: u64,
@@ -97,7 +97,7 @@ impl StageRun<'_> {
         let yaml = plan_yaml(self.plan, self.stage);
         compiled.write(&directory, &yaml)?;
         let runnable = compiled.into_runnable(&self.machine);
-        let prediction = Prediction::of(self.stage, &runnable.programs, self.machine.threads);
+        let prediction = Prediction::of(self.stage, &runnable.programs, &self.machine)?;
         let prepared = self.prepare()?;
         let resumed = match &checkpoint {
             Some(path) => Some((path, resume::open(path, self.plan, self.stage, &prepared.hashes)?)),
@@ -227,7 +227,7 @@ impl StageRun<'_> {
             seconds: state.seconds,
             heldout,
             unigram_entropy: unigram_entropy(prepared),
-            predicted_bytes: prediction.resident_bytes(),
+            predicted_bytes: prediction.memory_bytes(),
             mapped_bytes: prepared.parts.iter().map(|part| part.train.mapped_bytes()).sum(),
             first_step_s: None,
         }

@@ -134,9 +134,8 @@ pub static STAGE: Form = Form {
             name: "precision",
             ty: Type::Call(PRECISIONS),
             presence: Presence::Default("f32"),
-            doc: "How exactly the stage computes. Weights, their gradients, moments, statistics, losses and all sums are 32-bit \
-                  floats in each; a processor computes in f32, and rounds where a card would keep 16 bits. It is for training and \
-                  its held-out loss: `llmc eval`, `score`, `generate`, and `probe` without `--train`, compute in f32.",
+            doc: "How exactly the stage computes. Weights, their gradients, moments, statistics, losses and sums stay 32-bit floats; a \
+                  processor rounds where a card would keep 16 bits. Training and held-out losses are computed so, all else in f32.",
             example: "bf16",
         },
         Field {

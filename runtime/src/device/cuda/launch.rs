@@ -9,7 +9,8 @@ use llmc_compiler::plan::DType;
 use llmc_compiler::program::{Kernel as StepKernel, Program, Region};
 
 use super::Regions;
-use super::driver::{Card, Kernel, Mark, Pinned, Recorded, launch_failed};
+use super::driver::{Card, Kernel, Mark, Recorded, launch_failed};
+use super::memory::Pinned;
 use super::product::{Library, Plan};
 use super::state::Value;
 use crate::device::{DeviceError, HostTensor};

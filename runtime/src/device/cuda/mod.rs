@@ -8,24 +8,51 @@ mod compile;
 mod driver;
 mod launch;
 mod library;
+mod memory;
 mod peaks;
 mod product;
 mod state;
 
 use std::rc::Rc;
 
-use llmc_compiler::cuda::Module;
+use llmc_compiler::cuda::{Module, Unsupported};
 use llmc_compiler::plan::Precision;
 use llmc_compiler::program::{PersistentBuffer, Program};
 use llmc_data::Cache;
 
-use self::driver::{Card, Code, Mark, Memory, Pinned};
+use self::driver::{Card, Code, Mark};
 use self::launch::Ready;
+use self::memory::{Memory, Pinned};
 use self::product::Library;
 use self::state::{State, Value};
 use super::{Device, DeviceError, HostTensor, Peaks, ProgramId};
 
 pub use self::compile::compile;
+
+/// Bytes of [`llmc_compiler::cuda::Argument::Fault`].
+const FAULT_BYTES: u64 = 8;
+
+/// Bytes that a card holds beside the regions of these programs: what goes from launch to launch, words that were known
+/// before, and the workspace of matrix products. The driver takes some more for itself and for the kernels' code.
+///
+/// # Errors
+/// A step that has no kernel on a card.
+pub fn working_bytes(programs: &[&Program]) -> Result<u64, Unsupported> {
+    let module = Module::print(programs)?;
+    Ok(module.workspace_bytes + data_offsets(&module).1 + FAULT_BYTES + product::WORKSPACE)
+}
+
+/// Where the words of [`Module::data`] lie, and where they end.
+fn data_offsets(module: &Module) -> (Vec<u64>, u64) {
+    let mut end = 0;
+    let offset = |words: &Vec<u32>| {
+        let start = end;
+        end += (4 * words.len() as u64).next_multiple_of(256);
+        start
+    };
+    let offsets = module.data.iter().map(offset).collect();
+    (offsets, end)
+}
 
 /// Whether every launch is to be waited for, so that a failure names its kernel: NVIDIA's own variable.
 fn is_blocking() -> bool {
@@ -172,19 +199,14 @@ impl Cuda {
 impl Regions {
     fn new(card: &Rc<Card>, persistent: u64, programs: &[Program], module: &Module) -> Result<Regions, DeviceError> {
         let scratch = programs.iter().map(|program| program.scratch_bytes).max().unwrap_or(0);
-        let mut data_offsets = Vec::new();
-        let mut end = 0;
-        for words in &module.data {
-            data_offsets.push(end);
-            end += (4 * words.len() as u64).next_multiple_of(256);
-        }
+        let (data_offsets, data_bytes) = data_offsets(module);
         let regions = Regions {
             persistent: Memory::new(card, persistent)?,
             scratch: Memory::new(card, scratch)?,
             workspace: Memory::new(card, module.workspace_bytes)?,
-            data: Memory::new(card, end)?,
+            data: Memory::new(card, data_bytes)?,
             data_offsets,
-            fault: Memory::new(card, 8)?,
+            fault: Memory::new(card, FAULT_BYTES)?,
         };
         for (words, offset) in module.data.iter().zip(&regions.data_offsets) {
             regions.data.write(*offset, words)?;
@@ -266,6 +288,10 @@ impl Device for Cuda {
     fn step_seconds(&self, program: ProgramId) -> Vec<f64> {
         let ready = self.programs.get(program).filter(|_| self.is_timed);
         ready.map(|ready| ready.seconds().to_vec()).unwrap_or_default()
+    }
+
+    fn memory_in_use(&self) -> Option<u64> {
+        self.card.memory().ok().map(|(free, all)| all - free)
     }
 
     fn measure_peaks(&self) -> Option<Peaks> {

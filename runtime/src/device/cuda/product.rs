@@ -16,14 +16,15 @@ use llmc_compiler::schedule::Operand;
 use llmc_data::Cache;
 
 use super::algorithm::{self, Algorithm, Choices};
-use super::driver::{Card, Memory};
+use super::driver::Card;
 use super::library;
+use super::memory::Memory;
 use crate::device::DeviceError;
 
 /// Addresses are told to be multiples of so many bytes at most.
 const ALIGNMENT: u64 = 256;
 /// Bytes that a product may use beside its operands: NVIDIA's advice for Hopper.
-const WORKSPACE: u64 = 32 << 20;
+pub const WORKSPACE: u64 = 32 << 20;
 
 /// The library, ready for use.
 #[derive(Debug)]

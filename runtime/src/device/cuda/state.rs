@@ -5,7 +5,7 @@ use llmc_compiler::plan::DType;
 use llmc_compiler::program::{Buffer, PersistentBuffer, View};
 use rayon::prelude::*;
 
-use super::driver::{Bits, Memory};
+use super::memory::{Bits, Memory};
 use crate::device::DeviceError;
 
 /// Elements of a part of [`State::fill`].

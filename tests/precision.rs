@@ -115,7 +115,7 @@ fn emit_shows_where_values_are_rounded() {
     let place = Workplace::new();
     let after = |pass: &str, precision: &str| {
         let set = format!("pretrain.precision={precision}");
-        place.succeed(&["emit", "tiny.recipe", "--set", &set, "--after", pass])
+        place.succeed(&["emit", "tiny.recipe", "--set", &set, "--program", "accumulate", "--after", pass])
     };
     let [exact, short] = ["f32", "bf16"].map(|precision| after("precision", precision));
     let last = llmc_compiler::optimise::PASSES.last().expect("passes").0;

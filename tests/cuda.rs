@@ -375,6 +375,8 @@ fn memory_of_a_card_is_what_was_predicted() {
     let text = succeed(with_shim(&workplace, libraries, &bench));
     let summary: serde_json::Value = serde_json::from_str(&text).expect("JSON");
     assert_eq!(summary["card_mb"], summary["predicted_peak_mb"], "{text}");
+    let summary = succeed(with_shim(&workplace, libraries, &[&["run"], &arguments[..]].concat()));
+    assert!(summary.contains(" predicted of the card, ") && summary.contains(" taken, process peak "), "{summary}");
     let table = workplace.succeed(&[&["compile"], &arguments[..]].concat());
     assert!(table.contains("of the card") && table.contains("workspace") && table.contains("host memory"), "{table}");
 }

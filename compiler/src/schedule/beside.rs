@@ -4,7 +4,7 @@
 use super::draft::Draft;
 use super::merge::{conflicts, memories};
 use crate::op::Reduction;
-use crate::program::{Instruction, Kernel, Step};
+use crate::program::{Instruction, Kernel, Step, View};
 
 /// How many steps apart a sum and its product may stand: what lies between them is searched for what has to move too.
 const WINDOW: usize = 16;
@@ -31,7 +31,7 @@ pub fn summed_operand(sum: &Step, product: &Step) -> Option<Operand> {
         && axes.iter().copied().eq(0..x.shape.len() - 1)
         && x.is_contiguous()
         && out.is_contiguous();
-    let is_it = |rows_first: &crate::program::View| {
+    let is_it = |rows_first: &View| {
         rows_first.buffer == x.buffer
             && rows_first.offset == x.offset
             && rows_first.shape[..] == [rows, columns]

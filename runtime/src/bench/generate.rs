@@ -114,7 +114,7 @@ impl GenerateBench {
                 format!("a prompt of {prompt} tokens and {tokens} more do not fit into a context of {context}");
             return Err(Failure::new(TOO_LONG, reason));
         }
-        let decoding = Decoding::compile(stage, Extent { batch, prompt, capacity })?;
+        let decoding = Decoding::compile(stage, Extent { batch, prompt, capacity }, machine.choice.hardware())?;
         let step = &decoding.programs[STEP];
         let (works, weight_bytes) = (works(step), weight_bytes(step));
         // Any tokens will do, different in each text.

@@ -89,11 +89,12 @@ fn summary(plan: &Plan, stage: &StagePlan, end: &StageEnd, directory: &Path) -> 
         lines.push(format!("  held-out loss    {:.4} nats per token{}", heldout.loss, per_byte.unwrap_or_default()));
     }
     lines.push(format!("  unigram entropy  {:.4} nats per token, of the same data", end.unigram_entropy));
+    let card = end.card_bytes.map(|card| format!(" of the card, {} taken", bytes(card)));
     let peak = space::peak_resident().map(|peak| format!(", process peak {}", bytes(peak)));
     let mapped = Some(end.mapped_bytes).filter(|mapped| *mapped > 0);
     let mapped = mapped.map(|mapped| format!(" (with up to {} of mapped tokens)", bytes(mapped)));
-    let [peak, mapped] = [peak, mapped].map(Option::unwrap_or_default);
-    lines.push(format!("  memory           {} predicted{peak}{mapped}", bytes(end.predicted_bytes)));
+    let [card, peak, mapped] = [card, peak, mapped].map(Option::unwrap_or_default);
+    lines.push(format!("  memory           {} predicted{card}{peak}{mapped}", bytes(end.predicted_bytes)));
     if let Some((begun, done)) = end.first_step_s {
         lines.push(format!("  first step       begun {begun:.2} s after the start, done after {done:.2} s"));
     }

@@ -49,11 +49,11 @@ pub struct Decoding {
 }
 
 impl Decoding {
-    /// Compiles the model of a stage.
+    /// Compiles the model of a stage for a kind of device.
     ///
     /// # Errors
     /// If the model cannot be decoded.
-    pub fn compile(stage: &StagePlan, mut extent: Extent) -> Result<Decoding, Failure> {
+    pub fn compile(stage: &StagePlan, mut extent: Extent, hardware: Hardware) -> Result<Decoding, Failure> {
         let Extent { batch, prompt, .. } = extent;
         // The last token of a prompt is read by the step that draws the first one after it.
         let chunk = (prompt > 1).then(|| (prompt - 1).clamp(SHORTEST_CHUNK, LONGEST_CHUNK));
@@ -67,8 +67,7 @@ impl Decoding {
         let mut graphs: Vec<Graph> = [step].into_iter().chain(chunks).collect::<Result<_, _>>().map_err(not_lowered)?;
         graphs.iter_mut().for_each(optimise);
         let states = persistent(&graphs.iter().collect::<Vec<_>>(), &stage.model.weights);
-        let programs =
-            graphs.iter().map(|graph| schedule_single(graph, "decode", &states.0, Hardware::Processor)).collect();
+        let programs = graphs.iter().map(|graph| schedule_single(graph, "decode", &states.0, hardware)).collect();
         let vocab = stage.model.vocab as usize;
         Ok(Decoding { extent, chunk, context: context(stage), vocab, states, graphs, programs })
     }

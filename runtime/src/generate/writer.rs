@@ -36,7 +36,9 @@ impl Writer {
         }
         // The last token drawn is never read.
         let capacity = model.context().min(prompt + count.saturating_sub(1));
-        let mut decoder = Decoding::compile(&model.stage, Extent { batch, prompt, capacity })?.open(machine)?;
+        let mut decoder =
+            Decoding::compile(&model.stage, Extent { batch, prompt, capacity }, machine.choice.hardware())?
+                .open(machine)?;
         load_weights(decoder.device_mut(), plan, &model.weights, &place)?;
         Ok(Writer::GoesOn(decoder))
     }

@@ -75,7 +75,7 @@ pub struct Limits {
     pub process: u64,
     /// Operations per second, if measured.
     pub flops: Option<f64>,
-    /// How the device keeps 16-bit floats.
+    /// The kind of device.
     pub hardware: Hardware,
 }
 

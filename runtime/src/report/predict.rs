@@ -7,8 +7,7 @@ use llmc_compiler::plan::{PartEpochs, StagePlan, WeightPlan};
 use llmc_compiler::program::{MemoryKind, Program, StagePrograms};
 
 use crate::checkpoint::contents::{model_layout, optimizer_layout};
-use crate::device::cpu::working_bytes;
-use crate::device::cuda;
+use crate::device::{cpu, cuda};
 use crate::failure::Failure;
 use crate::train::machine::Machine;
 use crate::train::space;
@@ -68,11 +67,11 @@ impl Prediction {
             by_kind.into_iter().map(|(kind, used)| (Some(kind), used)).collect();
         peak_by_kind.push((None, peak_bytes.saturating_sub(named)));
         peak_by_kind.retain(|(_, used)| *used > 0);
-        let card_bytes = match machine.choice.hardware() {
-            Hardware::Processor => None,
+        let (card_bytes, host_bytes) = match machine.choice.hardware() {
+            Hardware::Processor => (None, cpu::working_bytes(&all, machine.threads)),
             Hardware::Card => {
                 let working = cuda::working_bytes(&all);
-                Some(working.map_err(|missing| Failure::new(NO_CUDA_KERNEL, missing.to_string()))?)
+                (Some(working.map_err(|missing| Failure::new(NO_CUDA_KERNEL, missing.to_string()))?), 0)
             }
         };
         let accumulated = programs.accumulate.as_ref().map_or(0, |program| program.flops);
@@ -84,7 +83,7 @@ impl Prediction {
             tokens_per_step: stage.global_batch() * stage.sequence_length,
             peak_bytes,
             card_bytes,
-            process_bytes: space::resident().map(|now| now + working_bytes(&all, machine.threads) + LATER_BYTES),
+            process_bytes: space::resident().map(|now| now + host_bytes + LATER_BYTES),
             peak_by_kind,
             model_bytes: model_layout(&stage.model).bytes(),
             optimizer_bytes: optimizer_layout(stage).bytes(),

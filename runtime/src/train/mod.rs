@@ -74,6 +74,8 @@ pub struct StageEnd {
     pub unigram_entropy: f64,
     /// The memory that was predicted: of the card, or of the process.
     pub predicted_bytes: u64,
+    /// Memory of the card that was taken at the end, by others too; none without a card.
+    pub card_bytes: Option<u64>,
     /// Bytes of prepared tokens that are mapped into memory besides.
     pub mapped_bytes: u64,
     /// Seconds from the start of the process to the beginning and the end of the first step; none where no step was left to do.
@@ -151,7 +153,7 @@ impl StageRun<'_> {
         let (path, heldout) = training.run(&mut engine)?;
         let Training { contents, first_step_s, .. } = training;
         let end = self.end(path, &contents.state, heldout, &prepared, &prediction);
-        Ok(StageEnd { first_step_s, ..end })
+        Ok(StageEnd { first_step_s, card_bytes: engine.device().memory_in_use(), ..end })
     }
 
     fn prepare(&self) -> Result<Prepared, Failure> {
@@ -228,6 +230,7 @@ impl StageRun<'_> {
             heldout,
             unigram_entropy: unigram_entropy(prepared),
             predicted_bytes: prediction.memory_bytes(),
+            card_bytes: None,
             mapped_bytes: prepared.parts.iter().map(|part| part.train.mapped_bytes()).sum(),
             first_step_s: None,
         }

@@ -36,10 +36,8 @@ enum Fill {
 #[derive(Debug, Clone)]
 pub struct Case {
     /// One program whose inputs and outputs are all buffers, by number. A buffer of 16-bit floats is filled from another of
-    /// 32-bit ones, as the host gives no other.
+    /// 32-bit ones, as the host gives no other. Its name is those of the kernels, with their operands' sizes.
     pub program: Program,
-    /// The kernel's name, and its operands' sizes.
-    pub name: String,
     /// How many of the buffers are operands; as many guards follow.
     operands: usize,
     fills: Vec<Fill>,
@@ -90,7 +88,7 @@ impl Case {
         let outputs =
             buffers.iter().enumerate().map(|(index, buffer)| (index.to_string(), whole(index, buffer))).collect();
         let mut program = Program {
-            name: String::new(),
+            name: names.join(", "),
             buffers: Vec::new(),
             steps: Vec::new(),
             inputs: Vec::new(),
@@ -114,7 +112,7 @@ impl Case {
         program.steps.extend(steps);
         program.buffers = buffers.into_iter().chain(given).collect();
         lay_out(&mut program, operands);
-        Case { program, name: names.join(", "), operands, fills }
+        Case { program, operands, fills }
     }
 
     /// The same with 32-bit floats in all buffers, for a device without 16-bit memory accesses: what a step has written is

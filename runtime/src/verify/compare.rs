@@ -53,7 +53,7 @@ pub fn compare(
         let allowed = Allowed { single: TOLERANCE + case.spread() * case.unit(), whole };
         let mut difference = Difference {
             kernel: step.map_or("", |step| step.kernel.name()),
-            case: case.name.clone(),
+            case: case.program.name.clone(),
             error: 0.0,
             wrong: None,
         };

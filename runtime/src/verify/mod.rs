@@ -9,6 +9,7 @@ pub use case::{Case, Values};
 pub use compare::{Difference, compare};
 
 use llmc_compiler::plan::DType;
+use llmc_compiler::program::{Buffer, Kernel, MemoryKind, Program, Region, Step, View};
 
 /// Every kernel at awkward sizes: single elements, primes, sizes that no tile divides; with floats of each type, and with operands
 /// of different types.
@@ -26,7 +27,7 @@ pub fn awkward() -> Vec<Case> {
 struct Draft {
     /// Types of floats, taken in turn.
     types: &'static [DType],
-    buffers: Vec<llmc_compiler::program::Buffer>,
+    buffers: Vec<Buffer>,
     cases: Vec<Case>,
 }
 
@@ -35,8 +36,7 @@ impl Draft {
         Draft { types, buffers: Vec::new(), cases: Vec::new() }
     }
 
-    fn buffer(&mut self, shape: &[u64], dtype: DType) -> llmc_compiler::program::View {
-        use llmc_compiler::program::{Buffer, MemoryKind, Region, View};
+    fn buffer(&mut self, shape: &[u64], dtype: DType) -> View {
         let bytes = dtype.bytes() * shape.iter().product::<u64>();
         let (name, kind) = (self.buffers.len().to_string(), MemoryKind::Activations);
         self.buffers.push(Buffer { name, region: Region::Scratch, offset: 0, bytes, dtype, kind });
@@ -44,37 +44,27 @@ impl Draft {
     }
 
     /// A new tensor of floats.
-    fn floats(&mut self, shape: &[u64]) -> llmc_compiler::program::View {
+    fn floats(&mut self, shape: &[u64]) -> View {
         self.buffer(shape, self.types[self.buffers.len() % self.types.len()])
     }
 
     /// A new tensor of floats that are never shorter than f32.
-    fn singles(&mut self, shape: &[u64]) -> llmc_compiler::program::View {
+    fn singles(&mut self, shape: &[u64]) -> View {
         self.buffer(shape, DType::F32)
     }
 
     /// A new tensor of whole numbers.
-    fn integers(&mut self, shape: &[u64]) -> llmc_compiler::program::View {
+    fn integers(&mut self, shape: &[u64]) -> View {
         self.buffer(shape, DType::I32)
     }
 
     /// Adds a case of one kernel.
-    fn add(
-        &mut self,
-        kernel: llmc_compiler::program::Kernel,
-        reads: &[&llmc_compiler::program::View],
-        writes: &[&llmc_compiler::program::View],
-    ) {
+    fn add(&mut self, kernel: Kernel, reads: &[&View], writes: &[&View]) {
         self.add_all([(kernel, reads, writes)]);
     }
 
     /// Adds a case of kernels that follow each other.
-    fn add_all<'v, const N: usize>(
-        &mut self,
-        kernels: [(llmc_compiler::program::Kernel, &[&'v llmc_compiler::program::View], &[&'v llmc_compiler::program::View]);
-            N],
-    ) {
-        use llmc_compiler::program::{Program, Step, View};
+    fn add_all<'v, const N: usize>(&mut self, kernels: [(Kernel, &[&'v View], &[&'v View]); N]) {
         let list = |views: &[&View]| views.iter().copied().cloned().collect();
         let steps = kernels.map(|(kernel, reads, writes)| Step {
             kernel,

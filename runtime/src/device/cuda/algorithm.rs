@@ -24,9 +24,6 @@ const RUNS: usize = 4;
 /// An algorithm with all its settings. The same bytes mean the same algorithm in the same version of the library.
 pub type Algorithm = sys::cublasLtMatmulAlgo_t;
 
-/// None of them.
-pub const NONE: Algorithm = Algorithm { data: [0; 8] };
-
 /// The algorithms that the library proposes for a product, the one that it thinks best first; none for a product that it
 /// does not take.
 ///
@@ -40,7 +37,7 @@ pub unsafe fn proposed(
     workspace: u64,
 ) -> Vec<Algorithm> {
     let empty = sys::cublasLtMatmulHeuristicResult_t {
-        algo: NONE,
+        algo: Algorithm { data: [0; 8] },
         workspaceSize: 0,
         state: sys::cublasStatus_t::CUBLAS_STATUS_NOT_SUPPORTED,
         wavesCount: 0.0,

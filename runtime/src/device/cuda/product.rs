@@ -41,11 +41,6 @@ pub struct Library {
 pub struct Plan {
     form: Form,
     algorithm: Algorithm,
-    /// Whether the operands change places.
-    is_swapped: bool,
-    /// Whether the sums of an operand are computed too.
-    has_sums: bool,
-    beta: f32,
 }
 
 /// What the library is told of a product.
@@ -54,6 +49,11 @@ struct Form {
     description: sys::cublasLtMatmulDesc_t,
     /// First operand, second operand, result.
     layouts: [sys::cublasLtMatrixLayout_t; 3],
+    /// Whether the operands change places.
+    is_swapped: bool,
+    /// Whether the sums of an operand are computed too.
+    has_sums: bool,
+    beta: f32,
 }
 
 /// One operand as cuBLASLt sees it: columns that lie `leading` apart.
@@ -124,6 +124,7 @@ impl Form {
     fn new(
         shape: &Shape,
         [operands, results]: [sys::cudaDataType_t; 2],
+        accumulate: bool,
         precision: Precision,
         sums: Option<(Operand, u64)>,
     ) -> Result<Form, CublasError> {
@@ -134,7 +135,13 @@ impl Form {
             _ => sys::cublasComputeType_t::CUBLAS_COMPUTE_32F,
         };
         let description = result::create_matmul_desc(compute, single)?;
-        let mut form = Form { description, layouts: [std::ptr::null_mut(); 3] };
+        let mut form = Form {
+            description,
+            layouts: [std::ptr::null_mut(); 3],
+            is_swapped: shape.is_swapped,
+            has_sums: sums.is_some(),
+            beta: if accumulate { 1.0 } else { 0.0 },
+        };
         let parts = [(operands, m, k, shape.first), (operands, k, n, shape.second), (results, m, n, shape.result)];
         for (layout, (kind, rows, columns, of)) in form.layouts.iter_mut().zip(parts) {
             *layout = of.layout(kind, [rows, columns], shape.batch)?;
@@ -218,7 +225,7 @@ fn failed(doing: &str, error: CublasError) -> DeviceError {
 impl Plan {
     /// Whether the sums of an operand are computed too.
     pub fn has_sums(&self) -> bool {
-        self.has_sums
+        self.form.has_sums
     }
 }
 
@@ -257,30 +264,22 @@ impl Library {
         let mut ways = vec![None];
         ways.extend(sums.map(Some));
         while let Some(sums) = ways.pop() {
-            let form = Form::new(&shape, kinds, self.precision, sums).map_err(|error| failed("describe", error))?;
-            let mut plan = Plan {
-                form,
-                algorithm: algorithm::NONE,
-                is_swapped: shape.is_swapped,
-                has_sums: sums.is_some(),
-                beta: if product.accumulate { 1.0 } else { 0.0 },
-            };
+            let failed = |error| failed("describe", error);
+            let form = Form::new(&shape, kinds, product.accumulate, self.precision, sums).map_err(failed)?;
             let [a, b, out] = addresses;
             let (first, second) = if shape.is_swapped { (a, b) } else { (b, a) };
             let alignments = [first, second, out].map(alignment);
-            let proposed = self.proposed(&plan.form, alignments).map_err(|error| failed("describe", error))?;
+            let proposed = self.proposed(&form, alignments).map_err(failed)?;
             let of = sums.map(|(of, _)| of);
             let told =
-                format!("{shape:?} {kinds:?} {:?} {} {alignments:?} {WORKSPACE} {of:?}", self.precision, plan.beta);
+                format!("{shape:?} {kinds:?} {:?} {} {alignments:?} {WORKSPACE} {of:?}", self.precision, form.beta);
             let chosen = self.choices.choose(told, &proposed, |algorithm| {
-                plan.algorithm = *algorithm;
                 // SAFETY: the operands are those that were described.
-                unsafe { self.launch(&plan, addresses) }
+                unsafe { self.run(&form, algorithm, addresses) }
             });
             // A form that no algorithm takes is left to our own kernel.
-            if let Some(chosen) = chosen {
-                plan.algorithm = chosen;
-                return Ok(Some(plan));
+            if let Some(algorithm) = chosen {
+                return Ok(Some(Plan { form, algorithm }));
             }
         }
         Ok(None)
@@ -314,18 +313,27 @@ impl Library {
     ///
     /// # Safety
     /// The addresses are those of the operands that the product was described by.
-    pub unsafe fn launch(&self, plan: &Plan, [a, b, out]: [u64; 3]) -> Result<(), DeviceError> {
-        let (first, second) = if plan.is_swapped { (a, b) } else { (b, a) };
-        let [left, right, result] = plan.form.layouts;
+    pub unsafe fn launch(&self, plan: &Plan, addresses: [u64; 3]) -> Result<(), DeviceError> {
+        // SAFETY: the caller's promise.
+        unsafe { self.run(&plan.form, &plan.algorithm, addresses) }
+    }
+
+    /// The same by any algorithm proposed for the form.
+    ///
+    /// # Safety
+    /// As [`Library::launch`].
+    unsafe fn run(&self, form: &Form, algorithm: &Algorithm, [a, b, out]: [u64; 3]) -> Result<(), DeviceError> {
+        let (first, second) = if form.is_swapped { (a, b) } else { (b, a) };
+        let [left, right, result] = form.layouts;
         let alpha = 1.0f32;
         let pointer = |address: u64| address as *const c_void;
-        // SAFETY: the caller's promise; the plan was made by this library.
+        // SAFETY: the caller's promise; the form was made by this library.
         let done = unsafe {
             result::matmul(
                 self.handle,
-                plan.form.description,
+                form.description,
                 std::ptr::from_ref(&alpha).cast(),
-                std::ptr::from_ref(&plan.beta).cast(),
+                std::ptr::from_ref(&form.beta).cast(),
                 pointer(first),
                 left,
                 pointer(second),
@@ -334,7 +342,7 @@ impl Library {
                 result,
                 out as *mut c_void,
                 result,
-                &plan.algorithm,
+                algorithm,
                 self.workspace.address(0) as *mut c_void,
                 WORKSPACE as usize,
                 self.card.stream().cast(),

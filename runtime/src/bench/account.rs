@@ -82,7 +82,7 @@ pub struct Account {
     pub step_share_of_peak: f64,
     /// Part of the step that the kernels account for.
     pub accounted: f64,
-    /// Seconds of the timed steps, on average.
+    /// Seconds of the timed step: of several the middle one.
     pub timed_step_s: f64,
     /// What is left: making the batch, passing it on, reading results, walking the graph.
     pub other_s: f64,

@@ -146,27 +146,35 @@ impl Bench {
         Ok(seconds)
     }
 
-    /// The account of `count` more steps, in which every kernel is timed; none where the device cannot time them.
+    /// The account of the middle one, by its time, of `count` more steps in which every kernel is timed; none where the device
+    /// cannot time them.
     ///
     /// # Errors
     /// Of the device.
     pub fn account(&mut self, count: u64) -> Result<Option<Account>, Failure> {
-        let Some(peaks) = self.engine.device().measure_peaks() else { return Ok(None) };
+        let Some(before) = self.engine.device().measure_peaks() else { return Ok(None) };
         let untimed = median(&self.times);
         let taken = self.times.len();
-        self.engine.device_mut().time_steps(true);
-        let all: f64 = self.run(count)?.iter().sum();
+        let mut steps = Vec::new();
+        for _ in 0..count.max(1) {
+            self.engine.device_mut().time_steps(true);
+            let seconds: f64 = self.run(1)?.iter().sum();
+            let of_programs = self.engine.programs_of_a_step().into_iter();
+            let timed = of_programs.map(|(program, runs)| Timed {
+                works: self.works[program].clone(),
+                seconds: self.engine.device().step_seconds(program),
+                runs,
+            });
+            steps.push((seconds, timed.collect::<Vec<_>>()));
+        }
+        self.engine.device_mut().time_steps(false);
         // They are no part of the summary: looking costs a little.
         self.times.truncate(taken);
-        let step = |seconds: f64| seconds / count as f64;
-        let timed = |(program, runs): (usize, u64)| Timed {
-            works: self.works[program].clone(),
-            seconds: self.engine.device().step_seconds(program).into_iter().map(step).collect(),
-            runs,
-        };
-        let programs: Vec<Timed> = self.engine.programs_of_a_step().into_iter().map(timed).collect();
-        self.engine.device_mut().time_steps(false);
-        Ok(Some(Account::new(&programs, &peaks, step(all), untimed)))
+        steps.sort_by(|(one, _), (other, _)| one.total_cmp(other));
+        let (seconds, programs) = steps.swap_remove((steps.len() - 1) / 2);
+        // The machine may be shared: what others took of it before, they may have left since.
+        let peaks = self.engine.device().measure_peaks().map_or(before, |after| before.best(after));
+        Ok(Some(Account::new(&programs, &peaks, seconds, untimed)))
     }
 
     /// Of all steps after the warm-up.

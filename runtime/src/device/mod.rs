@@ -36,6 +36,17 @@ pub struct Peaks {
     pub copy_bytes: f64,
 }
 
+impl Peaks {
+    /// The higher of each.
+    pub fn best(self, other: Peaks) -> Peaks {
+        Peaks {
+            flops: self.flops.max(other.flops),
+            flops_of_one: self.flops_of_one.max(other.flops_of_one),
+            copy_bytes: self.copy_bytes.max(other.copy_bytes),
+        }
+    }
+}
+
 /// A place where programs run: it owns the persistent state and the scratch memory.
 pub trait Device {
     /// One line for people: what it is and how much of it is used.

@@ -1,6 +1,7 @@
 //! The CUDA device without a card: every kernel runs on the processor behind stand-ins for NVIDIA's libraries
 //! (`tests/cuda_shim`), and compiles by NVIDIA's own compiler where that is at hand (`tests/nvrtc.sh`).
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -18,6 +19,11 @@ fn llama_in(precision: &str) -> String {
         "llama(vocab: letters.vocab, context: 40, width: 32, depth: 2, heads: 4, kv_heads: 2, hidden: 48)",
         &format!("precision = {precision}\n  "),
     )
+}
+
+/// The same of which only the last layer is trained.
+fn frozen() -> String {
+    llama_in("bf16\n  freeze = [\"model.embed_tokens.*\", \"model.layers.0.*\", \"lm_head.*\"]")
 }
 
 /// Routed experts, with groups that have no row, and a loss of their balance.
@@ -190,6 +196,7 @@ fn whole_runs_follow_the_processor() {
         ("mixtral", mixtral(), 2e-5, 2e-5),
         ("bf16", llama_in("bf16"), 1e-3, 5e-2),
         ("fp16", llama_in("fp16(scale: 1024)"), 5e-4, 5e-3),
+        ("frozen", frozen(), 1e-3, 5e-2),
         // Every step but the last ones overflows and is left out.
         ("overflow", llama_in("fp16(scale: 1e8)"), 5e-4, 5e-3),
     ] {
@@ -228,7 +235,8 @@ fn kernels_of_recipes_agree_at_their_own_sizes() {
     workplace.write("mixtral.recipe", &mixtral());
     workplace.write("bf16.recipe", &llama_in("bf16"));
     workplace.write("fp16.recipe", &llama_in("fp16(scale: 1024)"));
-    let recipes = ["tiny.recipe", "llama.recipe", "mixtral.recipe", "bf16.recipe", "fp16.recipe"];
+    workplace.write("frozen.recipe", &frozen());
+    let recipes = ["tiny.recipe", "llama.recipe", "mixtral.recipe", "bf16.recipe", "fp16.recipe", "frozen.recipe"];
     let arguments = [&["check-device"][..], &recipes, &["--device", "cuda"]].concat();
     let text = succeed(with_shim(&workplace, libraries, &arguments));
     assert!(text.contains(" cases, 0 wrong"), "{text}");
@@ -247,6 +255,35 @@ fn a_resumed_run_continues_to_the_same_bits() {
     run(&["--out", "parts", "--resume", from.to_str().expect("a path of UTF-8")]);
     let weights = |out: &str| crate::support::checkpoint_file(&workplace.path(out), 12, "model.safetensors");
     assert!(weights("whole") == weights("parts"));
+}
+
+#[test]
+fn frozen_weights_are_kept_as_they_are_read() {
+    let Some(libraries) = shim(true) else { return };
+    let workplace = Workplace::new();
+    workplace.write("frozen.recipe", &frozen());
+    let run = ["run", "frozen.recipe", "--out"];
+    succeed(workplace.llmc(&[&run[..], &["cpu"]].concat()));
+    succeed(with_shim(&workplace, libraries, &[&run[..], &["card", "--device", "cuda"]].concat()));
+    let [cpu, card] = ["cpu", "card"]
+        .map(|out| crate::support::checkpoint_file(&workplace.path(out), 6, "model.safetensors"))
+        .map(|bytes| weights(&bytes));
+    assert!(cpu.keys().eq(card.keys()));
+    let mut rounded = 0;
+    for (name, exact) in cpu.iter().filter(|(name, _)| !name.contains("layers.1.") && *name != "model.norm.weight") {
+        let is_read_rounded = !name.contains("layernorm");
+        let kept = |value: &f32| if is_read_rounded { half::bf16::from_f32(*value).to_f32() } else { *value };
+        assert!(exact.iter().map(kept).eq(card[name].iter().copied()), "{name}");
+        rounded += usize::from(is_read_rounded);
+    }
+    assert_eq!(rounded, 9, "{:?}", cpu.keys());
+}
+
+/// The tensors of a file of f32.
+fn weights(file: &[u8]) -> BTreeMap<String, Vec<f32>> {
+    let tensors = safetensors::SafeTensors::deserialize(file).expect("a file of tensors");
+    let floats = |data: &[u8]| data.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    tensors.tensors().into_iter().map(|(name, tensor)| (name, floats(tensor.data()))).collect()
 }
 
 #[test]

@@ -11,7 +11,7 @@ use super::place::{Places, places};
 use crate::graph::{Graph, Target};
 use crate::op::{Op, Shape};
 use crate::plan::Origin;
-use crate::program::{Instruction, Kernel, LoopBody, MemoryKind, View};
+use crate::program::{Instruction, Kernel, LoopBody, MemoryKind, PersistentBuffer, View};
 
 /// Which views an operand or a result may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,8 +35,8 @@ impl Need {
 }
 
 /// The kernels of a graph, in the order of the graph.
-pub(super) fn emit(graph: &Graph, hardware: Hardware) -> Draft {
-    let flow = Flow::new(graph, hardware);
+pub(super) fn emit(graph: &Graph, states: &[PersistentBuffer], hardware: Hardware) -> Draft {
+    let flow = Flow::new(graph, states, hardware);
     let losses = chunked_losses(&flow);
     let roles = roles(&flow, &losses);
     let mut draft = Draft::default();

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::graph::{Graph, Target};
 use crate::op::{Op, Type};
 use crate::plan::{BinaryFunction, DType, Origin};
+use crate::program::PersistentBuffer;
 
 /// Index of a value: its place in topological order.
 pub(super) type ValueId = usize;
@@ -36,20 +37,28 @@ pub enum Hardware {
 }
 
 impl Flow {
-    /// The live part of a graph.
-    pub(super) fn new(graph: &Graph, hardware: Hardware) -> Flow {
+    /// The live part of a graph whose states are kept so.
+    pub(super) fn new(graph: &Graph, states: &[PersistentBuffer], hardware: Hardware) -> Flow {
+        let short = states.iter().filter(|state| state.dtype.is_half());
+        let short: BTreeMap<&str, DType> = short.map(|state| (state.name.as_str(), state.dtype)).collect();
         let order = graph.order();
         let mut position = vec![usize::MAX; graph.bound()];
         let mut values = Vec::with_capacity(order.len());
         for (index, &id) in order.iter().enumerate() {
             position[id.index()] = index;
             let node = graph.node(id);
-            values.push(Value {
+            let mut value = Value {
                 op: node.op.clone(),
                 ty: node.ty.clone(),
                 inputs: graph.inputs(id).iter().map(|input| position[input.index()]).collect(),
                 origin: node.origin.clone(),
-            });
+            };
+            if let Op::State { name, ty } = &mut value.op
+                && let Some(&dtype) = short.get(name.as_str())
+            {
+                (ty.dtype, value.ty.dtype) = (dtype, dtype);
+            }
+            values.push(value);
         }
         let outputs = graph.outputs().iter().map(|(target, id)| (target.clone(), position[id.index()])).collect();
         let mut flow = Flow { values, uses: Vec::new(), outputs };
@@ -58,7 +67,8 @@ impl Flow {
         flow
     }
 
-    /// Lets kernels round what they write, where only a cast reads their result: the cast is then no value of its own.
+    /// Lets kernels round what they write, where only a cast reads their result: the cast is then no value of its own. Nor is
+    /// that of a state which is kept rounded.
     fn round_in_kernels(&mut self, hardware: Hardware) {
         let mut stands_for: Vec<ValueId> = (0..self.values.len()).collect();
         for id in 0..self.values.len() {
@@ -68,6 +78,10 @@ impl Flow {
             let Op::Cast(dtype) = self.values[id].op else { continue };
             let kernel = self.values[id].inputs[0];
             let op = &self.values[kernel].op;
+            if self.values[kernel].ty.dtype == dtype {
+                stands_for[id] = kernel;
+                continue;
+            }
             // The logits of a loss computed in chunks stay as they are rather than all in memory.
             let absorbed = match hardware {
                 Hardware::Card => op.has_kernel() || self.sums_products(kernel, dtype),

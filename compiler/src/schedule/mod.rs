@@ -52,7 +52,7 @@ pub use persistent::persistent;
 /// The programs of a stage; all share the persistent region.
 pub fn schedule(graphs: &StageGraphs, stage: &StagePlan, hardware: Hardware) -> StagePrograms {
     let all: Vec<&Graph> = graphs.accumulate.iter().chain([&graphs.update, &graphs.evaluate]).collect();
-    let (persistent, persistent_bytes) = persistent(&all, &stage.model.weights);
+    let (persistent, persistent_bytes) = persistent(&all, &stage.model.weights, hardware);
     StagePrograms {
         accumulate: graphs.accumulate.as_ref().map(|graph| schedule_single(graph, "accumulate", &persistent, hardware)),
         update: schedule_single(&graphs.update, "update", &persistent, hardware),
@@ -67,7 +67,7 @@ pub fn schedule(graphs: &StageGraphs, stage: &StagePlan, hardware: Hardware) -> 
 /// # Panics
 /// If the graph uses a state that `persistent` does not list.
 pub fn schedule_single(graph: &Graph, name: &str, persistent: &[PersistentBuffer], hardware: Hardware) -> Program {
-    let mut draft = emit::emit(graph, hardware);
+    let mut draft = emit::emit(graph, persistent, hardware);
     order::order(&mut draft);
     merge::merge(&mut draft);
     rowwise::fuse(&mut draft);

@@ -7,7 +7,7 @@ use crate::graph::Graph;
 use crate::lower::{RowSizes, lower, lower_decode, lower_probe, lower_score};
 use crate::optimise::{optimise, shorten};
 use crate::plan::DType;
-use crate::program::{Kernel, Region};
+use crate::program::{Instruction, Kernel, LoopBody, PersistentBuffer, Region};
 use crate::schedule::{Hardware, persistent, schedule, schedule_single, summed_operand, verify};
 use crate::testing::interpreter::Memory;
 use crate::testing::plans::tiny_stages;
@@ -26,7 +26,7 @@ fn agree_within(graph: &mut Graph, hardware: Hardware, tolerance: f32) {
     let (inputs, states) = values(graph);
     let mut expected_states = states.clone();
     let expected = graph.execute(&inputs, &mut expected_states).unwrap();
-    let (layout, bytes) = persistent(&[graph], &[]);
+    let (layout, bytes) = persistent(&[graph], &[], hardware);
     let program = schedule_single(graph, "test", &layout, hardware);
     let mut memory = Memory::new(bytes);
     memory.write_states(&layout, &states);
@@ -66,8 +66,8 @@ fn shorter_floats_take_less_memory_where_the_device_keeps_them() {
         let mut graph = lower(&stage).unwrap().update;
         optimise(&mut graph);
         let short = shorten(&graph, DType::Bf16);
-        let (layout, _) = persistent(&[&graph], &[]);
         let scratch = |graph: &Graph, hardware: Hardware| {
+            let (layout, _) = persistent(&[graph], &[], hardware);
             let program = schedule_single(graph, "test", &layout, hardware);
             verify::verify(&program).unwrap();
             // Every product reads 16 bits, on either side.
@@ -99,13 +99,44 @@ fn the_programs_of_a_stage_agree_with_their_graphs() {
 }
 
 #[test]
+fn a_card_keeps_weights_rounded_that_nobody_changes() {
+    for (name, stage) in tiny_stages(1) {
+        let graphs = lower(&stage).unwrap();
+        let [update, evaluate] = [graphs.update, graphs.evaluate].map(|mut graph| {
+            optimise(&mut graph);
+            shorten(&graph, DType::Bf16)
+        });
+        let short = |graphs: &[&Graph], hardware| {
+            let (layout, bytes) = persistent(graphs, &stage.model.weights, hardware);
+            (layout.iter().filter(|state| state.dtype.is_half()).count(), layout, bytes)
+        };
+        // What is trained stays as it is, wherever it is only read.
+        assert_eq!(short(&[&evaluate, &update], Hardware::Card).0, 0, "{name}");
+        let (none, exact, whole) = short(&[&evaluate], Hardware::Processor);
+        let (_, rounded, bytes) = short(&[&evaluate], Hardware::Card);
+        assert_eq!(none, 0, "{name}");
+        assert!(bytes < whole * 2 / 3, "{name}: {bytes} of {whole}");
+        let roundings = |layout: &[PersistentBuffer]| {
+            let program = schedule_single(&evaluate, "test", layout, Hardware::Card);
+            verify::verify(&program).unwrap();
+            let is_rounding = |body: &LoopBody| matches!(body.instructions[..], [_, Instruction::Round(..)]);
+            let steps = program.steps.iter();
+            let rounded = steps.filter(|step| matches!(&step.kernel, Kernel::Loop(body) if is_rounding(body)));
+            rounded.filter(|step| program.buffers[step.reads[0].buffer].region == Region::Persistent).count()
+        };
+        assert!(roundings(&exact) > 0, "{name}");
+        assert_eq!(roundings(&rounded), 0, "{name}");
+    }
+}
+
+#[test]
 fn on_a_card_gradients_of_biases_stand_beside_those_of_their_weights() {
     let stages = tiny_stages(1);
     let (_, stage) = stages.iter().find(|(name, _)| *name == "gpt2").unwrap();
     let beside = |hardware| {
         let mut graph = lower(stage).unwrap().update;
         optimise(&mut graph);
-        let (layout, _) = persistent(&[&graph], &[]);
+        let (layout, _) = persistent(&[&graph], &[], hardware);
         let program = schedule_single(&graph, "test", &layout, hardware);
         program.steps.windows(2).filter(|pair| summed_operand(&pair[0], &pair[1]).is_some()).count()
     };
@@ -222,7 +253,7 @@ fn decoding_equals_the_full_forward_pass() {
         for chunk in [3usize, 1, 1, 1] {
             let mut graph = lower_decode(&stage, batch as u64, chunk as u64, context as u64).unwrap();
             optimise(&mut graph);
-            let (layout, bytes) = persistent(&[&graph], &stage.model.weights);
+            let (layout, bytes) = persistent(&[&graph], &stage.model.weights, Hardware::Processor);
             let program = schedule_single(&graph, "decode", &layout, Hardware::Processor);
             let memory = caches.get_or_insert_with(|| {
                 let mut memory = Memory::new(bytes);
@@ -328,7 +359,7 @@ fn states_are_updated_in_place() {
         let mut decode = lower_decode(&stage, 1, 1, 6).unwrap();
         optimise(&mut decode);
         insta::assert_snapshot!(format!("{name}.accumulate"), accumulate.print());
-        let (layout, _) = persistent(&[&decode], &stage.model.weights);
+        let (layout, _) = persistent(&[&decode], &stage.model.weights, Hardware::Processor);
         let decode = schedule_single(&decode, "decode", &layout, Hardware::Processor);
         let copies = decode
             .steps

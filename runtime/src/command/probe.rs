@@ -69,9 +69,10 @@ impl Probe {
         };
         let mut graph = lower_probe(&stage).map_err(not_lowered)?;
         optimise(&mut graph);
-        let (states, bytes) = persistent(&[&graph], &stage.model.weights);
         let machine = self.device.machine();
-        let program = schedule_single(&graph, "probe", &states, machine.choice.hardware());
+        let hardware = machine.choice.hardware();
+        let (states, bytes) = persistent(&[&graph], &stage.model.weights, hardware);
+        let program = schedule_single(&graph, "probe", &states, hardware);
         let mut device = machine.open(&states, bytes, vec![program], vec![graph])?;
         let out = out_directory(None, &loaded.plan);
         initial_weights(device.as_mut(), &stage, &loaded.base, &out)?;

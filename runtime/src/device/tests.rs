@@ -133,7 +133,7 @@ fn states(graph: &Graph) -> (Vec<PersistentBuffer>, u64) {
         shape: shape.to_vec(),
         init: Initializer::Zeros,
     };
-    persistent(&[graph], &WEIGHTS.map(weight))
+    persistent(&[graph], &WEIGHTS.map(weight), Hardware::Processor)
 }
 
 fn cpu(threads: usize, with_logits: bool) -> Cpu {

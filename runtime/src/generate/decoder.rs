@@ -66,7 +66,7 @@ impl Decoding {
         let chunks = chunk.map(|tokens| lower_prefill(stage, batch, tokens, capacity));
         let mut graphs: Vec<Graph> = [step].into_iter().chain(chunks).collect::<Result<_, _>>().map_err(not_lowered)?;
         graphs.iter_mut().for_each(optimise);
-        let states = persistent(&graphs.iter().collect::<Vec<_>>(), &stage.model.weights);
+        let states = persistent(&graphs.iter().collect::<Vec<_>>(), &stage.model.weights, hardware);
         let programs = graphs.iter().map(|graph| schedule_single(graph, "decode", &states.0, hardware)).collect();
         let vocab = stage.model.vocab as usize;
         Ok(Decoding { extent, chunk, context: context(stage), vocab, states, graphs, programs })

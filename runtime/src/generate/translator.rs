@@ -66,9 +66,10 @@ impl Translator {
         }
         graphs.iter_mut().for_each(optimise);
         let all: Vec<&Graph> = graphs.iter().collect();
-        let (states, bytes) = persistent(&all, &stage.model.weights);
+        let hardware = machine.choice.hardware();
+        let (states, bytes) = persistent(&all, &stage.model.weights, hardware);
         let programs: Vec<Program> =
-            all.iter().map(|graph| schedule_single(graph, "translate", &states, machine.choice.hardware())).collect();
+            all.iter().map(|graph| schedule_single(graph, "translate", &states, hardware)).collect();
         let device = machine.open(&states, bytes, programs, graphs)?;
         let (batch, source) = (extent.batch as usize, extent.prompt as usize);
         Ok(Translator {

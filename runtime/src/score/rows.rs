@@ -126,9 +126,9 @@ impl RowScorer {
             graphs.push(graph);
         }
         let all: Vec<&Graph> = graphs.iter().collect();
-        let (states, bytes) = persistent(&all, &model.stage.model.weights);
-        let programs =
-            all.iter().map(|graph| schedule_single(graph, "score", &states, machine.choice.hardware())).collect();
+        let hardware = machine.choice.hardware();
+        let (states, bytes) = persistent(&all, &model.stage.model.weights, hardware);
+        let programs = all.iter().map(|graph| schedule_single(graph, "score", &states, hardware)).collect();
         let mut device = machine.open(&states, bytes, programs, graphs)?;
         let place = model.directory.display().to_string();
         load_weights(device.as_mut(), &model.stage.model, &model.weights, &place)?;

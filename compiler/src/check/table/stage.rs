@@ -157,7 +157,7 @@ pub static STAGE: Form = Form {
             ty: Type::OneOrMore(&Type::Text),
             presence: Presence::Optional("every weight is trained"),
             doc: "Weights that stay as they are, by their paths; `*` stands for any characters. They take no gradient, no moments \
-                  and no step.",
+                  and no step. In 16-bit precision a card keeps, and saves, them rounded.",
             example: "[\"transformer.wte.*\", \"transformer.h.0.*\"]",
         },
         Field {

@@ -30,7 +30,7 @@ fn give(build: &mut Builder<'_>, name: &str, value: Id) {
 }
 
 fn program(graph: &Graph) -> Program {
-    let (layout, _) = persistent(&[graph], &[]);
+    let (layout, _) = persistent(&[graph], &[], Hardware::Processor);
     schedule_single(graph, "test", &layout, Hardware::Processor)
 }
 

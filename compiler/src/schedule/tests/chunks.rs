@@ -71,7 +71,7 @@ fn program(mut graph: Graph) -> Program {
 }
 
 fn program_for(graph: &Graph, hardware: Hardware) -> Program {
-    let (layout, _) = persistent(&[graph], &[]);
+    let (layout, _) = persistent(&[graph], &[], hardware);
     let program = schedule_single(graph, "test", &layout, hardware);
     assert_eq!(verify(&program), Ok(()));
     program

@@ -58,7 +58,7 @@ fn run(
 
 fn devices(sizes: Sizes, transposed: bool) -> (Reference, [Cpu; 3]) {
     let mut graph = graph(sizes, transposed);
-    let (layout, bytes) = persistent(&[&graph], &[]);
+    let (layout, bytes) = persistent(&[&graph], &[], Hardware::Processor);
     optimise(&mut graph);
     let program = schedule_single(&graph, "loss", &layout, Hardware::Processor);
     let cpus = [1, 2, 3].map(|threads| Cpu::new(&layout, bytes, vec![program.clone()], threads).unwrap());

@@ -197,6 +197,7 @@ fn whole_runs_follow_the_processor() {
         ("bf16", llama_in("bf16"), 1e-3, 5e-2),
         ("fp16", llama_in("fp16(scale: 1024)"), 5e-4, 5e-3),
         ("frozen", frozen(), 1e-3, 5e-2),
+        ("stochastic", llama_in("bf16(stochastic: true)"), 1e-3, 5e-2),
         // Every step but the last ones overflows and is left out.
         ("overflow", llama_in("fp16(scale: 1e8)"), 5e-4, 5e-3),
     ] {

@@ -41,6 +41,28 @@ fn shorter_floats_train_as_f32_does_within_their_precision() {
 }
 
 #[test]
+fn weights_rounded_at_random_are_so_again_after_a_restart() {
+    let place = Workplace::new();
+    let precision = "bf16(stochastic: true)";
+    train(&place, "nearest", "bf16", &[]);
+    train(&place, "whole", precision, &["--threads", "2"]);
+    let whole = losses(&place, "whole");
+    assert_ne!(losses(&place, "nearest"), whole);
+    assert!(whole[0] - whole[whole.len() - 1] > 0.2, "{whole:?}");
+    train(&place, "reference", precision, &["--device", "reference"]);
+    for (found, expected) in whole.iter().zip(losses(&place, "reference")) {
+        assert!((found - expected).abs() < 1e-3 * expected, "{found}, plainly {expected}");
+    }
+    let from = place.path("whole/pretrain/checkpoints/step-00000008");
+    train(&place, "parts", precision, &["--resume", from.to_str().expect("a path of UTF-8")]);
+    let weights = |out: &str| checkpoint_file(&place.path(out), 12, "model.safetensors");
+    assert!(weights("whole") == weights("parts"));
+    let set = format!("pretrain.precision={precision}");
+    let table = place.succeed(&["compile", "tiny.recipe", "--set", &set]);
+    assert!(table.lines().any(|line| line.split_whitespace().take(3).eq(["round", "f32", "bf16"])), "{table}");
+}
+
+#[test]
 fn a_resumed_run_of_scaled_losses_equals_the_uninterrupted_one_bit_for_bit() {
     let place = Workplace::new();
     // So large that steps are left out on both sides of the interruption, and growing soon.

@@ -96,6 +96,26 @@ pub enum Reduction {
     Max,
 }
 
+/// A function of a number and of chance.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum RandomFunction {
+    /// Zeroed with this probability, else divided by its complement (Srivastava et al. 2014).
+    Dropout(f64),
+    /// One of the two bf16 numbers around it, each the likelier the nearer, so that the mean is the number itself (stochastic
+    /// rounding: Gupta et al. 2015, arXiv:1502.02551).
+    Round,
+}
+
+impl RandomFunction {
+    /// What it is called in texts; names its random numbers, too.
+    pub fn name(self) -> &'static str {
+        match self {
+            RandomFunction::Dropout(_) => "dropout",
+            RandomFunction::Round => "round",
+        }
+    }
+}
+
 /// One operator. Inputs are listed as `(name [shape], ...)`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Op {
@@ -138,14 +158,13 @@ pub enum Op {
     /// Rounded to the nearest number of a 16-bit type, in which it is kept. Every operator takes floats of any type, computes
     /// in 32 bits or more, and gives f32: this one alone makes shorter floats (movement passes them on).
     Cast(DType),
-    /// Random zeroing for dropout, `(x, step [])`: each element is kept with probability `1 - rate` and scaled by
-    /// `1 / (1 - rate)`. Which are kept depends on (seed, site, step, element index) alone: see `random.rs`.
-    Dropout {
-        /// Probability of zeroing.
-        rate: f64,
+    /// What chance makes of each element, `(x, step [])`. It depends on (seed, site, step, element index) alone: see `random.rs`.
+    Random {
+        /// What is done.
+        function: RandomFunction,
         /// The stage's seed.
         seed: u64,
-        /// Which dropout of the graph this is.
+        /// Which of this function in the graph this is.
         site: u64,
     },
 

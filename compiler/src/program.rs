@@ -7,7 +7,7 @@
 use serde::Serialize;
 use smallvec::SmallVec;
 
-use crate::op::{AdamConstants, AttentionInput, Reduction};
+use crate::op::{AdamConstants, AttentionInput, RandomFunction, Reduction};
 use crate::plan::{
     AttentionSettings, BinaryFunction, DType, Initializer, LossPlan, Origin, Pattern, Rotary, SchedulePlan,
     UnaryFunction,
@@ -269,13 +269,13 @@ pub enum Kernel {
     /// `(gradient, learning_rate, gradient_scale, step) -> (weight, first, second)`: updates the writes in place; all contiguous. Nothing changes
     /// where `gradient_scale` is 0.
     AdamW(AdamConstants),
-    /// `(x, step) -> same shape`, contiguous; see [`Op::Dropout`](crate::op::Op::Dropout). May be in place.
-    Dropout {
-        /// Probability of zeroing.
-        rate: f64,
+    /// `(x, step) -> same shape`, contiguous; see [`Op::Random`](crate::op::Op::Random). May be in place.
+    Random {
+        /// What is done.
+        function: RandomFunction,
         /// The stage's seed.
         seed: u64,
-        /// Which dropout of the graph this is.
+        /// Which of this function in the graph this is.
         site: u64,
     },
 }
@@ -311,7 +311,7 @@ impl Kernel {
             Kernel::SumSquares => "sum_squares",
             Kernel::LearningRate { .. } => "learning_rate",
             Kernel::AdamW(_) => "adamw",
-            Kernel::Dropout { .. } => "dropout",
+            Kernel::Random { function, .. } => function.name(),
         }
     }
 

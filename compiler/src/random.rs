@@ -2,6 +2,8 @@
 //!
 //! Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3").
 
+use crate::op::RandomFunction;
+
 /// A stream of random numbers addressed by index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stream {
@@ -15,9 +17,10 @@ impl Stream {
         Stream { key: [seed as u32, (seed >> 32) as u32], high: stream }
     }
 
-    /// The stream of one dropout of the graph at one step: element `i` is kept where `uniform(i) >= rate`.
-    pub fn dropout(seed: u64, site: u64, step: u64) -> Self {
-        Stream::new(seed ^ stream_of("dropout"), (site << 40) ^ (step & 0xff_ffff_ffff))
+    /// The stream of one random function of the graph at one step: dropout keeps element `i` where `uniform(i) >= rate`, and
+    /// rounding takes the upper half of `word(i)`.
+    pub fn at_step(function: RandomFunction, seed: u64, site: u64, step: u64) -> Self {
+        Stream::new(seed ^ stream_of(function.name()), (site << 40) ^ (step & 0xff_ffff_ffff))
     }
 
     /// Four random words for block `index`.
@@ -39,10 +42,14 @@ impl Stream {
         counter
     }
 
+    /// A random word for element `index`.
+    pub fn word(&self, index: u64) -> u32 {
+        self.block(index / 4)[(index % 4) as usize]
+    }
+
     /// Uniform in `[0, 1)`, 24 bits, for element `index`.
     pub fn uniform(&self, index: u64) -> f32 {
-        let word = self.block(index / 4)[(index % 4) as usize];
-        (word >> 8) as f32 * (1.0 / 16_777_216.0)
+        (self.word(index) >> 8) as f32 * (1.0 / 16_777_216.0)
     }
 
     /// Standard normal for element `index` (Box and Muller 1958, in f64).

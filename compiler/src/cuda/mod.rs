@@ -178,7 +178,7 @@ impl Module {
                     Kernel::SumSquares => optimizer::sum_squares(&mut at),
                     Kernel::LearningRate { peak, schedule } => optimizer::learning_rate(&mut at, *peak, schedule),
                     Kernel::AdamW(constants) => optimizer::adamw(&mut at, constants),
-                    Kernel::Dropout { rate, seed, site } => optimizer::dropout(&mut at, *rate, *seed, *site),
+                    Kernel::Random { function, seed, site } => optimizer::random(&mut at, *function, *seed, *site),
                 };
                 printed.map_err(|reason| Unsupported { reason, origin: step.origin.clone() })?;
             }

@@ -1,9 +1,9 @@
-//! Gradient norm, learning rate, AdamW and dropout.
+//! Gradient norm, learning rate, AdamW, dropout and rounding at random.
 
 use super::Argument;
 use super::settings::Settings;
 use super::writer::{At, Parameters, THREADS};
-use crate::op::AdamConstants;
+use crate::op::{AdamConstants, RandomFunction};
 use crate::plan::{ScheduleKind, SchedulePlan};
 use crate::random::stream_of;
 
@@ -70,18 +70,25 @@ pub(super) fn adamw(at: &mut At<'_>, constants: &AdamConstants) -> Result<(), St
 }
 
 /// `(x, step) -> same shape`
-pub(super) fn dropout(at: &mut At<'_>, rate: f64, seed: u64, site: u64) -> Result<(), String> {
+pub(super) fn random(at: &mut At<'_>, function: RandomFunction, seed: u64, site: u64) -> Result<(), String> {
     let (x, step, out) = (at.read(0)?, at.read(1)?, at.write(0)?);
     let count = out.elements();
     let mut settings = Settings::default();
-    settings.small("threads", THREADS).double("rate", rate).float("factor", 1.0 / (1.0 - rate));
-    // The seed of `Stream::dropout`.
-    settings.word("seed", seed ^ stream_of("dropout"));
+    settings.small("threads", THREADS);
+    if let RandomFunction::Dropout(rate) = function {
+        settings.double("rate", rate).float("factor", 1.0 / (1.0 - rate));
+    }
+    // The seed of `Stream::at_step`.
+    settings.word("seed", seed ^ stream_of(function.name()));
     let mut parameters = Parameters::default();
     at.operand(&mut parameters, "x", &x);
     at.operand(&mut parameters, "step", &step);
     at.result(&mut parameters, "out", &out);
     parameters.push("u64 ", "site", Argument::Word(site));
     parameters.push("u64 ", "count", Argument::Word(count));
-    at.template("dropout", "dropout", &settings, THREADS, [count.div_ceil(4 * THREADS), 1], parameters)
+    let template = match function {
+        RandomFunction::Dropout(_) => "dropout",
+        RandomFunction::Round => "round_at_random",
+    };
+    at.template(function.name(), template, &settings, THREADS, [count.div_ceil(4 * THREADS), 1], parameters)
 }

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 
 use super::{Graph, Id, Target};
-use crate::op::{Op, Reduction, Type};
+use crate::op::{Op, RandomFunction, Reduction, Type};
 use crate::plan::{DType, Origin, Rotary, RotaryLayout};
 
 impl Graph {
@@ -140,7 +140,7 @@ pub fn name(op: &Op) -> &'static str {
         Op::Cast(DType::Bf16) => "bf16",
         Op::Cast(DType::F16) => "f16",
         Op::Cast(_) => "cast",
-        Op::Dropout { .. } => "dropout",
+        Op::Random { function, .. } => function.name(),
         Op::Reduce { kind: Reduction::Sum, .. } => "sum",
         Op::Reduce { kind: Reduction::Max, .. } => "max",
         Op::Reshape(_) => "reshape",
@@ -182,7 +182,10 @@ fn write_settings(text: &mut String, op: &Op, separator: &str) -> fmt::Result {
     text.write_str(separator)?;
     let before = text.len();
     match op {
-        Op::Dropout { rate, seed, site } => write!(text, "rate: {rate:?}, seed: {seed}, site: {site}")?,
+        Op::Random { function: RandomFunction::Dropout(rate), seed, site } => {
+            write!(text, "rate: {rate:?}, seed: {seed}, site: {site}")?;
+        }
+        Op::Random { function: RandomFunction::Round, seed, site } => write!(text, "seed: {seed}, site: {site}")?,
         Op::Reduce { axes, .. } => write!(text, "axes: {axes:?}")?,
         Op::Permute(axes) => write!(text, "axes: {axes:?}")?,
         Op::Slice { axis, start, length } => write!(text, "axis: {axis}, start: {start}, length: {length}")?,

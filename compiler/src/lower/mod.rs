@@ -347,7 +347,7 @@ mod tests {
         }
         let dropouts = |graph: &Graph| {
             let ids = graph.order();
-            ids.into_iter().filter(|&id| matches!(graph.op(id), Op::Dropout { .. })).count()
+            ids.into_iter().filter(|&id| matches!(graph.op(id), Op::Random { .. })).count()
         };
         assert_eq!(dropouts(&graphs.update), 4);
         for graph in [

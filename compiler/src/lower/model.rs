@@ -8,7 +8,7 @@ use super::halves::{Half, Halves};
 use super::reading::decodable;
 use crate::dim::Dim;
 use crate::graph::{Builder, Graph, Id, Target};
-use crate::op::{Op, Reduction, Shape, Type};
+use crate::op::{Op, RandomFunction, Reduction, Shape, Type};
 use crate::plan::{
     AttentionSettings, DType, ModelNode, ModelOp, ModelPlan, Objective, OrderRule, Origin, Pattern, ReduceFunction,
     StagePlan, UnaryFunction,
@@ -358,7 +358,8 @@ impl<'a> Lowering<'a> {
             return input;
         };
         let step = self.input("step", Type::f32(&[]), origin);
-        self.graph.add(Op::Dropout { rate, seed, site }, &[input, step], origin)
+        let function = RandomFunction::Dropout(rate);
+        self.graph.add(Op::Random { function, seed, site }, &[input, step], origin)
     }
 
     /// The settings and operands of attention under the stage's objective: where the batch's own order says no more than

@@ -12,7 +12,7 @@ mod transpose;
 
 use crate::graph::{Graph, Id};
 
-pub use precision::{OperatorPrecision, precisions, shorten};
+pub use precision::{OperatorPrecision, RandomRounding, precisions, shorten};
 
 /// A rewrite of a whole graph.
 pub type Pass = fn(&mut Graph);

@@ -5,18 +5,27 @@
 //! Runs last: each [`Op::Cast`] stands right behind the value that it rounds, and every reader reads the rounded value, so that
 //! it alone has memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::graph::{Graph, Id, Target, name};
-use crate::op::{AttentionInput, NormInput, Op};
+use crate::op::{AttentionInput, NormInput, Op, RandomFunction, Type};
 use crate::plan::{BinaryFunction, DType};
 
-/// The graph with what is kept between kernels rounded to `dtype`.
-pub fn shorten(graph: &Graph, dtype: DType) -> Graph {
+/// States that products read rounded at random.
+#[derive(Debug, Clone)]
+pub struct RandomRounding {
+    /// The stage's seed.
+    pub seed: u64,
+    /// Their names.
+    pub states: BTreeSet<String>,
+}
+
+/// The graph with what is kept between kernels rounded to `dtype`: to the nearest, but for what is said.
+pub fn shorten(graph: &Graph, dtype: DType, random: Option<&RandomRounding>) -> Graph {
     let order = graph.order();
     let rounded = rounded(graph, &order);
-    let mut shortener =
-        Shortener { old: graph, new: Graph::new(), dtype, read: BTreeMap::new(), short: BTreeMap::new() };
+    let (read, short) = (BTreeMap::new(), BTreeMap::new());
+    let mut shortener = Shortener { old: graph, new: Graph::new(), dtype, random, read, short };
     let mut results = BTreeMap::new();
     for &id in &order {
         let result = shortener.copy(id);
@@ -97,6 +106,7 @@ struct Shortener<'a> {
     old: &'a Graph,
     new: Graph,
     dtype: DType,
+    random: Option<&'a RandomRounding>,
     /// What the readers of each old value read.
     read: BTreeMap<Id, Id>,
     /// The rounded form of old values that only some readers read rounded.
@@ -141,10 +151,21 @@ impl Shortener<'_> {
             let operands: Vec<Id> = self.old.inputs(id).into_iter().map(|operand| self.short(operand)).collect();
             self.new.add(self.old.op(id).clone(), &operands, self.old.origin(id))
         } else {
-            self.cast(id, self.read[&id])
+            let value = self.rounded_at_random(id).unwrap_or(self.read[&id]);
+            self.cast(id, value)
         };
         self.short.insert(id, short);
         short
+    }
+
+    /// A state of those that are rounded so, ready to be cast.
+    fn rounded_at_random(&mut self, id: Id) -> Option<Id> {
+        let (Op::State { name, .. }, Some(random)) = (self.old.op(id), self.random) else { return None };
+        let site = random.states.iter().position(|state| state == name)? as u64;
+        let origin = self.old.origin(id);
+        let step = self.new.add(Op::Input { name: "step".to_owned(), ty: Type::f32(&[]) }, &[], origin);
+        let op = Op::Random { function: RandomFunction::Round, seed: random.seed, site };
+        Some(self.new.add(op, &[self.read[&id], step], origin))
     }
 }
 
@@ -172,7 +193,7 @@ fn gives_short(op: &Op) -> bool {
             | Op::RmsNormGrad { wrt: NormInput::Value, .. }
             | Op::Rotate { .. }
             | Op::Gather
-            | Op::Dropout { .. }
+            | Op::Random { .. }
             | Op::CrossEntropyGrad(_)
     )
 }
@@ -185,7 +206,7 @@ fn takes_short(op: &Op, operand: usize) -> bool {
         Op::Attention(_) | Op::AttentionStats(_) => operand < 3,
         // All but the statistics.
         Op::AttentionGrad { .. } => operand < 6 && operand != 4,
-        Op::LayerNorm { .. } | Op::RmsNorm { .. } | Op::Rotate { .. } | Op::Dropout { .. } => operand == 0,
+        Op::LayerNorm { .. } | Op::RmsNorm { .. } | Op::Rotate { .. } | Op::Random { .. } => operand == 0,
         Op::LayerNormGrad { .. } | Op::RmsNormGrad { .. } => operand != 1,
         Op::ScatterAdd { .. } => operand == 1,
         Op::CrossEntropy(_) | Op::CrossEntropyGrad(_) => operand == 0,

@@ -15,7 +15,10 @@ pub enum Precision {
     /// A device may round the operands of matrix products to 10 bits of mantissa (NVIDIA's TF32).
     Tf32,
     /// Activations and the operands of matrix products are kept as bf16.
-    Bf16,
+    Bf16 {
+        /// Whether trained weights are rounded at random, up or down so that the mean is right, and not to the nearest.
+        stochastic: bool,
+    },
     /// Activations and the operands of matrix products are kept as f16, and gradients are computed from a scaled loss.
     Fp16(LossScaling),
 }
@@ -44,7 +47,7 @@ impl Precision {
     pub fn short(&self) -> Option<DType> {
         match self {
             Precision::F32 | Precision::Tf32 => None,
-            Precision::Bf16 => Some(DType::Bf16),
+            Precision::Bf16 { .. } => Some(DType::Bf16),
             Precision::Fp16(_) => Some(DType::F16),
         }
     }
@@ -53,7 +56,7 @@ impl Precision {
     pub fn scaling(&self) -> Option<LossScaling> {
         match self {
             Precision::Fp16(scaling) => Some(*scaling),
-            Precision::F32 | Precision::Tf32 | Precision::Bf16 => None,
+            Precision::F32 | Precision::Tf32 | Precision::Bf16 { .. } => None,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::graph::{Graph, Target};
-use crate::op::{Op, Type};
+use crate::op::{Op, RandomFunction, Type};
 use crate::plan::{BinaryFunction, DType, Origin};
 use crate::program::PersistentBuffer;
 
@@ -85,7 +85,7 @@ impl Flow {
             // The logits of a loss computed in chunks stay as they are rather than all in memory.
             let absorbed = match hardware {
                 Hardware::Card => op.has_kernel() || self.sums_products(kernel, dtype),
-                Hardware::Processor => matches!(op, Op::CrossEntropyGrad(_)) || self.are_logits(id),
+                Hardware::Processor => matches!(op, Op::CrossEntropyGrad(_)) || gives_bf16(op) || self.are_logits(id),
             };
             if absorbed && self.uses[kernel] == 1 {
                 self.values[kernel].ty.dtype = dtype;
@@ -187,4 +187,9 @@ impl Flow {
             })
             .collect()
     }
+}
+
+/// Whether a kernel's results are bf16 numbers already.
+fn gives_bf16(op: &Op) -> bool {
+    matches!(op, Op::Random { function: RandomFunction::Round, .. })
 }

@@ -68,10 +68,10 @@ impl Emitter<'_> {
             Op::LearningRate { peak, schedule } => {
                 self.plain(id, Kernel::LearningRate { peak, schedule }, &[Contiguous], Contiguous);
             }
-            Op::Dropout { rate, seed, site } => {
+            Op::Random { function, seed, site } => {
                 let reads = self.operands(id, &[Contiguous, Contiguous]);
                 let write = self.result(id, Contiguous, &reads, true);
-                self.step(id, Kernel::Dropout { rate, seed, site }, reads, vec![write]);
+                self.step(id, Kernel::Random { function, seed, site }, reads, vec![write]);
             }
             Op::LayerNormGrad { .. } | Op::RmsNormGrad { .. } => self.norm_gradient(id),
             Op::Attention(_) | Op::AttentionStats(_) => self.attention(id),

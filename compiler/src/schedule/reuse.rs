@@ -30,7 +30,7 @@ fn operand_to_overwrite(draft: &Draft, lives: &Lives, step: &Step, write: usize,
     let operands = match step.kernel {
         Kernel::Loop(_) => step.reads.len(),
         Kernel::LoopNorm { centred, .. } if write > 0 => step.reads.len() - 1 - usize::from(centred),
-        Kernel::Rotate { .. } | Kernel::CrossEntropyGrad { .. } | Kernel::Dropout { .. } => 1,
+        Kernel::Rotate { .. } | Kernel::CrossEntropyGrad { .. } | Kernel::Random { .. } => 1,
         _ => 0,
     };
     let result = &step.writes[write];

@@ -48,7 +48,7 @@ fn programs_of_shorter_floats_agree_with_their_graphs_and_nearly_with_f32() {
                 let (inputs, states) = values(&graph);
                 let exact = graph.execute(&inputs, &mut states.clone()).unwrap();
                 for (dtype, epsilon) in EPSILONS {
-                    let mut short = shorten(&graph, dtype);
+                    let mut short = shorten(&graph, dtype, None);
                     short.verify().unwrap();
                     // A sum in another order may round to the neighbour.
                     agree_within(&mut short, Hardware::Processor, 8.0 * epsilon);
@@ -65,7 +65,7 @@ fn shorter_floats_take_less_memory_where_the_device_keeps_them() {
     for (name, stage) in tiny_stages(1) {
         let mut graph = lower(&stage).unwrap().update;
         optimise(&mut graph);
-        let short = shorten(&graph, DType::Bf16);
+        let short = shorten(&graph, DType::Bf16, None);
         let scratch = |graph: &Graph, hardware: Hardware| {
             let (layout, _) = persistent(&[graph], &[], hardware);
             let program = schedule_single(graph, "test", &layout, hardware);
@@ -104,7 +104,7 @@ fn a_card_keeps_weights_rounded_that_nobody_changes() {
         let graphs = lower(&stage).unwrap();
         let [update, evaluate] = [graphs.update, graphs.evaluate].map(|mut graph| {
             optimise(&mut graph);
-            shorten(&graph, DType::Bf16)
+            shorten(&graph, DType::Bf16, None)
         });
         let short = |graphs: &[&Graph], hardware| {
             let (layout, bytes) = persistent(graphs, &stage.model.weights, hardware);

@@ -53,7 +53,7 @@ fn check_operands(program: &Program, step: &Step) -> Result<(), String> {
             let in_place = match step.kernel {
                 Kernel::Loop(_) => true,
                 Kernel::LoopNorm { centred, .. } => index > 0 && operand + 1 + usize::from(centred) < step.reads.len(),
-                Kernel::Rotate { .. } | Kernel::CrossEntropyGrad { .. } | Kernel::Dropout { .. } => operand == 0,
+                Kernel::Rotate { .. } | Kernel::CrossEntropyGrad { .. } | Kernel::Random { .. } => operand == 0,
                 _ => false,
             };
             if read.overlaps(write) && !(in_place && read == write) {
@@ -79,7 +79,7 @@ fn check_operands(program: &Program, step: &Step) -> Result<(), String> {
             }
         }
         Kernel::MatMul { .. } | Kernel::Reduce { .. } => {}
-        Kernel::AdamW(_) | Kernel::SumSquares | Kernel::Dropout { .. } => {
+        Kernel::AdamW(_) | Kernel::SumSquares | Kernel::Random { .. } => {
             let contiguous = step.reads.iter().chain(&step.writes).all(View::is_contiguous);
             if !contiguous {
                 return Err("an operand is not contiguous".to_owned());

@@ -214,7 +214,7 @@ fn results(step: &Step, reads: &[Tensor], before: &[Tensor]) -> Vec<Tensor> {
                 .map(|output| apply(Op::AdamW { constants: *constants, output }, &operands))
                 .to_vec()
         }
-        Kernel::Dropout { rate, seed, site } => one(Op::Dropout { rate: *rate, seed: *seed, site: *site }),
+        Kernel::Random { function, seed, site } => one(Op::Random { function: *function, seed: *seed, site: *site }),
     }
 }
 

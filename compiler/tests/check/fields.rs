@@ -132,6 +132,7 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
     ("stage.shuffle", TEXT, "shuffle         = none", ""),
     ("stage.packing", TEXT, "packing         = pad", ""),
     ("stage.precision", TEXT, "seed            = 42", "seed            = 42\n  precision       = tf32"),
+    ("bf16.stochastic", PRECISION, "fp16(interval: 500)", "bf16(stochastic: true)"),
     ("fp16.scale", PRECISION, "interval: 500", "interval: 500, scale: 1024"),
     ("fp16.growth", PRECISION, "interval: 500", "interval: 500, growth: 1.5"),
     ("fp16.backoff", PRECISION, "interval: 500", "interval: 500, backoff: 0.25"),

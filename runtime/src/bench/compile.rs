@@ -92,9 +92,7 @@ pub fn compile_times(
     for (name, pass) in PASSES {
         watch.time(&format!("optimise: {name}"), || graphs_mut(&mut graphs).into_iter().for_each(pass));
     }
-    watch.time("optimise: precision", || {
-        graphs_mut(&mut graphs).into_iter().for_each(|graph| round(graph, stage.precision));
-    });
+    watch.time("optimise: precision", || round(&mut graphs, stage));
     let programs = watch.time("schedule", || schedule(&graphs, stage, Hardware::Processor));
     watch
         .time("schedule: verify", || named_programs(&programs).into_iter().try_for_each(verify))

@@ -3,7 +3,7 @@
 mod losses;
 
 use llmc_compiler::graph::{Builder, Graph, Id, Target, gradients};
-use llmc_compiler::op::{AdamConstants, AdamOutput, Op, Reduction, Type};
+use llmc_compiler::op::{AdamConstants, AdamOutput, Op, RandomFunction, Reduction, Type};
 use llmc_compiler::optimise::optimise;
 use llmc_compiler::plan::{
     AttentionSettings, BinaryFunction, Initializer, LossPlan, Origin, Rotary, ScheduleKind, SchedulePlan,
@@ -57,7 +57,7 @@ fn training_step(with_logits: bool) -> Graph {
     let token = b.add_op(Op::Gather, &[wte, tokens]);
     let position = b.add_op(Op::Gather, &[wpe, positions]);
     let x = b.add(token, position);
-    let x = b.add_op(Op::Dropout { rate: 0.2, seed: 5, site: 0 }, &[x, step]);
+    let x = b.add_op(Op::Random { function: RandomFunction::Dropout(0.2), seed: 5, site: 0 }, &[x, step]);
     let rows = BATCH * TOKENS;
     let n = b.add_op(Op::LayerNorm { eps: 1e-5 }, &[x, ln_scale, ln_shift]);
     let n = b.reshape(n, &[rows, WIDTH]);

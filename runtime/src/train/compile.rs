@@ -4,7 +4,7 @@ use std::path::Path;
 
 use llmc_compiler::graph::Graph;
 use llmc_compiler::lower::{StageGraphs, lower};
-use llmc_compiler::optimise::{optimise, shorten};
+use llmc_compiler::optimise::{RandomRounding, optimise, shorten};
 use llmc_compiler::plan::{Plan, Precision, StagePlan};
 use llmc_compiler::program::{Program, StagePrograms};
 use llmc_compiler::schedule::{Hardware, schedule};
@@ -48,10 +48,8 @@ impl Compiled {
     pub fn of(stage: &StagePlan, hardware: Hardware) -> Result<Compiled, Failure> {
         let mut graphs = lower(stage).map_err(not_lowered)?;
         let lowered_text = graphs_text(&graphs);
-        for graph in graphs_mut(&mut graphs) {
-            optimise(graph);
-            round(graph, stage.precision);
-        }
+        graphs_mut(&mut graphs).into_iter().for_each(optimise);
+        round(&mut graphs, stage);
         let programs = schedule(&graphs, stage, hardware);
         Ok(Compiled { graphs, programs, lowered_text })
     }
@@ -87,9 +85,15 @@ impl Compiled {
 }
 
 /// Keeps what lies between kernels in the precision of a stage: the last step of optimisation.
-pub fn round(graph: &mut Graph, precision: Precision) {
-    if let Some(dtype) = precision.short() {
-        *graph = shorten(graph, dtype);
+pub fn round(graphs: &mut StageGraphs, stage: &StagePlan) {
+    let Some(dtype) = stage.precision.short() else { return };
+    let random = matches!(stage.precision, Precision::Bf16 { stochastic: true }).then(|| RandomRounding {
+        seed: stage.seed,
+        states: stage.trained().map(|weight| format!("weight/{}", weight.path)).collect(),
+    });
+    graphs.evaluate = shorten(&graphs.evaluate, dtype, None);
+    for graph in graphs.accumulate.iter_mut().chain([&mut graphs.update]) {
+        *graph = shorten(graph, dtype, random.as_ref());
     }
 }
 

@@ -362,7 +362,7 @@ fn fills(steps: &[Step], buffers: &[Buffer]) -> Vec<Fill> {
                 }
             }
             Kernel::LearningRate { .. } => set(read(0), Fill::Below(100)),
-            Kernel::Dropout { .. } => set(read(1), Fill::Below(100)),
+            Kernel::Random { .. } => set(read(1), Fill::Below(100)),
             Kernel::AdamW(_) => {
                 for (operand, fill) in [(1, Fill::Small), (2, Fill::Small), (3, Fill::Below(100))] {
                     set(read(operand), fill);

@@ -1,6 +1,6 @@
 //! Every kernel but attention at awkward sizes.
 
-use llmc_compiler::op::{AdamConstants, Reduction};
+use llmc_compiler::op::{AdamConstants, RandomFunction, Reduction};
 use llmc_compiler::plan::{
     BinaryFunction, Buckets, DType, LossPlan, Pattern, Rotary, RotaryLayout, RotaryScaling, ScheduleKind, SchedulePlan,
     UnaryFunction,
@@ -289,10 +289,11 @@ fn optimizer(draft: &mut Draft) {
         let [weight, first, second] = [draft.singles(&[count]), draft.singles(&[count]), draft.singles(&[count])];
         let [rate, scale] = [draft.singles(&[]), draft.singles(&[])];
         draft.add(Kernel::AdamW(constants), &[&x, &rate, &scale, &step], &[&weight, &first, &second]);
-        for (rate, site) in [(0.1, 3), (0.5, 1 << 20)] {
+        use RandomFunction::{Dropout, Round};
+        for (function, site) in [(Dropout(0.1), 3), (Dropout(0.5), 1 << 20), (Round, 7)] {
             let out = draft.floats(&[count]);
-            draft.add(Kernel::Dropout { rate, seed: 42, site }, &[&x, &step], &[&out]);
-            draft.add(Kernel::Dropout { rate, seed: 42, site }, &[&x, &step], &[&x]);
+            draft.add(Kernel::Random { function, seed: 42, site }, &[&x, &step], &[&out]);
+            draft.add(Kernel::Random { function, seed: 42, site }, &[&x, &step], &[&x]);
         }
     }
     for kind in [ScheduleKind::Constant, ScheduleKind::Linear, ScheduleKind::Cosine, ScheduleKind::WarmupStableDecay] {

@@ -26,7 +26,7 @@ pub fn precision(record: &Record) -> Option<Precision> {
     let call = record.call("precision")?;
     Some(match call.form.name {
         "tf32" => Precision::Tf32,
-        "bf16" => Precision::Bf16,
+        "bf16" => Precision::Bf16 { stochastic: call.bool("stochastic")? },
         "fp16" => Precision::Fp16(LossScaling {
             initial: call.number("scale")?,
             growth: call.number("growth")?,

@@ -23,7 +23,14 @@ static BF16: Form = Form {
           8 bits of precision. `llmc compile` tells what is kept how.",
     example: "bf16",
     positional: 0,
-    fields: &[],
+    fields: &[Field {
+        name: "stochastic",
+        ty: Type::Bool,
+        presence: Presence::Default("false"),
+        doc: "Whether matrix products in training read trained weights rounded at random, up or down so that the mean is the \
+              weight itself (Gupta et al. 2015), instead of to the nearest. The weights themselves stay f32.",
+        example: "true",
+    }],
 };
 
 static FP16: Form = Form {

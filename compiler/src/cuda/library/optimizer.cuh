@@ -1,4 +1,4 @@
-// Gradient norm, learning rate, AdamW and dropout.
+// Gradient norm, learning rate, AdamW, dropout and rounding at random.
 
 // Sums of squares of parts of a tensor.
 template <class P, class X>
@@ -74,9 +74,9 @@ __device__ void adamw(
     store_run(second + start, v);
 }
 
-// A thread four elements: one block of random words. May be in place.
-template <class P, class X, class Out>
-__device__ void dropout(const X *x, const float *step, Out *out, u64 site, u64 count) {
+// `make` of each element and its random word; a thread has four, which are one block of words. May be in place.
+template <class P, class X, class Out, class Make>
+__device__ __forceinline__ void random_elements(const X *x, const float *step, Out *out, u64 site, u64 count, Make make) {
     const u64 block = blockIdx.x * static_cast<u64>(P::threads) + threadIdx.x;
     if (block * 4 >= count) return;
     const u64 stream = (site << 40) ^ (static_cast<u64>(*step) & 0xffffffffffull);
@@ -87,7 +87,23 @@ __device__ void dropout(const X *x, const float *step, Out *out, u64 site, u64 c
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
         const u64 at = block * 4 + i;
-        const float uniform = static_cast<float>(words[i] >> 8) * (1.0f / 16777216.0f);
-        if (at < count) out[at] = uniform >= P::rate ? x[at] * P::factor : 0.0f;
+        if (at < count) out[at] = make(static_cast<float>(x[at]), words[i]);
     }
+}
+
+template <class P, class X, class Out>
+__device__ void dropout(const X *x, const float *step, Out *out, u64 site, u64 count) {
+    random_elements<P>(x, step, out, site, count, [](float value, u32 word) {
+        const float uniform = static_cast<float>(word >> 8) * (1.0f / 16777216.0f);
+        return uniform >= P::rate ? value * P::factor : 0.0f;
+    });
+}
+
+// One of the two bf16 numbers around each: what is cut off is the chance of the one farther from zero.
+template <class P, class X, class Out>
+__device__ void round_at_random(const X *x, const float *step, Out *out, u64 site, u64 count) {
+    random_elements<P>(x, step, out, site, count, [](float value, u32 word) {
+        if (!(fabsf(value) < infinity())) return value;
+        return __int_as_float(static_cast<int>((static_cast<u32>(__float_as_int(value)) + (word >> 16)) & 0xffff0000u));
+    });
 }

@@ -72,7 +72,7 @@ impl Parts<'_> {
             | Op::Select
             | Op::Greater
             | Op::Cast(_)
-            | Op::Dropout { .. }
+            | Op::Random { .. }
             | Op::TopK { .. }
             | Op::Reduce { .. }
             | Op::Reshape(_)

@@ -9,7 +9,7 @@ mod slices;
 mod structure;
 
 use super::{Builder, Graph, Id, Operands};
-use crate::op::Op;
+use crate::op::{Op, RandomFunction};
 use slices::Part;
 
 /// The gradients of the scalar `loss` with respect to each of `wrt`; none where the loss does not depend on it. No gradient
@@ -87,7 +87,9 @@ impl Step<'_> {
             Op::Binary(function) => self.binary(*function, operand),
             Op::Select => return self.select(operand).map(Part::Whole),
             Op::Greater | Op::TopK { .. } => return None,
-            Op::Dropout { .. } if operand == 0 => self.build.add_op(op.clone(), &[self.gradient, self.inputs[1]]),
+            Op::Random { function: RandomFunction::Dropout(_), .. } if operand == 0 => {
+                self.build.add_op(op.clone(), &[self.gradient, self.inputs[1]])
+            }
             Op::Reduce { kind, .. } => self.reduce(*kind),
             Op::Slice { axis, start, .. } => {
                 return Some(Part::Slice { axis: *axis, start: *start, gradient: self.gradient });
@@ -125,7 +127,7 @@ impl Step<'_> {
             | Op::State { .. }
             | Op::Constant(_)
             | Op::Pattern { .. }
-            | Op::Dropout { .. }
+            | Op::Random { .. }
             | Op::Gather
             | Op::ScatterAdd { .. }
             | Op::Pick

@@ -1,7 +1,7 @@
 //! Types of the composites and of the optimizer's operators.
 
 use super::Operands;
-use crate::op::{AttentionInput, NormInput, Op, Shape, Type};
+use crate::op::{AttentionInput, NormInput, Op, RandomFunction, Shape, Type};
 use crate::plan::{AttentionSettings, DType};
 
 /// Scalars that one [`Op::AddScalars`] adds at most.
@@ -62,11 +62,11 @@ pub(super) fn infer(operands: &Operands<'_>) -> Result<Type, String> {
             operands.expect(2, &loss)?;
             Ok(operands.like(0))
         }
-        Op::Dropout { rate, .. } => {
+        Op::Random { function, .. } => {
             operands.expect_count(2)?;
             operands.expect_float(0)?;
             operands.expect(1, &Type::f32(&[]))?;
-            if !(0.0..1.0).contains(rate) {
+            if matches!(function, RandomFunction::Dropout(rate) if !(0.0..1.0).contains(rate)) {
                 return operands.refuse("the rate must lie in 0..1");
             }
             Ok(operands.like(0))

@@ -4,14 +4,18 @@ use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI, PI};
 
 use super::{count, floats, movement, scalar};
 use crate::graph::Tensor;
-use crate::op::Op;
+use crate::op::{Op, RandomFunction};
 use crate::plan::{BinaryFunction, UnaryFunction};
 use crate::random::Stream;
 
 pub(super) fn evaluate(op: &Op, shape: &[u64], inputs: &[&Tensor]) -> Result<Vec<f32>, String> {
-    if let Op::Dropout { rate, seed, site } = op {
+    if let Op::Random { function, seed, site } = op {
         let step = count(scalar(inputs[1]), "the step")?;
-        return Ok(dropout(floats(inputs[0]), *rate, Stream::dropout(*seed, *site, step)));
+        let stream = Stream::at_step(*function, *seed, *site, step);
+        return Ok(match function {
+            RandomFunction::Dropout(rate) => dropout(floats(inputs[0]), *rate, stream),
+            RandomFunction::Round => round(floats(inputs[0]), stream),
+        });
     }
     let operands: Vec<Vec<f32>> =
         inputs.iter().map(|tensor| movement::broadcast(&tensor.to_f32(), &tensor.shape, shape)).collect();
@@ -30,6 +34,24 @@ fn dropout(values: &[f32], rate: f64, stream: Stream) -> Vec<f32> {
     let kept = |i: usize| f64::from(stream.uniform(i as u64)) >= rate;
     let scaled = |value: f32| (f64::from(value) / (1.0 - rate)) as f32;
     values.iter().enumerate().map(|(i, &value)| if kept(i) { scaled(value) } else { 0.0 }).collect()
+}
+
+/// The nearer to zero of the two bf16 numbers around each, or with the probability of its place between them the other.
+fn round(values: &[f32], stream: Stream) -> Vec<f32> {
+    let one = |(i, &value): (usize, &f32)| {
+        let near = f32::from_bits(value.to_bits() & 0xffff_0000);
+        let far = f32::from_bits((value.to_bits() & 0xffff_0000).wrapping_add(0x1_0000));
+        if !value.is_finite() || near == value {
+            return value;
+        }
+        // Above the largest bf16 number the next one would be twice its power of two.
+        let gap =
+            if far.is_finite() { f64::from(far) - f64::from(near) } else { f64::from(near).signum() * 120f64.exp2() };
+        let place = (f64::from(value) - f64::from(near)) / gap;
+        let chance = f64::from(stream.word(i as u64) >> 16) / 65_536.0;
+        if chance + place >= 1.0 { far } else { near }
+    };
+    values.iter().enumerate().map(one).collect()
 }
 
 /// A function of one number.

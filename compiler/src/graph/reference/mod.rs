@@ -35,7 +35,7 @@ pub(super) fn evaluate(op: &Op, ty: &Type, inputs: &[&Tensor]) -> Result<Tensor,
             let (queries, keys) = (shape[0] as usize, shape[1] as usize);
             Data::I32((0..queries * keys).map(|index| pattern.whole(index / keys, index % keys)).collect())
         }
-        Op::Unary(_) | Op::Binary(_) | Op::Select | Op::Greater | Op::Dropout { .. } => {
+        Op::Unary(_) | Op::Binary(_) | Op::Select | Op::Greater | Op::Random { .. } => {
             Data::F32(elementwise::evaluate(op, &ty.shape, inputs)?)
         }
         Op::Cast(dtype) => Data::Half(*dtype, floats(inputs[0]).iter().map(|&value| dtype.round(value)).collect()),

@@ -17,7 +17,7 @@ pub fn primitive(op: &Op) -> bool {
         | Op::Select
         | Op::Greater
         | Op::Cast(_)
-        | Op::Dropout { .. }
+        | Op::Random { .. }
         | Op::TopK { .. }
         | Op::Reduce { .. }
         | Op::Reshape(_)

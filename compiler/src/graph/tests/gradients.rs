@@ -3,7 +3,7 @@
 use super::samples::{Operand, operands, operators};
 use super::{Named, input, origin, single, total};
 use crate::graph::{Builder, Graph, Id, Tensor, gradients, name};
-use crate::op::{Op, Type};
+use crate::op::{Op, RandomFunction, Type};
 use crate::plan::UnaryFunction;
 use crate::plan::{AttentionSettings, LossPlan};
 use crate::random::{Stream, stream_of};
@@ -15,7 +15,7 @@ fn differentiable(op: &Op) -> bool {
         | Op::Binary(_)
         | Op::Select
         | Op::Greater
-        | Op::Dropout { .. }
+        | Op::Random { function: RandomFunction::Dropout(_), .. }
         | Op::Reduce { .. }
         | Op::Reshape(_)
         | Op::Permute(_)
@@ -53,6 +53,7 @@ fn differentiable(op: &Op) -> bool {
         | Op::CacheWrite
         | Op::CrossEntropyGrad(_)
         | Op::LearningRate { .. }
+        | Op::Random { function: RandomFunction::Round, .. }
         | Op::AdamW { .. } => false,
     }
 }

@@ -1,7 +1,7 @@
 //! The type rules refuse what does not fit, and say why.
 
 use crate::graph::infer;
-use crate::op::{NormInput, Op, Reduction, Shape, Type};
+use crate::op::{NormInput, Op, RandomFunction, Reduction, Shape, Type};
 use crate::plan::{AttentionSettings, BinaryFunction, LossPlan, UnaryFunction};
 
 #[track_caller]
@@ -37,7 +37,7 @@ fn elementwise_operators_and_reductions() {
     refused(&reduce(vec![1, 0]), &f32s(&[&[2, 3]]), "not ascending");
     refused(&reduce(vec![]), &f32s(&[&[2, 3]]), "not ascending");
     refused(&reduce(vec![2]), &f32s(&[&[2, 3]]), "has no axis 2");
-    let dropout = Op::Dropout { rate: 1.0, seed: 0, site: 0 };
+    let dropout = Op::Random { function: RandomFunction::Dropout(1.0), seed: 0, site: 0 };
     refused(&dropout, &f32s(&[&[2], &[]]), "the rate must lie in 0..1");
 }
 

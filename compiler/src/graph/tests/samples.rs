@@ -1,7 +1,7 @@
 //! Every operator with operands of odd shapes.
 
 use crate::graph::Tensor;
-use crate::op::{AdamConstants, AdamOutput, AttentionInput, NormInput, Op, Reduction, Shape};
+use crate::op::{AdamConstants, AdamOutput, AttentionInput, NormInput, Op, RandomFunction, Reduction, Shape};
 use crate::plan::{
     AttentionSettings, BinaryFunction, LossPlan, OrderRule, Rotary, RotaryLayout, RotaryScaling, ScheduleKind,
     SchedulePlan, UnaryFunction,
@@ -99,7 +99,7 @@ pub fn operands(op: &Op) -> Option<Vec<Operand>> {
         Op::Select => vec![ids(&[3, 1], &[0, 2, -1]), Any(&[1, 5]), Any(&[])],
         Op::Greater => vec![Any(&[3, 1]), Any(&[5])],
         Op::Cast(_) => vec![Any(&[3, 4])],
-        Op::Dropout { .. } => vec![Any(&[3, 7]), scalar(5.0)],
+        Op::Random { .. } => vec![Any(&[3, 7]), scalar(5.0)],
         Op::Reduce { .. } => vec![Any(&[2, 3, 4])],
         Op::Reshape(_) | Op::Slice { .. } | Op::Pad { .. } => vec![Any(&[2, 3, 5])],
         Op::Permute(_) => vec![Any(&[2, 3, 5, 1])],
@@ -214,7 +214,8 @@ pub fn operators() -> Vec<Op> {
     let mut operators = vec![
         Op::Select,
         Op::Greater,
-        Op::Dropout { rate: 0.4, seed: 3, site: 2 },
+        Op::Random { function: RandomFunction::Dropout(0.4), seed: 3, site: 2 },
+        Op::Random { function: RandomFunction::Round, seed: 3, site: 2 },
         Op::Reshape(Shape::from_slice(&[6, 5])),
         Op::Permute(vec![2, 0, 3, 1]),
         Op::Expand(Shape::from_slice(&[2, 3, 4, 1])),

@@ -2,7 +2,7 @@
 
 use super::{Named, input, origin, single, total};
 use crate::graph::{Builder, Graph, Id, Tensor, gradients};
-use crate::op::Op;
+use crate::op::{Op, RandomFunction};
 use crate::plan::{AttentionSettings, BinaryFunction, LossPlan, ScheduleKind, SchedulePlan, UnaryFunction};
 use crate::random::Stream;
 
@@ -84,7 +84,8 @@ fn what_lies_outside_is_refused() {
 fn dropout_depends_on_seed_site_and_step_alone() {
     let drop = |seed: u64, site: u64, step: f32| {
         let ones = Tensor::f32(&[1000], vec![1.0; 1000]);
-        value(&Op::Dropout { rate: 0.25, seed, site }, &[ones, Tensor::scalar(step)]).expect("valid")
+        value(&Op::Random { function: RandomFunction::Dropout(0.25), seed, site }, &[ones, Tensor::scalar(step)])
+            .expect("valid")
     };
     let first = drop(1, 2, 3.0);
     assert_eq!(first, drop(1, 2, 3.0));
@@ -94,8 +95,34 @@ fn dropout_depends_on_seed_site_and_step_alone() {
     let kept = first.iter().filter(|&&x| x != 0.0).count();
     assert!((700..800).contains(&kept), "{kept} of 1000 kept at a rate of 0.25");
     assert!(first.iter().all(|&x| x == 0.0 || x == (1.0f64 / 0.75) as f32));
-    let stream = Stream::dropout(1, 2, 3);
+    let stream = Stream::at_step(RandomFunction::Dropout(0.25), 1, 2, 3);
     assert!((0..1000).all(|i| (stream.uniform(i) >= 0.25) == (first[i as usize] != 0.0)));
+}
+
+#[test]
+fn rounding_at_random_gives_neighbours_whose_mean_is_the_number() {
+    let round = |x: f32, seed: u64| {
+        let op = Op::Random { function: RandomFunction::Round, seed, site: 0 };
+        value(&op, &[Tensor::f32(&[4000], vec![x; 4000]), Tensor::scalar(3.0)]).expect("valid")
+    };
+    for (x, near, far) in [
+        (1.0 + 0.3 / 128.0, 1.0, 1.0 + 1.0 / 128.0),
+        (-3.0 - 0.9 / 64.0, -3.0, -3.0 - 1.0 / 64.0),
+        (0.99999, 1.0 - 1.0 / 256.0, 1.0),
+    ] {
+        let found = round(x, 1);
+        assert!(found.iter().all(|&value| value == near || value == far), "{x}");
+        let mean = found.iter().copied().map(f64::from).sum::<f64>() / 4000.0;
+        assert!((mean - f64::from(x)).abs() < 0.03 * f64::from((far - near).abs()), "{mean} of {x}");
+        assert_ne!(found, round(x, 2), "{x}");
+    }
+    // What is a bf16 number already stays, and so does what is none.
+    for x in [0.0, -0.0, 1.0, -1.5, f32::from_bits(0x7f7f_0000), f32::INFINITY] {
+        assert!(round(x, 1).iter().all(|&value| value.to_bits() == x.to_bits()), "{x}");
+    }
+    assert!(round(f32::NAN, 1).iter().all(|value| value.is_nan()));
+    // Above the largest of them lies infinity.
+    assert!(round(f32::MAX, 1).iter().all(|&value| value.is_infinite() || value > 3.38e38));
 }
 
 #[test]

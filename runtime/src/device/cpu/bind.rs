@@ -176,7 +176,7 @@ fn may_be_in_place(step: &Step, read: usize, write: usize) -> bool {
     match &step.kernel {
         Kernel::Loop(_) => true,
         Kernel::LoopNorm { centred, .. } => write > 0 && read + 1 + usize::from(*centred) < step.reads.len(),
-        Kernel::Rotate { .. } | Kernel::CrossEntropyGrad { .. } | Kernel::Dropout { .. } => read == 0,
+        Kernel::Rotate { .. } | Kernel::CrossEntropyGrad { .. } | Kernel::Random { .. } => read == 0,
         _ => false,
     }
 }

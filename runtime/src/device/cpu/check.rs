@@ -165,10 +165,10 @@ pub fn check(kernel: &Kernel, bound: &Bound) -> Result<(), String> {
             let same = writes.iter().chain(&reads[..1]).all(|x| flat(x) && x.count() == writes[0].count());
             require(same && reads[1..].iter().all(scalar), "AdamW")
         }
-        Kernel::Dropout { .. } => {
+        Kernel::Random { .. } => {
             arity((2, 1))?;
             let same = reads[0].count() == writes[0].count();
-            require(flat(&reads[0]) && flat(&writes[0]) && same && scalar(&reads[1]), "dropout")
+            require(flat(&reads[0]) && flat(&writes[0]) && same && scalar(&reads[1]), "a random function")
         }
     }
 }

@@ -116,7 +116,7 @@ impl Launch {
             Kernel::SumSquares => optimizer::sum_squares(operands, pool, partial),
             Kernel::LearningRate { peak, schedule } => optimizer::learning_rate(operands, *peak, schedule),
             Kernel::AdamW(constants) => optimizer::adamw(operands, pool, constants),
-            Kernel::Dropout { rate, seed, site } => optimizer::dropout(operands, pool, *rate, *seed, *site),
+            Kernel::Random { function, seed, site } => optimizer::random(operands, pool, *function, *seed, *site),
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
-//! Gradient norm, learning rate, AdamW and dropout.
+//! Gradient norm, learning rate, AdamW, dropout and rounding at random.
 
-use llmc_compiler::op::AdamConstants;
+use llmc_compiler::op::{AdamConstants, RandomFunction};
 use llmc_compiler::plan::SchedulePlan;
 use llmc_compiler::random::Stream;
 
@@ -95,12 +95,11 @@ vectorised! {
     }
 }
 
-/// `(x, step) -> same shape`: which elements are kept depends on the stream and their index alone.
-pub fn dropout(operands: &mut Operands<'_>, pool: &Pool, rate: f64, seed: u64, site: u64) {
+/// `(x, step) -> same shape`: what becomes of an element depends on the stream and its index alone.
+pub fn random(operands: &mut Operands<'_>, pool: &Pool, function: RandomFunction, seed: u64, site: u64) {
     let step = operands.scalar(1) as u64;
     let source = (!operands.in_place(0)).then(|| operands.slice(0));
-    let stream = Stream::dropout(seed, site, step);
-    let factor = (1.0 / (1.0 - rate)) as f32;
+    let stream = Stream::at_step(function, seed, site, step);
     let out = operands.slice_mut(0);
     let tasks = out.len().div_ceil(PER_TASK);
     pool.run(tasks, Runs::new(out, PER_TASK), |task, out, _| {
@@ -108,7 +107,10 @@ pub fn dropout(operands: &mut Operands<'_>, pool: &Pool, rate: f64, seed: u64, s
         if let Some(source) = source {
             out.copy_from_slice(&source[first..][..out.len()]);
         }
-        drop_some(out, first as u64, stream, rate, factor);
+        match function {
+            RandomFunction::Dropout(rate) => drop_some(out, first as u64, stream, rate, (1.0 / (1.0 - rate)) as f32),
+            RandomFunction::Round => round_some(out, first as u64, stream),
+        }
     });
 }
 
@@ -119,6 +121,18 @@ vectorised! {
             for (value, word) in values.iter_mut().zip(stream.block(block)) {
                 let uniform = (word >> 8) as f32 * (1.0 / 16_777_216.0);
                 *value = if f64::from(uniform) >= rate { *value * factor } else { 0.0 };
+            }
+        }
+    }
+}
+
+vectorised! {
+    /// Takes one of the two bf16 numbers around each element: what is cut off is the chance of the one farther from zero.
+    fn round_some(values: &mut [f32], first: u64, stream: Stream) {
+        for (block, values) in (first / 4..).zip(values.chunks_mut(4)) {
+            for (value, word) in values.iter_mut().zip(stream.block(block)) {
+                let rounded = f32::from_bits(value.to_bits().wrapping_add(word >> 16) & 0xffff_0000);
+                *value = if value.is_finite() { rounded } else { *value };
             }
         }
     }

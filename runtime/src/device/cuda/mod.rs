@@ -232,7 +232,7 @@ impl Device for Cuda {
         let products = match (&self.products, self.precision) {
             (Some(_), Precision::F32) => "cuBLASLt",
             (Some(_), Precision::Tf32) => "cuBLASLt in tf32",
-            (Some(_), Precision::Bf16) => "cuBLASLt in bf16",
+            (Some(_), Precision::Bf16 { .. }) => "cuBLASLt in bf16",
             (Some(_), Precision::Fp16(_)) => "cuBLASLt in fp16",
             (None, _) => "own matrix products",
         };

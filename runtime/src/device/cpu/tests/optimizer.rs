@@ -1,4 +1,4 @@
-use llmc_compiler::op::AdamConstants;
+use llmc_compiler::op::{AdamConstants, RandomFunction};
 use llmc_compiler::plan::{ScheduleKind, SchedulePlan};
 use llmc_compiler::program::Kernel;
 use llmc_compiler::random::Stream;
@@ -69,16 +69,17 @@ fn adamw_steps() {
 #[test]
 fn dropout_depends_on_the_counter_alone() {
     let (count, rate) = (70_001, 0.3);
+    let function = RandomFunction::Dropout(rate);
     let mut bench = Bench::default();
     let x = bench.floats(normal(1, count), &[count]);
     let step = bench.floats(vec![5.0], &[]);
     let out = bench.output(&[count]);
-    let kernel = Kernel::Dropout { rate, seed: 9, site: 3 };
+    let kernel = Kernel::Random { function, seed: 9, site: 3 };
     bench.step(kernel.clone(), &[&x, &step], &[&out]);
     bench.step(kernel, &[&x, &step], &[&x]);
     let found = bench.run(&[&out, &x]);
     assert_eq!(found[0], found[1]);
-    let stream = Stream::dropout(9, 3, 5);
+    let stream = Stream::at_step(function, 9, 3, 5);
     let mut kept = 0;
     for (index, (found, x)) in found[0].iter().zip(normal(1, count)).enumerate() {
         let keeps = f64::from(stream.uniform(index as u64)) >= rate;

@@ -61,7 +61,8 @@ struct Fiber {
     void *stack_pointer;
     State state;
     int line;
-    float value;
+    // The bits that a shuffle hands over.
+    std::uint64_t value;
     int vote;
     // What the others of the warp may read while all of it waits.
     const void *shown;
@@ -125,15 +126,17 @@ inline int barrier_or(int vote, int line) {
     return any != 0;
 }
 
-inline float shuffle_xor(unsigned mask, float value, int step, int line) {
+template <class T>
+T shuffle_xor(unsigned mask, T value, int step, int line) {
+    static_assert(sizeof(T) <= sizeof(Fiber::value), "a shuffle of more than 64 bits");
     if (mask != 0xffffffffu) fail("a shuffle of a part of a warp");
-    fibers[current].value = value;
+    std::memcpy(&fibers[current].value, &value, sizeof(T));
     wait(AT_WARP, line);
     const int other = current ^ step;
     if (other >= threads || fibers[other].state == DONE) fail("a shuffle with a thread that is gone");
-    const float result = fibers[other].value;
+    std::memcpy(&value, &fibers[other].value, sizeof(T));
     wait(AT_WARP, line);
-    return result;
+    return value;
 }
 
 inline void fiber_main() {
@@ -173,7 +176,7 @@ inline void start(int thread) {
     void **slots = reinterpret_cast<void **>(reinterpret_cast<std::uintptr_t>(top) & ~std::uintptr_t(15)) - 8;
     std::memset(slots, 0, 64);
     slots[6] = reinterpret_cast<void *>(&fiber_main);
-    fibers[thread] = {slots, READY, 0, 0.0f, 0, nullptr};
+    fibers[thread] = {slots, READY, 0, 0, 0, nullptr};
 }
 
 inline void run_block(bool reverse) {

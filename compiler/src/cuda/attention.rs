@@ -7,8 +7,8 @@ use super::writer::{At, Parameters, type_name};
 use crate::op::AttentionInput;
 use crate::plan::{AttentionSettings, DType, OrderRule, alibi_slope};
 
-/// Floats of shared memory that a block has without asking.
-const SHARED: u64 = 12 * 1024;
+/// Floats of shared memory that a block has without asking, less those in which it agrees on its documents.
+const SHARED: u64 = 12 * 1024 - 16;
 /// Threads of the blocks that sum `dout . out`.
 const DELTA_THREADS: u64 = 256;
 const WARP: u64 = 32;

@@ -58,6 +58,20 @@ pub(super) fn cases(types: &'static [DType]) -> Vec<Case> {
     ] {
         both(&mut draft, even(45, 4, 2, 16), settings);
     }
+    // Rows of many tiles and documents, of which most do not meet; then such of which some meet nothing.
+    let packed = [even(333, 2, 1, 16), even(200, 1, 1, 128)];
+    let apart = [(300, 130), (130, 300)].map(|(queries, keys)| Sizes { queries, keys, ..even(0, 2, 1, 16) });
+    for (sizes, settings) in [
+        (packed[0], causal),
+        (packed[0], AttentionSettings { window: Some(50), ..causal }),
+        (packed[0], full),
+        (packed[0], AttentionSettings { window: Some(40), ..full }),
+        (packed[1], causal),
+        (apart[0], full),
+        (apart[1], full),
+    ] {
+        both(&mut draft, sizes, AttentionSettings { documents: true, ..settings });
+    }
     cached(&mut draft);
     draft.cases
 }

@@ -24,8 +24,9 @@ enum Fill {
     Below(u64),
     /// The same, where some are -1.
     BelowOrIgnored(u64),
-    /// Numbers that rise slowly along rows of so many.
-    Rising(u64),
+    /// Documents along rows of so many: short ones in the order of their numbers, and in every other row longer ones of which
+    /// one comes back.
+    Documents(u64),
     /// A small positive number.
     Small,
     /// Not a number: it has to be written.
@@ -215,7 +216,7 @@ impl Fill {
             Fill::Hidden => stream.normal(element),
             Fill::Small => 0.1 * (1.0 + stream.uniform(element)),
             Fill::Unset => f32::NAN,
-            Fill::Below(_) | Fill::BelowOrIgnored(_) | Fill::Rising(_) => self.whole(stream, element) as f32,
+            Fill::Below(_) | Fill::BelowOrIgnored(_) | Fill::Documents(_) => self.whole(stream, element) as f32,
         }
     }
 
@@ -225,7 +226,8 @@ impl Fill {
             Fill::Below(end) => below(end),
             Fill::BelowOrIgnored(end) if stream.uniform(element + (1 << 32)) < 0.9 => below(end),
             Fill::BelowOrIgnored(_) => -1,
-            Fill::Rising(row) => (element % row * 3 / row) as i32,
+            Fill::Documents(row) if element / row % 2 == 0 => (element % row / 17) as i32,
+            Fill::Documents(row) => (element % row / 61 * 3 % 4) as i32 - 1,
             Fill::Normal | Fill::Square | Fill::Hidden | Fill::Small | Fill::Unset => below(100),
         }
     }
@@ -347,7 +349,7 @@ fn fills(steps: &[Step], buffers: &[Buffer]) -> Vec<Fill> {
                 for (first, documents) in [(further.documents, true), (further.order, false)] {
                     for operand in first.into_iter().flat_map(|first| [first, first + 1]) {
                         let row = read(operand).shape[1];
-                        set(read(operand), if documents { Fill::Rising(row) } else { Fill::Below(row) });
+                        set(read(operand), if documents { Fill::Documents(row) } else { Fill::Below(row) });
                     }
                 }
             }

@@ -46,6 +46,70 @@ __device__ __forceinline__ bool sees(const Further<Bias> &f, int batch, i64 befo
     return seen;
 }
 
+// Positions from `begin` up to and without `end`.
+struct Span {
+    i64 begin, end;
+};
+
+// What is left of a span when the tokens outside the block's documents are cut off at both ends. The block's own tokens are
+// `first..=last`; a token counts as theirs if its number lies between their smallest and their largest, so that numbers may come
+// in any order, and of numbers that rise nothing else is left.
+template <int THREADS>
+__device__ __forceinline__ Span within_documents(const int *own, i64 first, i64 last, const int *others, Span span) {
+    i64 highest = own[first], lowest = highest;
+    for (i64 at = first + threadIdx.x; at <= last; at += THREADS) {
+        const i64 number = own[at];
+        highest = number > highest ? number : highest;
+        lowest = number < lowest ? number : lowest;
+    }
+    highest = block_largest<THREADS>(highest);
+    lowest = -block_largest<THREADS>(-lowest);
+    i64 begin = span.end, end = 0;
+#pragma unroll 4
+    for (i64 at = span.begin + threadIdx.x; at < span.end; at += THREADS) {
+        if (others[at] < lowest || others[at] > highest) continue;
+        begin = at < begin ? at : begin;
+        end = at + 1;
+    }
+    return {-block_largest<THREADS>(-begin), block_largest<THREADS>(end)};
+}
+
+// Keys that some of the queries `first..=last`, a block's own, may meet.
+template <class P, int THREADS, class Bias>
+__device__ __forceinline__ Span met_keys(const Further<Bias> &f, int batch, i64 before, i64 first, i64 last) {
+    const Span span{first_key<P>(before + first), end_of_keys<P>(before + last)};
+    if constexpr (P::documents) {
+        const int *own = f.query_documents + batch * P::queries, *others = f.key_documents + batch * P::keys;
+        return within_documents<THREADS>(own, first, last, others, span);
+    } else {
+        return span;
+    }
+}
+
+// Queries that see a key by its place alone.
+template <class P>
+__device__ __forceinline__ i64 first_query(i64 key) {
+    if (P::causal) return key;
+    return P::window > 0 && key + 1 > P::window ? key + 1 - P::window : 0;
+}
+
+template <class P>
+__device__ __forceinline__ i64 end_of_queries(i64 key) {
+    return P::window > 0 && key + P::window < P::queries ? key + P::window : P::queries;
+}
+
+// Queries that may meet some of the keys `first..=last`, a block's own.
+template <class P, int THREADS, class Bias>
+__device__ __forceinline__ Span met_queries(const Further<Bias> &f, int batch, i64 first, i64 last) {
+    const Span span{first_query<P>(first), end_of_queries<P>(last)};
+    if constexpr (P::documents) {
+        const int *own = f.key_documents + batch * P::keys, *others = f.query_documents + batch * P::queries;
+        return within_documents<THREADS>(own, first, last, others, span);
+    } else {
+        return span;
+    }
+}
+
 // A product of query and key made into a score.
 template <class P, class Bias>
 __device__ __forceinline__ float score(
@@ -120,13 +184,13 @@ __device__ void attention(
         }
     }
     const i64 before = held<P>(f, batch), query = first + row;
+    const Span met = met_keys<P, P::threads>(f, batch, before, first, last);
     load_tile<P::rows, P::depth, P::threads>(queries, q, first, P::queries, [&](i64 t) { return P::q(batch, t, head); });
     float largest = -infinity(), total = 0.0f;
     float sums[(P::width + P::lanes - 1) / P::lanes] = {};
-    const i64 end = end_of_keys<P>(before + last);
-    for (i64 start = first_key<P>(before + first); start < end; start += P::tile) {
+    for (i64 start = met.begin; start < met.end; start += P::tile) {
         __syncthreads();
-        load_tile<P::tile, P::depth, P::threads>(keys, k, start, end, [&](i64 s) { return P::k(batch, s, group); });
+        load_tile<P::tile, P::depth, P::threads>(keys, k, start, met.end, [&](i64 s) { return P::k(batch, s, group); });
         __syncthreads();
         float top = largest;
 #pragma unroll 1
@@ -153,7 +217,7 @@ __device__ void attention(
 #pragma unroll
         for (int part = 0; part < (P::width + P::lanes - 1) / P::lanes; ++part) sums[part] *= shrink;
         __syncthreads();
-        load_tile<P::tile, P::width, P::threads>(values, v, start, end, [&](i64 s) { return P::v(batch, s, group); });
+        load_tile<P::tile, P::width, P::threads>(values, v, start, met.end, [&](i64 s) { return P::v(batch, s, group); });
         __syncthreads();
 #pragma unroll 4
         for (int at = 0; at < P::tile; ++at) add_columns<P, P::width>(sums, values[at], weights[row][at]);
@@ -207,17 +271,18 @@ __device__ void attention_gradient_queries(
     const i64 last = first + P::rows < P::queries ? first + P::rows - 1 : P::queries - 1;
     const int row = threadIdx.x / P::lanes, lane = threadIdx.x % P::lanes;
     const i64 query = first + row, number = (static_cast<i64>(batch) * P::heads + head) * P::queries + query;
+    // Every element of the bias has a gradient, seen or not.
+    Span met{0, P::keys};
+    if constexpr (!P::has_dbias) met = met_keys<P, P::threads>(f, batch, 0, first, last);
     load_tile<P::rows, P::depth, P::threads>(queries, q, first, P::queries, [&](i64 t) { return P::q(batch, t, head); });
     load_tile<P::rows, P::width, P::threads>(douts, dout, first, P::queries, [&](i64 t) { return P::dout(batch, t, head); });
     const float normaliser = query < P::queries ? stats[number] : 0.0f;
     const float along = query < P::queries ? delta[number] : 0.0f;
     float sums[(P::depth + P::lanes - 1) / P::lanes] = {};
-    // Every element of the bias has a gradient, seen or not.
-    const i64 begin = P::has_dbias ? 0 : first_key<P>(first), end = P::has_dbias ? P::keys : end_of_keys<P>(last);
-    for (i64 start = begin; start < end; start += P::tile) {
+    for (i64 start = met.begin; start < met.end; start += P::tile) {
         __syncthreads();
-        load_tile<P::tile, P::depth, P::threads>(keys, k, start, end, [&](i64 s) { return P::k(batch, s, group); });
-        load_tile<P::tile, P::width, P::threads>(values, v, start, end, [&](i64 s) { return P::v(batch, s, group); });
+        load_tile<P::tile, P::depth, P::threads>(keys, k, start, met.end, [&](i64 s) { return P::k(batch, s, group); });
+        load_tile<P::tile, P::width, P::threads>(values, v, start, met.end, [&](i64 s) { return P::v(batch, s, group); });
         __syncthreads();
 #pragma unroll 1
         for (int at = lane; at < P::tile; at += P::lanes) {
@@ -261,28 +326,24 @@ __device__ void attention_gradient_keys(
     const i64 last = first + P::rows < P::keys ? first + P::rows - 1 : P::keys - 1;
     const int row = threadIdx.x / P::lanes, lane = threadIdx.x % P::lanes;
     const i64 key = first + row;
+    const Span met = met_queries<P, P::threads>(f, batch, first, last);
     load_tile<P::rows, P::depth, P::threads>(keys, k, first, P::keys, [&](i64 s) { return P::k(batch, s, group); });
     load_tile<P::rows, P::width, P::threads>(values, v, first, P::keys, [&](i64 s) { return P::v(batch, s, group); });
     float key_sums[(P::depth + P::lanes - 1) / P::lanes] = {};
     float value_sums[(P::width + P::lanes - 1) / P::lanes] = {};
-    // Queries that see some key of the block by their place.
-    i64 begin = 0, end = P::queries;
-    if (P::causal) begin = first;
-    else if (P::window > 0 && first + 1 > P::window) begin = first + 1 - P::window;
-    if (P::window > 0 && last + P::window < end) end = last + P::window;
     for (int member = 0; member < P::heads / P::groups; ++member) {
         const int head = group * (P::heads / P::groups) + member;
         const i64 numbers = (static_cast<i64>(batch) * P::heads + head) * P::queries;
-        for (i64 start = begin; start < end; start += P::tile) {
+        for (i64 start = met.begin; start < met.end; start += P::tile) {
             __syncthreads();
-            load_tile<P::tile, P::depth, P::threads>(queries, q, start, end, [&](i64 t) { return P::q(batch, t, head); });
-            load_tile<P::tile, P::width, P::threads>(douts, dout, start, end, [&](i64 t) { return P::dout(batch, t, head); });
+            load_tile<P::tile, P::depth, P::threads>(queries, q, start, met.end, [&](i64 t) { return P::q(batch, t, head); });
+            load_tile<P::tile, P::width, P::threads>(douts, dout, start, met.end, [&](i64 t) { return P::dout(batch, t, head); });
             __syncthreads();
 #pragma unroll 1
             for (int at = lane; at < P::tile; at += P::lanes) {
                 float2 both = make_float2(0.0f, 0.0f);
                 const i64 query = start + at;
-                if (query < end && key < P::keys && sees<P>(f, batch, 0, query, key)) {
+                if (query < met.end && key < P::keys && sees<P>(f, batch, 0, query, key)) {
                     const float product = dot<P::depth>(queries[at], keys[row]);
                     const float x = score<P>(f, batch, head, 0, query, key, product);
                     const float dweight = dot<P::width>(douts[at], values[row]);

@@ -50,12 +50,13 @@ __device__ __forceinline__ float scored(
     else return score<P>(f, batch, head, 0, query, key, product);
 }
 
-// The queries of a block and of a warp in it, and the keys that any of them may see.
+// The queries of a block and of a warp in it, and the keys that any of them may meet.
 template <class P>
 struct QueryBlock {
     int head, batch, first, warp_row, warp_first, warp_last, begin, end;
 
-    __device__ __forceinline__ QueryBlock() {
+    template <class Bias>
+    __device__ __forceinline__ explicit QueryBlock(const Further<Bias> &f) {
         constexpr int ROWS = BLOCK_ROWS<P>, WARP_ROWS = P::row_groups * 16;
         const int blocks = (P::queries + ROWS - 1) / ROWS, place = blockIdx.x % blocks;
         head = blockIdx.x / blocks % P::heads;
@@ -65,8 +66,10 @@ struct QueryBlock {
         warp_row = threadIdx.x / WARP * WARP_ROWS;
         warp_first = first + warp_row;
         warp_last = warp_first + WARP_ROWS - 1;
-        begin = first_key<P>(first);
-        end = end_of_keys<P>(first + ROWS < P::queries ? first + ROWS - 1 : P::queries - 1);
+        const i64 last = first + ROWS < P::queries ? first + ROWS - 1 : P::queries - 1;
+        const Span met = met_keys<P, BLOCK_THREADS<P>>(f, batch, 0, first, last);
+        begin = static_cast<int>(met.begin);
+        end = static_cast<int>(met.end);
     }
 };
 
@@ -92,7 +95,7 @@ __device__ void attention_mma(const T *q, const T *k, const T *v, T *out, float 
     constexpr float UNIT = SCORE_UNIT<P> * LOG2_E;
     T *const queries = reinterpret_cast<T *>(launched_memory());
     const int lane = threadIdx.x % WARP;
-    const QueryBlock<P> at;
+    const QueryBlock<P> at(f);
     const KeyTiles<P, T> tiles{queries + ROWS * P::depth, k, v, at.batch, at.head / (P::heads / P::groups)};
     copy_rows<ROWS, P::depth, THREADS>(queries, q, at.first, P::queries, [&](int t) { return P::q(at.batch, t, at.head); });
     if (at.begin < at.end) tiles.fill(0, at.begin);

@@ -1,18 +1,6 @@
 // Gradients of attention of 16-bit floats on tensor cores. Weights are made again from the scores and the kept statistics. One
 // kernel adds up what queries get, another what keys and values get, each in a fixed order.
 
-// Queries that see a key by its place alone.
-template <class P>
-__device__ __forceinline__ i64 first_query(i64 key) {
-    if (P::causal) return key;
-    return P::window > 0 && key + 1 > P::window ? key + 1 - P::window : 0;
-}
-
-template <class P>
-__device__ __forceinline__ i64 end_of_queries(i64 key) {
-    return P::window > 0 && key + P::window < P::queries ? key + P::window : P::queries;
-}
-
 // Products made into weights, and gradients of the weights into those of the products without their factor. Of an element's
 // query `numbers` tells the statistic and `dout . out`.
 template <class P, bool HAS_GRADIENTS, bool ROWS_ARE_KEYS, int GROUPS, class Bias, class Numbers>
@@ -56,7 +44,7 @@ __device__ void attention_mma_gradient_queries(
     T *const queries = reinterpret_cast<T *>(launched_memory());
     T *const douts = queries + ROWS * P::depth;
     const int lane = threadIdx.x % WARP;
-    const QueryBlock<P> at;
+    const QueryBlock<P> at(f);
     const KeyTiles<P, T> tiles{douts + ROWS * P::width, k, v, at.batch, at.head / (P::heads / P::groups)};
     copy_rows<ROWS, P::depth, THREADS>(queries, q, at.first, P::queries, [&](int t) { return P::q(at.batch, t, at.head); });
     copy_rows<ROWS, P::width, THREADS>(douts, dout, at.first, P::queries, [&](int t) { return P::dout(at.batch, t, at.head); });
@@ -117,8 +105,8 @@ __device__ void attention_mma_gradient_keys(
     const int lane = threadIdx.x % WARP, warp_row = threadIdx.x / WARP * GROUPS * 16;
     const int warp_first = first + warp_row, warp_last = warp_first + GROUPS * 16 - 1;
 
-    // Queries that see some key of the block by their place.
-    const int begin = first_query<P>(first), end = end_of_queries<P>(last);
+    const Span met = met_queries<P, THREADS>(f, batch, first, last);
+    const int begin = static_cast<int>(met.begin), end = static_cast<int>(met.end);
     const int steps = begin < end ? (end - begin + TILE - 1) / TILE : 0;
 
     const auto queries_of = [&](int turn) { return tiles + turn * TILE * (P::depth + P::width); };

@@ -72,6 +72,24 @@ __device__ __forceinline__ float block_maximum(float value) {
     return largest;
 }
 
+// The largest of whole numbers, which floats may not hold.
+template <int THREADS>
+__device__ __forceinline__ i64 block_largest(i64 value) {
+    __shared__ i64 parts[THREADS / WARP];
+#pragma unroll
+    for (int step = WARP / 2; step > 0; step /= 2) {
+        const i64 other = __shfl_xor_sync(ALL_LANES, value, step);
+        value = other > value ? other : value;
+    }
+    if (threadIdx.x % WARP == 0) parts[threadIdx.x / WARP] = value;
+    __syncthreads();
+    i64 largest = parts[0];
+#pragma unroll
+    for (int part = 1; part < THREADS / WARP; ++part) largest = parts[part] > largest ? parts[part] : largest;
+    __syncthreads();
+    return largest;
+}
+
 // Several elements at once where memory allows it: 8 or 16 bytes, or twice 16. Two halves travel as the bits of a float.
 
 template <class Half>

@@ -59,14 +59,13 @@ pub(super) fn cases(types: &'static [DType]) -> Vec<Case> {
         both(&mut draft, even(45, 4, 2, 16), settings);
     }
     // Rows of many tiles and documents, of which most do not meet; then such of which some meet nothing.
-    let packed = [even(333, 2, 1, 16), even(200, 1, 1, 128)];
-    let apart = [(300, 130), (130, 300)].map(|(queries, keys)| Sizes { queries, keys, ..even(0, 2, 1, 16) });
+    let packed = even(180, 1, 1, 16);
+    let apart = [(180, 70), (70, 180)].map(|(queries, keys)| Sizes { queries, keys, ..packed });
     for (sizes, settings) in [
-        (packed[0], causal),
-        (packed[0], AttentionSettings { window: Some(50), ..causal }),
-        (packed[0], full),
-        (packed[0], AttentionSettings { window: Some(40), ..full }),
-        (packed[1], causal),
+        (even(180, 2, 1, 16), causal),
+        (packed, AttentionSettings { window: Some(50), ..causal }),
+        (packed, full),
+        (packed, AttentionSettings { window: Some(40), ..full }),
         (apart[0], full),
         (apart[1], full),
     ] {

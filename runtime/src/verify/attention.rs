@@ -63,6 +63,7 @@ pub(super) fn cases(types: &'static [DType]) -> Vec<Case> {
     let apart = [(180, 70), (70, 180)].map(|(queries, keys)| Sizes { queries, keys, ..packed });
     for (sizes, settings) in [
         (even(180, 2, 1, 16), causal),
+        (even(300, 1, 1, 128), causal),
         (packed, AttentionSettings { window: Some(50), ..causal }),
         (packed, full),
         (packed, AttentionSettings { window: Some(40), ..full }),

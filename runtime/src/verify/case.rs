@@ -226,7 +226,7 @@ impl Fill {
             Fill::Below(end) => below(end),
             Fill::BelowOrIgnored(end) if stream.uniform(element + (1 << 32)) < 0.9 => below(end),
             Fill::BelowOrIgnored(_) => -1,
-            Fill::Documents(row) if element / row % 2 == 0 => (element % row / 17) as i32,
+            Fill::Documents(row) if (element / row).is_multiple_of(2) => (element % row / 17) as i32,
             Fill::Documents(row) => (element % row / 41 * 3 % 4) as i32 - 1,
             Fill::Normal | Fill::Square | Fill::Hidden | Fill::Small | Fill::Unset => below(100),
         }
